@@ -1,0 +1,70 @@
+"""The dataflow that an hls4ml graph stands for: blocks and the streams between them.
+
+The RTL writer, the cycle simulator and the energy model all read this, and nothing else, of a converted graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.ops import Operation
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of the dataflow. A stream's name is the name of the port that drives it."""
+
+    name: str
+    operation: Operation | None  # None: a fork, which copies its input to each output
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    channels_in: int
+    channels_out: int
+    format_in: tuple[Format, ...]  # one per input
+    format_out: Format
+    lanes: int  # channels per beat
+    reuse_factor: int = 1  # Linear: cycles per token, so inputs * outputs / reuse_factor multipliers
+    fifo_depths: tuple[int, ...] = ()  # beats of the FIFO in front of each input of a join
+    params: Mapping[str, Ints] = field(default_factory=dict, compare=False)
+
+    @property
+    def kind(self) -> str:
+        """The op type, or ``Fork``."""
+        return "Fork" if self.operation is None else type(self.operation).__name__
+
+    @property
+    def is_join(self) -> bool:
+        return len(self.inputs) > 1
+
+    @property
+    def beats_in(self) -> int:
+        """Beats per token at the input; a token id is one beat."""
+        return 1 if self.kind == "BinaryEmbedding" else self.channels_in // self.lanes
+
+    @property
+    def beats_out(self) -> int:
+        return self.channels_out // self.lanes
+
+
+@dataclass(frozen=True)
+class Dataflow:
+    """Blocks in topological order; ``source`` is the stream of token ids, ``sink`` the stream of logits."""
+
+    blocks: tuple[Block, ...]
+    source: str
+    sink: str
+
+    def __getitem__(self, name: str) -> Block:
+        return next(block for block in self.blocks if block.name == name)
+
+    @property
+    def driver(self) -> dict[str, Block]:
+        """The block that drives each stream."""
+        return {stream: block for block in self.blocks for stream in block.outputs}
+
+    @property
+    def reader(self) -> dict[str, tuple[Block, int]]:
+        """The block that reads each stream, and at which of its inputs."""
+        return {stream: (block, port) for block in self.blocks for port, stream in enumerate(block.inputs)}

@@ -1,0 +1,1 @@
+"""The integer meaning of every operation, and the quantized network that trains towards it."""

@@ -1,0 +1,21 @@
+"""One file per operation: its schema and its integer meaning. The same names are used in every other folder."""
+
+from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.ops.embedding import BIT, BinaryEmbedding
+from spikegpt_hls.quant.ops.gate import Gate
+from spikegpt_hls.quant.ops.layernorm import LayerNorm
+from spikegpt_hls.quant.ops.lif import LIF
+from spikegpt_hls.quant.ops.linear import Linear
+from spikegpt_hls.quant.ops.residual import Residual
+from spikegpt_hls.quant.ops.sigmoid import Sigmoid
+from spikegpt_hls.quant.ops.squared_relu import SquaredReLU
+from spikegpt_hls.quant.ops.token_shift import TokenShift
+from spikegpt_hls.quant.ops.wkv import WKV
+
+#: Every operation by its ONNX op type.
+OPERATIONS: dict[str, type[Operation]] = {
+    cls.__name__: cls
+    for cls in (BinaryEmbedding, LayerNorm, TokenShift, Linear, Sigmoid, WKV, Gate, LIF, SquaredReLU, Residual)
+}
+
+__all__ = ["BIT", "OPERATIONS", "Operation", "State", *OPERATIONS]

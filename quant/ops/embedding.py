@@ -1,0 +1,37 @@
+"""Binary embedding: ``b = (E[token] >= 0)`` (SpikeGPT ``src/model.py``, ``GPT.forward``), a ROM of bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.ops.base import Operation, State
+
+BIT = Format(1, 0, signed=False)
+
+
+@dataclass(frozen=True)
+class BinaryEmbedding(Operation):
+    """Token ids (batch, tokens) in, ``channels`` bits out; parameter ``table`` (vocabulary, channels) of bits."""
+
+    streams: ClassVar[tuple[str, ...]] = ("ids",)
+    params: ClassVar[tuple[str, ...]] = ("table",)
+
+    vocabulary: int
+    channels: int
+
+    @property
+    def ids(self) -> Format:
+        return Format(max(1, (self.vocabulary - 1).bit_length()), 0, signed=False)
+
+    @property
+    def table(self) -> Format:
+        return BIT
+
+    def param_shape(self, name: str) -> tuple[int, ...]:
+        return (self.vocabulary, self.channels)
+
+    def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
+        return params["table"][streams[0]], state

@@ -1,0 +1,46 @@
+"""Linear: ``y = W x`` without bias, accumulated exactly, then re-quantized; the head keeps its accumulators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from spikegpt_hls.quant.format import Format, Ints, bits_for, requantize
+from spikegpt_hls.quant.ops.base import Operation, State
+
+
+@dataclass(frozen=True)
+class Linear(Operation):
+    """Parameter ``weight`` (outputs, inputs), symmetric about zero: 8 bits are -127..127, 2 bits are ternary."""
+
+    params: ClassVar[tuple[str, ...]] = ("weight",)
+
+    inputs: int
+    outputs: int
+    x: Format
+    weight: Format
+
+    @property
+    def n_in(self) -> int:
+        return self.inputs
+
+    @property
+    def n_out(self) -> int:
+        return self.outputs
+
+    @property
+    def accumulator(self) -> Format:
+        """Wide enough for the worst case of all inputs and weights: nothing ever wraps."""
+        reach = self.inputs * self.weight.hi * max(-self.x.lo, self.x.hi)
+        return Format(bits_for(-reach, reach), self.x.frac + self.weight.frac)
+
+    def param_shape(self, name: str) -> tuple[int, ...]:
+        return (self.outputs, self.inputs)
+
+    def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
+        # float64 carries integers to 2**53 and has a fast product; int64 has not
+        product = streams[0].astype(np.float64) @ params["weight"].T.astype(np.float64)
+        return requantize(product.astype(np.int64), self.accumulator.frac, self.out), state
