@@ -1,0 +1,1 @@
+"""cocotb: one bench per block, one for the whole model. Nothing here loads torch."""

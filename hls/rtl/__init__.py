@@ -1,0 +1,1 @@
+"""The RTL backend: one SystemVerilog block per operation, and the writer that joins them to one top."""

@@ -1,0 +1,187 @@
+"""Which module implements an operation, with which parameters and memory images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
+from spikegpt_hls.quant.ops.layernorm import seed_table
+from spikegpt_hls.quant.ops.wkv import exp2_table
+
+MODULES = {
+    "BinaryEmbedding": "embedding",
+    "LayerNorm": "layernorm",
+    "TokenShift": "token_shift",
+    "Linear": "linear",
+    "Sigmoid": "sigmoid",
+    "WKV": "wkv",
+    "Gate": "gate",
+    "LIF": "lif",
+    "SquaredReLU": "squared_relu",
+    "Residual": "residual",
+    "Fork": "stream_fork",
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    """A memory image: words of ``bits``, for ``$readmemh``."""
+
+    words: tuple[int, ...]
+    bits: int
+
+    def hex(self) -> str:
+        digits = (self.bits + 3) // 4
+        return "".join(f"{word:0{digits}x}\n" for word in self.words)
+
+
+def pack(values: Ints, bits: int) -> Image:
+    """One word per row of ``values``; column ``l`` lies at ``[l*bits +: bits]``, in two's complement."""
+    mask = (1 << bits) - 1
+    rows = (np.asarray(values, np.int64) & mask).tolist()
+    words = tuple(sum(value << (column * bits) for column, value in enumerate(row)) for row in rows)
+    return Image(words, bits * np.shape(values)[1])
+
+
+def _lanes(block: Block, name: str, bits: int) -> Image:
+    """A parameter per channel, one word per beat."""
+    return pack(np.reshape(block.params[name], (-1, block.lanes)), bits)
+
+
+def images(block: Block) -> dict[str, Image]:
+    """The memory images of a block by the SystemVerilog parameter that takes the file's name."""
+    op = block.operation
+    match op:
+        case BinaryEmbedding():
+            return {"TABLE_FILE": _lanes(block, "table", 1)}
+        case TokenShift():
+            return {"MU_FILE": _lanes(block, "mu", op.mu.bits)}
+        case Sigmoid():
+            values = np.roll(op.table(), op.x.lo)  # addressed by the bits of x: the negative half comes last
+            return {"TABLE_FILE": pack(values[:, None], op.out.bits)}
+        case LayerNorm():
+            return {
+                "GAIN_FILE": _lanes(block, "gain", op.gain.bits),
+                "BIAS_FILE": _lanes(block, "bias", op.bias.bits),
+                "SEED_FILE": pack(seed_table()[:, None], 16),
+            }
+        case WKV():
+            return {
+                "DECAY_FILE": _lanes(block, "decay", op.decay.bits),
+                "BONUS_FILE": _lanes(block, "bonus", op.bonus.bits),
+                "EXP2_FILE": pack(exp2_table()[:, None], 15),
+            }
+        case Linear():
+            return {"WEIGHT_FILE": weight_image(block)}
+    return {}
+
+
+def weight_image(block: Block) -> Image:
+    """Word ``step`` holds ``PE x SIMD`` weights: step = group * (inputs/SIMD) + i multiplies the inputs
+    ``i*SIMD + s`` into the outputs ``group*PE + p``, at ``[(p*SIMD + s)*BITS +: BITS]``."""
+    op, (simd, pe, _) = block.operation, folding(block)
+    assert isinstance(op, Linear)
+    tiles = np.reshape(block.params["weight"], (op.outputs // pe, pe, op.inputs // simd, simd))
+    return pack(tiles.transpose(0, 2, 1, 3).reshape(-1, pe * simd), op.weight.bits)
+
+
+def folding(block: Block) -> tuple[int, int, int]:
+    """``(SIMD, PE, RW)`` of a Linear: inputs and outputs per step, and outputs per result word."""
+    op = block.operation
+    assert isinstance(op, Linear)
+    multipliers = op.inputs * op.outputs // block.reuse_factor
+    simd = min(block.lanes, multipliers)
+    pe = multipliers // simd
+    return simd, pe, int(np.lcm(pe, block.lanes))
+
+
+SOURCES = Path(__file__).parent
+
+
+@cache
+def _text(module: str) -> str:
+    return (SOURCES / f"{module}.sv").read_text()
+
+
+@cache
+def declared(module: str) -> frozenset[str]:
+    """The integer parameters that a module's header declares."""
+    return frozenset(re.findall(r"parameter int (\w+)", _text(module)))
+
+
+def sources(kind: str) -> list[Path]:
+    """The files that a block's module needs: its own, and those of the modules it instantiates."""
+    known = {path.stem for path in SOURCES.glob("*.sv")}
+    needed = [MODULES[kind]]
+    for module in needed:  # grows while it is walked
+        used = re.findall(r"^\s*(\w+) #\(", _text(module), re.MULTILINE)
+        needed += [name for name in dict.fromkeys(used) if name in known and name not in needed]
+    return [SOURCES / f"{module}.sv" for module in needed]
+
+
+def parameters(block: Block) -> dict[str, int]:
+    """The integer parameters of a block's module: geometry, formats, and constants that follow from them."""
+    known = _all_parameters(block)
+    return {name: value for name, value in known.items() if name in declared(MODULES[block.kind])}
+
+
+def _all_parameters(block: Block) -> dict[str, int]:
+    op = block.operation
+    if op is None:
+        return {"WIDTH": block.lanes * block.format_out.bits, "OUTPUTS": len(block.outputs)}
+    values = {"LANES": block.lanes, **dict(_flatten(op.attributes()))}
+    if block.is_join:
+        values |= {f"{name.upper()}_DEPTH": depth for name, depth in zip(op.streams, block.fifo_depths, strict=True)}
+    return {**values, **_derived(block)}
+
+
+def _derived(block: Block) -> Mapping[str, int]:
+    op = block.operation
+    match op:
+        case BinaryEmbedding():
+            return {"IDS_BITS": op.ids.bits}
+        case LayerNorm():
+            return {
+                "EPSILON": op.epsilon,
+                "SUM_BITS": op.sum_bits,
+                "SQUARE_BITS": op.square_bits,
+                "VARIANCE_BITS": op.variance_bits,
+                "DEVIATION_BITS": op.deviation_bits,
+                "NORM_BITS": op.norm.bits,
+            }
+        case WKV():
+            return {
+                "KEY_FACTOR": op.key_factor,
+                "A_BITS": op.state_format("a").bits,
+                "B_BITS": op.state_format("b").bits,
+                "E_BITS": op.state_format("exponent").bits,
+            }
+        case Linear():
+            simd, pe, word = folding(block)
+            return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
+    return {}
+
+
+def _flatten(attributes: Mapping[str, int | list[int]]) -> Iterator[tuple[str, int]]:
+    for name, value in attributes.items():
+        if isinstance(value, list):
+            yield from zip((f"{name.upper()}_{part}" for part in ("BITS", "FRAC", "SIGNED")), value, strict=True)
+        else:
+            yield name.upper(), value
+
+
+def single(op: Operation, lanes: int, params: Mapping[str, Ints], reuse_factor: int = 1, depth: int = 2) -> Block:
+    """A block by itself, outside a graph: for benches and for synthesis of one block."""
+    formats = tuple(op.stream_format(name) for name in op.streams)
+    depths = (depth,) * len(op.streams) if len(op.streams) > 1 else ()
+    return Block(
+        type(op).__name__.lower(), op, op.streams, ("m_axis",), op.n_in, op.n_out, formats, op.out, lanes,
+        reuse_factor, depths, params,
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+// LIF: h = (v + x) >> 1;  s = h >= THRESHOLD;  v = s ? 0 : h   (tau 2, hard reset; quant/ops/lif.py)
+//
+// Membranes lie in RAM, one word of LANES per beat of a token. Stage 1 holds the membrane read, stage 2 the spike.
+module lif #(
+    parameter int CHANNELS      = 64,
+    parameter int LANES         = 1,
+    parameter int X_BITS        = 8,
+    parameter int X_FRAC        = 4,
+    parameter int MEMBRANE_BITS = 16,
+    parameter int MEMBRANE_FRAC = 12
+) (
+    input  logic                    clk,
+    input  logic                    rst,
+    input  logic [LANES*X_BITS-1:0] s_axis_x_tdata,
+    input  logic                    s_axis_x_tvalid,
+    output logic                    s_axis_x_tready,
+    input  logic                    s_axis_x_tlast,
+    input  logic                    s_axis_x_tuser,
+    output logic [       LANES-1:0] m_axis_tdata,
+    output logic                    m_axis_tvalid,
+    input  logic                    m_axis_tready,
+    output logic                    m_axis_tlast,
+    output logic                    m_axis_tuser
+);
+  localparam int Beats = CHANNELS / LANES;
+  localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int Latency = 2;
+  localparam int Loop = 2;
+  localparam int Up = MEMBRANE_FRAC - X_FRAC;
+  localparam int W = MEMBRANE_BITS;
+  localparam logic signed [W:0] Threshold = (W + 1)'(1) << MEMBRANE_FRAC;
+
+  logic [LANES*W-1:0] membrane[Beats];
+  logic [LANES*W-1:0] read_q, next;
+  logic [LANES*X_BITS-1:0] x_q;
+  logic [IndexBits-1:0] index, index_q;
+  logic valid_q, first_q;
+  logic [LANES-1:0] spike, spike_q;
+
+  wire accept = s_axis_x_tvalid && s_axis_x_tready;
+
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_index (
+      .clk,
+      .rst,
+      .step(accept),
+      .index,
+      .last()
+  );
+
+  always_ff @(posedge clk) begin
+    valid_q <= rst ? 1'b0 : accept;
+    first_q <= s_axis_x_tuser;
+    index_q <= index;
+    x_q     <= s_axis_x_tdata;
+    read_q  <= membrane[index];
+    spike_q <= spike;
+  end
+
+  always_ff @(posedge clk) begin
+    if (valid_q) membrane[index_q] <= next;
+  end
+
+  for (genvar l = 0; l < LANES; l++) begin : gen_lane
+    logic signed [W-1:0] v, x;
+    logic signed [W:0] sum, h;
+    assign v = first_q ? '0 : $signed(read_q[l*W+:W]);
+    assign x = W'($signed(x_q[l*X_BITS+:X_BITS])) <<< Up;
+    assign sum = v + x;  // one bit wider than both
+    assign h = sum >>> 1;
+    assign spike[l] = h >= Threshold;
+    assign next[l*W+:W] = spike[l] ? '0 : h[W-1:0];
+  end
+
+  stream_pipe #(
+      .WIDTH  (LANES),
+      .LATENCY(Latency),
+      .CREDITS(Latency + 2),
+      .BEATS  (Beats),
+      .LOOP   (Loop)
+  ) u_pipe (
+      .clk,
+      .rst,
+      .valid(s_axis_x_tvalid),
+      .ready(s_axis_x_tready),
+      .last(s_axis_x_tlast),
+      .user(s_axis_x_tuser),
+      .result(spike_q),
+      .m_axis_tdata,
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tlast,
+      .m_axis_tuser
+  );
+endmodule

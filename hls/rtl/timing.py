@@ -1,0 +1,34 @@
+"""The timing of each block, in the terms of ``docs/streams.md``: what the SystemVerilog does, as constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikegpt_hls.hls.dataflow import Block
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Cycles. ``latency`` and ``credits`` of the output pipe; ``loop`` of the state (0: stateless)."""
+
+    latency: int
+    credits: int
+    loop: int = 0
+    stats: int = 0  # layernorm: from a token's last beat accepted to its first beat issued
+    result: int = 0  # linear: from a result word's last step to its first beat issued
+
+
+_STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 1, "Gate": 2, "SquaredReLU": 2}
+
+
+def timing(block: Block) -> Timing:
+    """Timing of a block; a fork is a pipe of latency 0 into FIFOs of two places."""
+    match block.kind:
+        case "Fork":
+            return Timing(0, 2)
+        case "LIF":
+            return Timing(2, 4, loop=2)
+        case "TokenShift":
+            return Timing(3, 5, loop=1)
+        case kind:
+            return Timing(_STATELESS[kind], _STATELESS[kind] + 2)

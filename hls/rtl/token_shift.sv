@@ -1,0 +1,112 @@
+// Token shift: y = requantize(prev + mu * (x - prev)), prev the token before (quant/ops/token_shift.py)
+//
+// The row `prev` lies in RAM and is read and rewritten by the accepted beat itself. Stage 1 holds x, prev and mu,
+// stage 2 the product, stage 3 the result.
+module token_shift #(
+    parameter int CHANNELS   = 64,
+    parameter int LANES      = 1,
+    parameter int X_BITS     = 8,
+    parameter int X_FRAC     = 4,
+    parameter int X_SIGNED   = 1,
+    parameter int MU_BITS    = 10,
+    parameter int MU_FRAC    = 8,
+    parameter int OUT_BITS   = 8,
+    parameter int OUT_FRAC   = 4,
+    parameter int OUT_SIGNED = 1,
+    parameter     MU_FILE    = ""
+) (
+    input  logic                      clk,
+    input  logic                      rst,
+    input  logic [  LANES*X_BITS-1:0] s_axis_x_tdata,
+    input  logic                      s_axis_x_tvalid,
+    output logic                      s_axis_x_tready,
+    input  logic                      s_axis_x_tlast,
+    input  logic                      s_axis_x_tuser,
+    output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
+    output logic                      m_axis_tvalid,
+    input  logic                      m_axis_tready,
+    output logic                      m_axis_tlast,
+    output logic                      m_axis_tuser
+);
+  localparam int Beats = CHANNELS / LANES;
+  localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int Latency = 3;
+  localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
+  localparam int MixBits = XW + 1 + MU_BITS + 1;
+
+  logic [LANES*X_BITS-1:0] row[Beats];
+  logic [LANES*MU_BITS-1:0] mu[Beats];
+  initial $readmemh(MU_FILE, mu);
+
+  logic [LANES*X_BITS-1:0] x_q, prev_q;
+  logic [LANES*MU_BITS-1:0] mu_q;
+  logic [LANES*OUT_BITS-1:0] result, result_q;
+  logic [IndexBits-1:0] index;
+  logic first_q;
+
+  wire accept = s_axis_x_tvalid && s_axis_x_tready;
+
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_index (
+      .clk,
+      .rst,
+      .step(accept),
+      .index,
+      .last()
+  );
+
+  always_ff @(posedge clk) begin
+    if (accept) row[index] <= s_axis_x_tdata;
+    prev_q   <= row[index];
+    mu_q     <= mu[index];
+    x_q      <= s_axis_x_tdata;
+    first_q  <= s_axis_x_tuser;
+    result_q <= result;
+  end
+
+  for (genvar l = 0; l < LANES; l++) begin : gen_lane
+    logic signed [XW-1:0] x, prev;
+    logic signed [XW:0] step;
+    logic signed [MU_BITS-1:0] factor;
+    logic signed [MixBits-1:0] product_q, base_q, mixed;
+    assign x = {X_SIGNED != 0 && x_q[l*X_BITS+X_BITS-1], x_q[l*X_BITS+:X_BITS]};
+    assign prev = first_q ? '0 : {X_SIGNED != 0 && prev_q[l*X_BITS+X_BITS-1], prev_q[l*X_BITS+:X_BITS]};
+    assign step = x - prev;
+    assign factor = $signed(mu_q[l*MU_BITS+:MU_BITS]);
+    always_ff @(posedge clk) begin
+      product_q <= factor * step;
+      base_q    <= MixBits'(prev) <<< MU_FRAC;
+    end
+    assign mixed = base_q + product_q;
+    requantize #(
+        .IN_BITS   (MixBits),
+        .SHIFT     (X_FRAC + MU_FRAC - OUT_FRAC),
+        .OUT_BITS  (OUT_BITS),
+        .OUT_SIGNED(OUT_SIGNED)
+    ) u_requantize (
+        .x(mixed),
+        .y(result[l*OUT_BITS+:OUT_BITS])
+    );
+  end
+
+  stream_pipe #(
+      .WIDTH  (LANES * OUT_BITS),
+      .LATENCY(Latency),
+      .CREDITS(Latency + 2),
+      .BEATS  (Beats)
+  ) u_pipe (
+      .clk,
+      .rst,
+      .valid(s_axis_x_tvalid),
+      .ready(s_axis_x_tready),
+      .last(s_axis_x_tlast),
+      .user(s_axis_x_tuser),
+      .result(result_q),
+      .m_axis_tdata,
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tlast,
+      .m_axis_tuser
+  );
+endmodule

@@ -1,0 +1,204 @@
+"""The bench of a single block: its streams against the operation's NumPy meaning, with random stalls on every port.
+
+``check`` (called by the ``test_<block>.py`` beside this file) writes a case, builds the block and starts the simulator;
+the cocotb tests below run inside it and read the case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, with_timeout
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.hls.rtl.blocks import MODULES, Image, images, pack, parameters, sources
+from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.ops import OPERATIONS, Operation
+from spikegpt_hls.rtl_tests import simulator
+
+Corrupt = Callable[[dict[str, Image]], dict[str, Image]]
+BUILD = Path(os.environ.get("SPIKEGPT_HLS_BENCHES", "build/benches"))
+
+
+def expected(op: Operation, streams: Sequence[Ints], lengths: Sequence[int], params: Mapping[str, Ints]) -> Ints:
+    """What the block must put out for back-to-back sequences of the given lengths: (tokens, channels)."""
+    ends = list(itertools.accumulate(lengths))
+    pieces = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    return np.concatenate([op(*(stream[None, piece] for stream in streams), **params)[0] for piece in pieces])
+
+
+def check(
+    block: Block,
+    streams: Sequence[Ints],
+    lengths: Sequence[int],
+    corrupt: Corrupt | None = None,
+    override: Mapping[str, int] | None = None,
+    test: str | None = None,
+) -> None:
+    """Build ``block``, feed it ``streams`` ((tokens, channels) integers each), and compare every beat with ``==``.
+
+    ``corrupt`` and ``override`` change the block's images or parameters behind the bench's back: negative controls.
+    """
+    op = block.operation
+    assert op is not None
+    memory = images(block)
+    memory = corrupt(memory) if corrupt else memory
+    values = {**parameters(block), **(override or {})}
+    folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest(values, memory)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, image in memory.items():
+        (folder / f"{name}.hex").write_text(image.hex())
+    case = {"kind": block.kind, "attributes": op.attributes(), "lanes": block.lanes, "lengths": list(lengths)}
+    (folder / "case.json").write_text(json.dumps(case))
+    arrays = dict(zip(op.streams, streams, strict=True))
+    np.savez(folder / "case.npz", **arrays, **{f"p_{name}": value for name, value in block.params.items()})
+    files = {name: f'"{folder / name}.hex"' for name in memory}
+    simulator.build(sources(block.kind), MODULES[block.kind], folder, {**values, **files})
+    simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
+
+
+def _digest(values: Mapping[str, int], memory: Mapping[str, Image]) -> str:
+    return hashlib.sha256(repr((sorted(values.items()), sorted(memory.items()))).encode()).hexdigest()[:12]
+
+
+def sequences(op: Operation, lengths: Sequence[int], seed: int) -> list[Ints]:
+    """Random streams over each format's whole range, its corners more often than chance would."""
+    rng = np.random.default_rng(seed)
+    streams = []
+    for name in op.streams:
+        fmt = op.stream_format(name)
+        shape = (sum(lengths),) if name == "ids" else (sum(lengths), op.n_in)
+        values = rng.integers(fmt.lo, fmt.hi, shape, endpoint=True)
+        corner = rng.choice(np.array([fmt.lo, fmt.hi, 0]), shape)
+        streams.append(np.where(rng.random(shape) < 0.2, corner, values))
+    return streams
+
+
+def random_params(op: Operation, seed: int) -> dict[str, Ints]:
+    """Random parameters over each format's whole range; weights are symmetric about zero."""
+    rng = np.random.default_rng(seed)
+    drawn = {}
+    for name in op.params:
+        fmt = op.param_format(name)
+        low = -fmt.hi if name == "weight" else fmt.lo
+        drawn[name] = rng.integers(low, fmt.hi, op.param_shape(name), endpoint=True)
+    return drawn
+
+
+def flip_bit(name: str, word: int = 0, bit: int = 0) -> Corrupt:
+    """Flip one bit of one memory image: what a bench must not let pass."""
+
+    def corrupt(memory: dict[str, Image]) -> dict[str, Image]:
+        words = list(memory[name].words)
+        words[word] ^= 1 << bit
+        return {**memory, name: replace(memory[name], words=tuple(words))}
+
+    return corrupt
+
+
+class TB:
+    """Sources for the inputs, a sink for the output, all in beats of one packed word."""
+
+    def __init__(self, dut: Any, op: Operation) -> None:
+        self.dut = dut
+        self.sources = [self._port(AxiStreamSource, f"s_axis_{name}") for name in op.streams]
+        self.sink = self._port(AxiStreamSink, "m_axis")
+        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+
+    def _port(self, kind: type, prefix: str) -> Any:
+        port = kind(AxiStreamBus.from_prefix(self.dut, prefix), self.dut.clk, self.dut.rst, byte_lanes=1)
+        port.log.setLevel("WARNING")
+        return port
+
+    async def reset(self) -> None:
+        self.dut.rst.value = 1
+        for _ in range(3):
+            await RisingEdge(self.dut.clk)
+        self.dut.rst.value = 0
+        await RisingEdge(self.dut.clk)
+
+    def stall(self, seed: int, idle: float, backpressure: float) -> None:
+        for number, source in enumerate(self.sources):
+            if idle:
+                source.set_pause_generator(_bursts(random.Random(seed + number), idle))
+        if backpressure:
+            self.sink.set_pause_generator(_bursts(random.Random(seed - 1), backpressure))
+
+
+def _bursts(rng: random.Random, share: float) -> Iterator[bool]:
+    """Pauses in bursts of random length, so that buffers both fill and drain."""
+    while True:
+        paused = rng.random() < share
+        yield from itertools.repeat(paused, rng.randint(1, 8))
+
+
+def beats(values: Ints, lanes: int, fmt: Format) -> Iterable[list[int]]:
+    """Packed words of each token: (tokens, channels) -> tokens of channels/lanes words."""
+    for token in np.reshape(values, (len(values), -1, min(lanes, values[0].size))):
+        yield list(pack(token, fmt.bits).words)
+
+
+def _load() -> tuple[Operation, int, list[int], list[Ints], dict[str, Ints]]:
+    folder = Path(os.environ["CASE"])
+    case = json.loads((folder / "case.json").read_text())
+    arrays = np.load(folder / "case.npz")
+    op = OPERATIONS[case["kind"]].from_attributes(case["attributes"])
+    params = {name: arrays[f"p_{name}"] for name in op.params}
+    return op, case["lanes"], case["lengths"], [arrays[name] for name in op.streams], params
+
+
+async def _stream(dut: Any, idle: float, backpressure: float) -> None:
+    op, lanes, lengths, streams, params = _load()
+    tb = TB(dut, op)
+    await tb.reset()
+    tb.stall(1, idle, backpressure)
+    first = [int(t == 0) for length in lengths for t in range(length)]
+    for source, name, values in zip(tb.sources, op.streams, streams, strict=True):
+        for words, mark in zip(beats(values, lanes, op.stream_format(name)), first, strict=True):
+            source.send_nowait(AxiStreamFrame(words, tuser=mark))
+    want = expected(op, streams, lengths, params)
+    for token, words in enumerate(beats(want, lanes, op.out)):
+        frame = await with_timeout(tb.sink.recv(), 50, "ms")
+        got = list(frame.tdata)
+        assert len(got) == len(words), f"token {token} has {len(got)} beats, not {len(words)}"
+        assert frame.tuser == first[token], f"token {token} has tuser {frame.tuser}"
+        for beat, (have, due) in enumerate(zip(got, words, strict=True)):
+            if have != due:
+                bits = op.out.bits
+                lane = next(i for i in range(lanes) if (have ^ due) >> (i * bits) & ((1 << bits) - 1))
+                raise AssertionError(f"first difference at token {token}, channel {beat * lanes + lane}")
+
+
+@cocotb.test()
+async def flowing(dut: Any) -> None:
+    """No port ever stalls."""
+    await _stream(dut, 0, 0)
+
+
+@cocotb.test()
+async def stalled(dut: Any) -> None:
+    """Every port stalls at random."""
+    await _stream(dut, 0.4, 0.4)
+
+
+@cocotb.test()
+async def starved(dut: Any) -> None:
+    """The inputs are mostly idle."""
+    await _stream(dut, 0.8, 0)
+
+
+@cocotb.test()
+async def blocked(dut: Any) -> None:
+    """The output is mostly refused."""
+    await _stream(dut, 0, 0.8)

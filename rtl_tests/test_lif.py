@@ -1,0 +1,33 @@
+"""LIF in RTL: every input value, corner formats, membranes that outlive tokens and end with sequences."""
+
+import numpy as np
+import pytest
+from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import LIF
+from spikegpt_hls.rtl_tests.bench import check, sequences
+
+LENGTHS = (17, 1, 40)
+
+
+@pytest.mark.parametrize(
+    ("channels", "lanes", "fmt"),
+    [(8, 8, Format(8, 4)), (64, 2, Format(8, 6)), (48, 1, Format(8, 0)), (96, 8, Format(6, -1)), (8, 1, Format(8, 9))],
+)
+def test_spikes(channels: int, lanes: int, fmt: Format) -> None:
+    op = LIF.of(channels, fmt)
+    check(single(op, lanes, {}), sequences(op, LENGTHS, seed=channels), LENGTHS)
+
+
+def test_every_input_value() -> None:
+    op = LIF.of(8, Format(8, 5))
+    x = np.repeat(np.arange(-128, 128), 8).reshape(-1, 8)
+    check(single(op, 8, {}), [np.random.default_rng(0).permuted(x, axis=0)], [256])
+
+
+def test_a_misplaced_binary_point_is_noticed() -> None:
+    """The bench can fail."""
+    op = LIF.of(8, Format(8, 4))
+    streams = sequences(op, LENGTHS, seed=1)
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel \d+"):
+        check(single(op, 8, {}), streams, LENGTHS, override={"X_FRAC": 5}, test="flowing")
