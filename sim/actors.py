@@ -1,0 +1,239 @@
+"""The cells of docs/streams.md as actors that pass timestamps instead of beats.
+
+Every transfer is ``T(i) = max(producer ready, consumer ready, T(i-1) + 1)``, so no clock is needed: an actor advances
+as far as its inputs' timestamps and its credits' release times are known, and the order in which the actors run does
+not change a single time (a Kahn process network).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import lcm
+
+from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.sim.errors import SimulationError
+
+
+@dataclass
+class Channel:
+    """One stream between two actors: per beat the cycle its producer is ready from, and the cycle of its transfer."""
+
+    name: str
+    reader: str  # the block that takes the beats, to be named in a deadlock
+    offer: list[int] = field(default_factory=list)
+    time: list[int] = field(default_factory=list)
+
+
+class Pipe:
+    """Latency ``L``, credits ``D``, state loop ``W`` over ``B`` beats; one to many inputs and outputs.
+
+    A beat accepted in ``t`` can leave from ``t + L + 1``; beat ``i`` is accepted after beat ``i - D`` has left every
+    output, and ``W`` cycles after beat ``i - B``. With ``L = 0`` it is a fifo of depth ``D``; with more outputs a fork.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Channel],
+        outputs: Sequence[Channel],
+        latency: int = 0,
+        credits: int = 2,
+        loop: int = 0,
+        beats: int = 1,
+    ) -> None:
+        self.inputs, self.outputs = inputs, outputs
+        self.first_leave, self.credits, self.loop, self.beats = latency + 1, credits, loop, beats
+        self.accepted = inputs[0].time  # every input of a join is taken in the same cycle
+
+    def advance(self) -> bool:
+        accepted = self.accepted
+        begin = len(accepted)
+        end = min(len(channel.offer) for channel in self.inputs)
+        end = min(end, self.credits + min(len(channel.time) for channel in self.outputs))
+        if begin >= end:
+            return False
+        offers = self.inputs[0].offer if len(self.inputs) == 1 else None
+        freed = self.outputs[0].time if len(self.outputs) == 1 else None
+        last = accepted[-1] if accepted else -1
+        fresh: list[int] = []
+        for i in range(begin, end):
+            last += 1
+            t = offers[i] if offers is not None else max(channel.offer[i] for channel in self.inputs)
+            if t > last:
+                last = t
+            j = i - self.credits
+            if j >= 0:
+                t = 1 + (freed[j] if freed is not None else max(channel.time[j] for channel in self.outputs))
+                if t > last:
+                    last = t
+            j = i - self.beats
+            if self.loop and j >= 0:
+                t = self.loop + (accepted[j] if j < begin else fresh[j - begin])
+                if t > last:
+                    last = t
+            fresh.append(last)
+        for channel in self.inputs:
+            channel.time.extend(fresh)
+        leaves = [t + self.first_leave for t in fresh]
+        for channel in self.outputs:
+            channel.offer.extend(leaves)
+        return True
+
+
+class Expand:
+    """The embedding's address counter: one id in, ``beats`` issues out; the id is popped with the last of them."""
+
+    def __init__(self, ids: Channel, issues: Channel, beats: int) -> None:
+        self.ids, self.issues, self.beats = ids, issues, beats
+
+    def advance(self) -> bool:
+        moved = False
+        while len(self.issues.offer) < len(self.ids.offer) * self.beats:
+            self.issues.offer.extend([self.ids.offer[len(self.issues.offer) // self.beats]] * self.beats)
+            moved = True
+        while len(self.ids.time) < len(self.issues.time) // self.beats:
+            self.ids.time.append(self.issues.time[(len(self.ids.time) + 1) * self.beats - 1])
+            moved = True
+        return moved
+
+
+class Banks:
+    """Two banks of one token: beats of token ``n`` are accepted from one cycle after ``released[n - 2]``."""
+
+    def __init__(self, beats_in: Channel, beats: int) -> None:
+        self.input, self.beats = beats_in, beats
+
+    def accept(self, released: Sequence[int], tokens_released: int) -> bool:
+        """Take what there is room for; ``released[n]`` is the last cycle in which token ``n``'s bank was read."""
+        time, offer, beats = self.input.time, self.input.offer, self.beats
+        begin = len(time)
+        end = min(len(offer), (tokens_released + 2) * beats)
+        last = time[-1] if time else -1
+        for i in range(begin, end):
+            last = max(last + 1, offer[i])
+            if i >= 2 * beats:
+                last = max(last, released[i // beats - 2] + 1)
+            time.append(last)
+        return end > begin
+
+    def tokens(self) -> int:
+        return len(self.input.time) // self.beats
+
+    def full(self, token: int) -> int:
+        """The cycle in which a token's last beat was accepted."""
+        return self.input.time[(token + 1) * self.beats - 1]
+
+
+class Normalize:
+    """LayerNorm before its output pipe: reads of a token begin ``statistics`` cycles after its last beat came."""
+
+    def __init__(self, beats_in: Channel, reads: Channel, beats: int, statistics: int) -> None:
+        self.banks, self.reads, self.statistics = Banks(beats_in, beats), reads, statistics
+        self.released: list[int] = []
+
+    def advance(self) -> bool:
+        reads, beats = self.reads, self.banks.beats
+        self.released.extend(reads.time[(len(self.released) + 1) * beats - 1 :: beats])
+        moved = self.banks.accept(self.released, len(self.released))
+        for token in range(len(reads.offer) // beats, self.banks.tokens()):
+            reads.offer.extend([self.banks.full(token) + self.statistics] * beats)
+        return moved
+
+
+@dataclass(frozen=True)
+class Folding:
+    """How a Linear's products are spread over multipliers and cycles (FINN's PE and SIMD)."""
+
+    simd: int  # inputs per cycle
+    pe: int  # outputs per cycle
+    word: int  # outputs per result word, RW
+    steps: int  # cycles per token, the reuse factor
+    steps_per_word: int
+
+    @classmethod
+    def of(cls, block: Block) -> Folding:
+        """``SIMD = min(lanes, M)``, ``PE = M / SIMD``, ``RW = lcm(PE, lanes)``; SimulationError where one is odd."""
+        operation = block.operation
+        assert isinstance(operation, Linear)
+        products = operation.inputs * operation.outputs
+        multipliers = products // block.reuse_factor
+        simd = min(block.lanes, multipliers)
+        pe = multipliers // max(simd, 1)
+        word = lcm(pe, block.lanes)
+        whole = multipliers and pe * simd * block.reuse_factor == products
+        if not whole or operation.outputs % word or operation.inputs % simd:
+            raise SimulationError(
+                f"{block.name}: a reuse factor of {block.reuse_factor} does not fold {operation.inputs} x "
+                f"{operation.outputs} over {block.lanes} lanes"
+            )
+        return cls(simd, pe, word, block.reuse_factor, block.reuse_factor * word // operation.outputs)
+
+
+class Fold:
+    """Linear before its output pipe: two banks, steps that never wait inside a result word, two result words."""
+
+    def __init__(
+        self, beats_in: Channel, issues: Channel, beats: int, folding: Folding, lanes: int, result: int
+    ) -> None:
+        self.banks, self.issues = Banks(beats_in, beats), issues
+        self.words = folding.steps // folding.steps_per_word  # result words per token
+        self.steps, self.beats_per_word, self.result = folding.steps_per_word, folding.word // lanes, result
+        self.last_step: list[int] = []  # of each result word
+        self.released: list[int] = []  # last step of each token
+
+    def advance(self) -> bool:
+        moved = self.banks.accept(self.released, len(self.released))
+        emptied = self.issues.time
+        words = min(self.banks.tokens() * self.words, len(emptied) // self.beats_per_word + 2)
+        for word in range(len(self.last_step), words):
+            first = self.last_step[-1] + 1 if word else 0
+            if word >= 2:
+                first = max(first, emptied[(word - 1) * self.beats_per_word - 1] + 1)
+            if word % self.words == 0:
+                first = max(first, self.banks.full(word // self.words) + 1)
+            self.last_step.append(first + self.steps - 1)
+            self.issues.offer.extend([self.last_step[-1] + self.result] * self.beats_per_word)
+            if (word + 1) % self.words == 0:
+                self.released.append(self.last_step[-1])
+            moved = True
+        return moved
+
+
+class Sink:
+    """Takes a beat in the first cycle in which it is ready: always, or as a pattern that repeats says."""
+
+    def __init__(self, beats_in: Channel, pattern: Sequence[bool]) -> None:
+        self.input = beats_in
+        doubled = list(pattern) * 2
+        if not any(doubled):
+            raise SimulationError("a sink that is never ready lets no token out; give one ready cycle at least")
+        self.wait = [doubled.index(True, cycle) - cycle for cycle in range(len(pattern))]
+
+    def advance(self) -> bool:
+        time, offer, wait = self.input.time, self.input.offer, self.wait
+        begin = len(time)
+        last = time[-1] if time else -1
+        for i in range(begin, len(offer)):
+            last = max(last + 1, offer[i])
+            last += wait[last % len(wait)]
+            time.append(last)
+        return len(time) > begin
+
+
+class Generation:
+    """Offers the next id ``delay`` cycles after the previous token's last logit beat: autoregression."""
+
+    def __init__(self, ids: Channel, logits: Channel, beats: int, tokens: int, delay: int) -> None:
+        self.ids, self.logits, self.beats, self.tokens, self.delay = ids, logits, beats, tokens, delay
+        ids.offer.append(0)
+
+    def advance(self) -> bool:
+        n = len(self.ids.offer)
+        if n >= self.tokens or len(self.logits.time) < n * self.beats:
+            return False
+        self.ids.offer.append(self.logits.time[n * self.beats - 1] + self.delay)
+        return True
+
+
+Actor = Pipe | Expand | Normalize | Fold | Sink | Generation

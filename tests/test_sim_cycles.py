@@ -1,0 +1,345 @@
+"""The cycle simulator against a clocked one: the same cells as registers with a valid and a ready in every cycle."""
+
+import random
+from collections import deque
+
+import pytest
+
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.rtl.timing import Timing
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import BIT, BinaryEmbedding, Gate, LayerNorm, Linear, Sigmoid
+from spikegpt_hls.sim import cycles
+from spikegpt_hls.sim.actors import Folding
+from spikegpt_hls.sim.cycles import simulate
+from spikegpt_hls.sim.errors import SimulationError
+
+BYTE = Format(8, 4)
+
+
+class Graph:
+    """Builds a dataflow block by block, each with a timing of its own."""
+
+    def __init__(self, channels, lanes, seed=0):
+        self.channels, self.lanes, self.blocks, self.timings = channels, lanes, [], {}
+        self.rng = random.Random(seed)
+        self.add("emb", BinaryEmbedding(BIT, 16, channels), ["ids"])
+
+    def add(self, name, operation, inputs, timing=None, outputs=None, **extra):
+        channels = 1 if operation is None else operation.n_in
+        n_in = self.channels if operation is None else channels
+        n_out = n_in if operation is None else operation.n_out
+        formats = (BYTE,) * len(inputs)
+        outputs = outputs or [name]
+        block = Block(
+            name, operation, tuple(inputs), tuple(outputs), n_in, n_out, formats, BYTE, self.lanes, **extra
+        )  # fmt: skip
+        self.blocks.append(block)
+        self.timings[name] = timing or self.random_timing(operation)
+        return name
+
+    def random_timing(self, operation):
+        rng = self.rng
+        if operation is None:
+            return Timing(0, 2)
+        loop = rng.choice([0, 0, 1, 3, 9]) if isinstance(operation, Sigmoid) else 0
+        return Timing(rng.randint(0, 4), rng.randint(1, 7), loop, rng.randint(1, 9), rng.randint(1, 4))
+
+    def chain(self, stream, length, tag):
+        """Random blocks behind a stream that keep its channels."""
+        for n in range(length):
+            name, channels = f"{tag}{n}", self.channels
+            kind = self.rng.choice(["pipe", "pipe", "norm", "linear"])
+            if kind == "pipe":
+                stream = self.add(name, Sigmoid(BYTE, channels, BYTE), [stream])
+            elif kind == "norm":
+                stream = self.add(name, LayerNorm(BYTE, channels, BYTE, BYTE, BYTE), [stream])
+            else:
+                operation = Linear(BYTE, channels, channels, BYTE, BYTE)
+                stream = self.add(name, operation, [stream], reuse_factor=self.rng.choice(foldings(self, operation)))
+        return stream
+
+    def residual(self, stream, tag):
+        """A fork, two branches and a join whose FIFOs may be too short."""
+        self.add(f"{tag}fork", None, [stream], outputs=[f"{tag}a", f"{tag}b"])
+        branches = [self.chain(f"{tag}{side}", self.rng.randint(0, 2), tag + side) for side in "ab"]
+        depths = tuple(self.rng.choice([2, 3, 40, 40]) for _ in branches)
+        return self.add(f"{tag}join", Gate(BYTE, self.channels, BYTE, BYTE), branches, fifo_depths=depths)
+
+    def dataflow(self, sink):
+        return Dataflow(tuple(self.blocks), "ids", sink)
+
+    def timing(self, block):
+        return self.timings[block.name]
+
+
+def foldings(graph, operation):
+    """The reuse factors that fold an operation over the graph's lanes."""
+    products = operation.inputs * operation.outputs
+    good = []
+    for reuse in (r for r in range(1, products + 1) if products % r == 0):
+        try:
+            Folding.of(Block("l", operation, ("x",), ("l",), operation.inputs, operation.outputs, (BYTE,), BYTE,
+                             graph.lanes, reuse))  # fmt: skip
+        except SimulationError:
+            continue
+        good.append(reuse)
+    return good
+
+
+def random_graph(seed):
+    rng = random.Random(seed)
+    channels, lanes = rng.choice([(4, 1), (8, 2), (6, 3), (4, 4), (8, 1)])
+    graph = Graph(channels, lanes, seed)
+    stream = graph.chain("emb", rng.randint(0, 2), "head")
+    for n in range(rng.randint(0, 2)):
+        stream = graph.residual(stream, f"r{n}")
+    head = Linear(BYTE, channels, 2 * channels, BYTE, BYTE)
+    return graph, graph.add("out", head, [stream], reuse_factor=rng.choice(foldings(graph, head)))
+
+
+class Clocked:
+    """One block as registers: what it shows in a cycle depends on earlier cycles only."""
+
+    def __init__(self, block, timing):
+        self.block, self.timing, self.kind = block, timing, block.kind
+        depths = block.fifo_depths if block.is_join else (2,) * (self.kind == "BinaryEmbedding")
+        self.fifos = [(depth, deque()) for depth in depths]
+        self.flight = deque()  # cycles in which beats reach the output FIFOs
+        self.out = [0 for _ in block.outputs]  # beats in each output FIFO
+        self.issued, self.left = 0, [0 for _ in block.outputs]
+        self.history = []  # cycles of acceptance, for the state loop
+        self.received, self.full = 0, []  # beats; the cycle in which each token was complete
+        self.tokens_read, self.beat = 0, 0
+        self.words, self.step, self.starts = deque(), 0, 0  # words: cycle of the last step, or None while stepping
+        self.fold = Folding.of(block) if self.kind == "Linear" else None
+
+    def valid(self):
+        return [count > 0 for count in self.out]
+
+    def credit(self):
+        return self.issued - min(self.left) < self.timing.credits
+
+    def can_take(self, now):
+        """Whether the pipe behind the inputs may accept a beat now."""
+        beats, loop = self.block.beats_in, self.timing.loop
+        waited = not loop or len(self.history) < beats or now >= self.history[-beats] + loop
+        return self.credit() and waited
+
+    def ready(self, now):
+        if self.fifos:
+            return [len(queue) < depth for depth, queue in self.fifos]
+        if self.kind in ("LayerNorm", "Linear"):
+            return [self.received // self.block.beats_in - self.tokens_read < 2]
+        return [self.can_take(now)]
+
+    def clock(self, now, took, gave):
+        """The rising edge that ends a cycle: everything decided from what stood before it."""
+        issue = {"LayerNorm": self.read, "Linear": self.fold_step, "BinaryEmbedding": self.expand}.get(self.kind)
+        fires = issue(now) if issue else self.accept(now, took)
+        for port, (_, queue) in enumerate(self.fifos):
+            if took[port]:
+                queue.append(now)
+        if self.kind in ("LayerNorm", "Linear") and took[0]:
+            self.received += 1
+            if self.received % self.block.beats_in == 0:
+                self.full.append(now)
+        if fires:
+            self.issued += 1
+            self.flight.append(now + self.timing.latency)
+        landed = bool(self.flight) and self.flight[0] == now
+        if landed:
+            self.flight.popleft()
+        for port, went in enumerate(gave):
+            self.out[port] += landed - went
+            self.left[port] += went
+
+    def accept(self, now, took):
+        if not self.fifos:
+            fires = took[0]
+        elif fires := all(queue for _, queue in self.fifos) and self.can_take(now):
+            for _, queue in self.fifos:
+                queue.popleft()
+        if fires:
+            self.history.append(now)
+        return fires
+
+    def expand(self, now):
+        queue = self.fifos[0][1]
+        fires = bool(queue) and self.credit()
+        if fires:
+            self.beat += 1
+            if self.beat == self.block.beats_out:
+                self.beat = 0
+                queue.popleft()
+        return fires
+
+    def read(self, now):
+        waiting = len(self.full) > self.tokens_read and now >= self.full[self.tokens_read] + self.timing.stats
+        fires = waiting and self.credit()
+        if fires:
+            self.beat += 1
+            if self.beat == self.block.beats_in:
+                self.beat, self.tokens_read = 0, self.tokens_read + 1
+        return fires
+
+    def fold_step(self, now):
+        word_beats, words = self.fold.word // self.block.lanes, self.block.channels_out // self.fold.word
+        fires = bool(self.words) and self.words[0] is not None and now >= self.words[0] + self.timing.result
+        fires = fires and self.credit()
+        token = self.starts // words
+        if self.step or (len(self.words) < 2 and len(self.full) > token and now > self.full[token]):
+            if self.step == 0:
+                self.words.append(None)
+            self.step += 1
+            if self.step == self.fold.steps_per_word:
+                self.step, self.starts = 0, self.starts + 1
+                self.words[-1] = now
+                self.tokens_read = self.starts // words
+        if fires:
+            self.beat += 1
+            if self.beat == word_beats:
+                self.beat = 0
+                self.words.popleft()
+        return fires
+
+
+def clocked(graph, dataflow, tokens, source, pattern, limit=6000):
+    """Transfers, stalls and FIFO occupancies, counted cycle by cycle; None where nothing moves any more."""
+    blocks = [Clocked(block, graph.timing(block)) for block in dataflow.blocks]
+    times = {stream: [] for block in dataflow.blocks for stream in (*block.inputs, *block.outputs)}
+    stalls, occupancy = dict.fromkeys(times, 0), {}
+    offered, expected, quiet = 0, tokens * dataflow.driver[dataflow.sink].beats_out, 0
+    for now in range(limit):
+        valid = {dataflow.source: offered < tokens and now >= source[min(offered, tokens - 1)]}
+        ready = {dataflow.sink: pattern[now % len(pattern)]}
+        for cell in blocks:
+            valid.update(zip(cell.block.outputs, cell.valid(), strict=True))
+            ready.update(zip(cell.block.inputs, cell.ready(now), strict=True))
+        moves = {stream: valid[stream] and ready[stream] for stream in times}
+        for cell in blocks:
+            cell.clock(now, [moves[s] for s in cell.block.inputs], [moves[s] for s in cell.block.outputs])
+            for stream, (_, queue) in zip(cell.block.inputs, cell.fifos, strict=False):
+                occupancy[stream] = max(occupancy.get(stream, 0), len(queue))
+        for stream, moved in moves.items():
+            stalls[stream] += valid[stream] and not moved
+            if moved:
+                times[stream].append(now)
+        offered += moves[dataflow.source]
+        quiet = 0 if any(moves.values()) else quiet + 1
+        if len(times[dataflow.sink]) == expected:
+            return times, stalls, occupancy
+        if quiet > 300 and offered == tokens:
+            return None
+    return None
+
+
+def compare(seed, tokens=6):
+    graph, sink = random_graph(seed)
+    dataflow, rng = graph.dataflow(sink), random.Random(1000 + seed)
+    source = sorted(rng.randint(0, rng.choice([1, 90])) for _ in range(tokens))
+    pattern = [rng.random() < rng.choice([0.3, 0.9]) for _ in range(7)] + [True]
+    counted = clocked(graph, dataflow, tokens, source, pattern)
+    if counted is None:
+        with pytest.raises(SimulationError, match=r"deadlock.*\b(r[01]|out|head)"):
+            simulate(dataflow, tokens, source, pattern, timing=graph.timing)
+        return "deadlock"
+    times, stalls, occupancy = counted
+    schedule = simulate(dataflow, tokens, source, pattern, timing=graph.timing)
+    for stream in times:
+        assert schedule.times[stream].tolist() == times[stream], (seed, stream)
+        assert schedule.stalls(stream) == stalls[stream], (seed, stream)
+    for block in dataflow.blocks:
+        if block.is_join:
+            assert schedule.block(block.name).occupancy == tuple(occupancy[s] for s in block.inputs)
+    return "equal"
+
+
+def test_every_transfer_stall_and_occupancy_equals_the_clocked_simulation():
+    outcomes = [compare(seed) for seed in range(150)]
+    assert outcomes.count("equal") > 100
+    assert outcomes.count("deadlock") >= 5
+
+
+def safe_graph(seed):
+    """A random graph that completes, with its logits' stream."""
+    while True:
+        graph, sink = random_graph(seed)
+        try:
+            simulate(graph.dataflow(sink), 2, timing=graph.timing)
+            return graph, graph.dataflow(sink)
+        except SimulationError:
+            seed += 1000
+
+
+def test_a_long_run_written_down_from_its_period_equals_the_simulated_one(monkeypatch):
+    graphs = [safe_graph(seed) for seed in range(20)]
+    found = [simulate(dataflow, 300, timing=graph.timing) for graph, dataflow in graphs]
+    monkeypatch.setattr(cycles, "LONGEST_PERIOD", 0)
+    for (graph, dataflow), short in zip(graphs, found, strict=True):
+        full = simulate(dataflow, 300, timing=graph.timing)
+        assert all(
+            (short.times[s] == full.times[s]).all() and (short.ready[s] == full.ready[s]).all() for s in full.times
+        )
+        assert short.cycles_per_token == full.cycles_per_token
+
+
+def test_cycles_per_token_is_the_reuse_factor_of_the_slowest_linear():
+    graph = Graph(8, 1)
+    slow = graph.add("slow", Linear(BYTE, 8, 8, BYTE, BYTE), ["emb"], Timing(1, 3, result=2), reuse_factor=64)
+    schedule = simulate(graph.dataflow(slow), 40, timing=graph.timing)
+    assert schedule.cycles_per_token == 64
+    assert schedule.block("slow").interval == 64
+
+
+def test_one_pipe_is_worked_out_by_hand():
+    """Id in 0, readable 1, issued 1 and 2, through latency 1 out in 3 and 4, through latency 2 out in 6 and 7."""
+    graph = Graph(2, 1)
+    graph.timings["emb"] = Timing(1, 3)
+    out = graph.add("out", Sigmoid(BYTE, 2, BYTE), ["emb"], Timing(2, 4))
+    schedule = simulate(graph.dataflow(out), 2, timing=graph.timing)
+    assert schedule.times["ids"].tolist() == [0, 1]
+    assert schedule.times["emb"].tolist() == [3, 4, 5, 6]
+    assert schedule.times["out"].tolist() == [6, 7, 8, 9]
+    assert (schedule.cycles, schedule.latency, schedule.cycles_per_token) == (10, 8, 2)
+
+
+def test_the_interlock_of_a_state_loop_spaces_tokens():
+    graph = Graph(2, 1)
+    graph.timings["emb"] = Timing(1, 3)
+    out = graph.add("out", Sigmoid(BYTE, 2, BYTE), ["emb"], Timing(2, 4, loop=11))
+    assert simulate(graph.dataflow(out), 50, timing=graph.timing).cycles_per_token == 11
+
+
+def test_generation_waits_for_its_own_logits():
+    graph, dataflow = safe_graph(4)
+    schedule = simulate(dataflow, 12, generation=5, timing=graph.timing)
+    assert (schedule.times["ids"][1:] == schedule.token_end[:-1] + 5).all()
+    assert all(
+        end - start == schedule.latency - 1
+        for start, end in zip(schedule.times["ids"], schedule.token_end, strict=True)
+    )
+    assert schedule.cycles_per_token == schedule.latency - 1 + 5
+
+
+def test_a_residual_fifo_that_is_too_short_deadlocks_and_is_named():
+    def run(depth):
+        graph = Graph(8, 1)
+        graph.add("fork", None, ["emb"], outputs=["a", "b"])
+        graph.add("norm", LayerNorm(BYTE, 8, BYTE, BYTE, BYTE), ["b"], Timing(3, 5, stats=4))
+        join = graph.add("join", Gate(BYTE, 8, BYTE, BYTE), ["a", "norm"], Timing(1, 3), fifo_depths=(depth, 2))
+        return simulate(graph.dataflow(join), 5, timing=graph.timing)
+
+    assert run(40).block("join").occupancy[0] > 8
+    with pytest.raises(SimulationError, match=r"fork.*join"):
+        run(2)
+
+
+def test_bad_requests_are_refused_in_one_sentence():
+    graph, dataflow = safe_graph(1)
+    with pytest.raises(SimulationError, match="at least one token"):
+        simulate(dataflow, 0, timing=graph.timing)
+    with pytest.raises(SimulationError, match="never ready"):
+        simulate(dataflow, 1, sink_ready=[False], timing=graph.timing)
+    with pytest.raises(SimulationError, match="reuse factor of 5 does not fold 8 x 8"):
+        Folding.of(Block("l", Linear(BYTE, 8, 8, BYTE, BYTE), ("x",), ("l",), 8, 8, (BYTE,), BYTE, 1, 5))
