@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -47,6 +47,22 @@ def _environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextmanager
+def _shared_runtime(folder: Path, variant: str) -> Iterator[None]:
+    """Verilator's own runtime is the same in every build: compile it once, for all builds beside ``folder``."""
+    store = folder.parent / f".runtime-{variant}"
+    for compiled in store.glob("*.o"):
+        if not (folder / compiled.name).exists():
+            shutil.copy2(compiled, folder)
+    yield
+    store.mkdir(exist_ok=True)
+    for compiled in folder.glob("verilat*.o"):
+        if not (store / compiled.name).exists():
+            partial = store / f"{compiled.name}.{os.getpid()}"
+            shutil.copy2(compiled, partial)
+            partial.replace(store / compiled.name)
+
+
 def _build_arguments(name: str, waves: bool) -> list[str]:
     if name != "verilator":
         return ["-g2012"]
@@ -67,7 +83,8 @@ def build(
     require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
     log = folder / "build.log"
     folder.mkdir(parents=True, exist_ok=True)
-    with _environment(_MAKEFLAGS + ("" if optimise else _UNOPTIMISED)):
+    flags = _MAKEFLAGS + ("" if optimise else _UNOPTIMISED)
+    with _environment(flags), _shared_runtime(folder, f"{'fast' if optimise else 'quick'}{'-waves' * waves}"):
         try:
             get_runner(name).build(
                 sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
@@ -83,13 +100,25 @@ def run(
 ) -> None:  # fmt: skip
     """Run the cocotb tests of ``module``; AssertionError with the first failure's own message where one fails."""
     name = os.environ.get("SIM", "verilator")
-    with _environment():
-        extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
-        results = get_runner(name).test(
-            test_module=module, hdl_toplevel=top, hdl_toplevel_lang="verilog", build_dir=folder, test_dir=folder, testcase=test,
-            extra_env=extra, plusargs=list(plusargs), log_file=folder / "run.log",
+    results = folder / "results.xml"
+    results.unlink(missing_ok=True)
+    extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
+    with _environment(), suppress(SystemExit):  # the runner exits where a test fails; the results say which
+        get_runner(name).test(
+            test_module=module,
+            hdl_toplevel=top,
+            hdl_toplevel_lang="verilog",
+            build_dir=folder,
+            test_dir=folder,
+            testcase=test,
+            extra_env=extra,
+            plusargs=list(plusargs),
+            results_xml=str(results),
+            log_file=folder / "run.log",
             test_args=["--trace"] if waves else [],
-        )  # fmt: skip
+        )
+    if not results.exists():
+        raise ToolError(f"the simulation of {top} stopped without results; see {folder / 'run.log'}")
     for case in ElementTree.parse(results).iter("testcase"):
         failure = case.find("failure") if case.find("failure") is not None else case.find("error")
         if failure is not None:
