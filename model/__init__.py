@@ -1,0 +1,1 @@
+"""SpikeGPT in plain PyTorch: configuration, text, units, training, generation."""

@@ -20,7 +20,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-
 from spikegpt_hls.quant.format import Format, Ints, shift_half_up
 from spikegpt_hls.quant.ops.base import Operation, State
 

@@ -1,0 +1,68 @@
+"""Sizes of the networks and the recipes that train them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikegpt_hls.model.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Config:
+    """Geometry of a SpikeGPT; the feed-forward key is ``4 * channels`` wide (SpikeGPT ``src/model.py``)."""
+
+    layers: int
+    channels: int
+    vocabulary: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "channels", "vocabulary"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"a network needs at least 1 of {name}, not {getattr(self, name)}")
+
+    @property
+    def hidden(self) -> int:
+        """Width of the feed-forward key."""
+        return 4 * self.channels
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: ``steps`` in float, then ``qat_steps`` with quantizers, AdamW and a cosine each."""
+
+    context: int = 64
+    batch: int = 16
+    steps: int = 1000
+    qat_steps: int = 300
+    lr: float = 3e-3
+    qat_lr: float = 1e-3
+    final_lr: float = 1e-5
+    warmup: int = 50
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = 1.0
+    validation_windows: int = 64
+    checkpoint_every: int = 100
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named geometry with its recipe."""
+
+    config: Config
+    recipe: Recipe
+
+
+PRESETS: dict[str, Preset] = {
+    "tiny": Preset(Config(2, 64), Recipe()),
+    "small": Preset(Config(4, 128), Recipe(lr=2e-3)),
+    "46m": Preset(Config(12, 512), Recipe(1024, 12, 100_000, 10_000, lr=6e-4, qat_lr=1e-4, warmup=1000)),
+    "216m": Preset(Config(18, 768), Recipe(1024, 12, 200_000, 20_000, lr=6e-4, qat_lr=1e-4, warmup=1000)),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset called ``name``; ModelError lists the known ones."""
+    if name not in PRESETS:
+        raise ModelError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

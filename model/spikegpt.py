@@ -1,0 +1,96 @@
+"""SpikeGPT in its canonical placement (arXiv 2302.13939; ``ridgerchu/SpikeGPT``, ``src/model.py``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import torch
+from spikegpt_hls.model.channel_mix import ChannelMix
+from spikegpt_hls.model.config import Config
+from spikegpt_hls.model.lif import LIF, SpikeFunction
+from spikegpt_hls.model.time_mix import BlockState, TimeMix
+from spikegpt_hls.model.weights import geometry, load_exactly, read_tensors
+from torch import Tensor, nn
+
+#: One ``BlockState`` per block.
+State = list[BlockState]
+
+
+class Block(nn.Module):
+    """``x = x + LIF(att(ln1(x)));  x = x + LIF(ffn(ln2(x)))``."""
+
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        if layer == 0:
+            self.ln0 = nn.LayerNorm(config.channels)
+        self.ln1 = nn.LayerNorm(config.channels)
+        self.ln2 = nn.LayerNorm(config.channels)
+        self.att = TimeMix(config, layer)
+        self.ffn = ChannelMix(config, layer)
+        self.lif1 = LIF()
+        self.lif2 = LIF()
+
+    def forward(self, x: Tensor, state: BlockState) -> Tensor:
+        """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
+        if hasattr(self, "ln0"):
+            x = self.ln0(x)
+        spikes, state["lif1"] = self.lif1(self.att(self.ln1(x), state), state.get("lif1"))
+        x = x + spikes
+        spikes, state["lif2"] = self.lif2(self.ffn(self.ln2(x), state), state.get("lif2"))
+        return x + spikes
+
+
+class SpikeGPT(nn.Module):
+    """A language model whose blocks write spikes: ids (B, T) to logits (B, T, vocabulary)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.emb = nn.Embedding(config.vocabulary, config.channels)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.ln_out = nn.LayerNorm(config.channels)
+        self.head = nn.Linear(config.channels, config.vocabulary, bias=False)
+        self.apply(_initialise)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> Self:
+        """The network in a ``.safetensors`` or ``.pth`` file with the released names; ModelError says what is wrong."""
+        tensors = read_tensors(Path(path))
+        model = cls(geometry(tensors, Path(path).name))
+        load_exactly(model, tensors, Path(path).name)
+        return model
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Whole sequences from their first token on."""
+        return self.run(ids)[0]
+
+    def run(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Logits of ``ids`` (B, T) continuing from ``state``, and the state after the last token."""
+        after = [dict(block) for block in state] if state else [BlockState() for _ in self.blocks]
+        x = SpikeFunction.apply(self.emb(ids))
+        for block, block_state in zip(self.blocks, after, strict=True):
+            x = block(x, block_state)
+        return self.head(self.ln_out(x)), after
+
+    def step(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One token: ids (B,) to logits (B, vocabulary), and the state after it."""
+        logits, state = self.run(ids[:, None], state)
+        return logits[:, 0], state
+
+
+def _initialise(module: nn.Module) -> None:
+    """Orthogonal matrices; embeddings near the threshold, so that their bits are learned quickly."""
+    if isinstance(module, nn.Linear):
+        nn.init.orthogonal_(module.weight, gain=max(1.0, module.out_features / module.in_features) ** 0.5)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.1)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Trainable numbers."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device

@@ -1,0 +1,64 @@
+"""Spiking RWKV: token shift, key, value, receptance, WKV, output (SpikeGPT ``src/model.py``, ``RWKV_TimeMix``)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from spikegpt_hls.model.config import Config
+from spikegpt_hls.model.wkv import wkv
+from torch import Tensor, nn
+
+#: What a block remembers between tokens: tensors (B, C) by name; empty before the first token.
+BlockState = dict[str, Tensor]
+
+
+def token_shift(x: Tensor, before: Tensor | None) -> Tensor:
+    """``x`` (B, T, C) one token later, led by ``before`` (B, C) or zero."""
+    first = torch.zeros_like(x[:, :1]) if before is None else before[:, None]
+    return torch.cat([first, x[:, :-1]], 1)
+
+
+def mix(x: Tensor, shifted: Tensor, mu: Tensor) -> Tensor:
+    """``x * mu + shifted * (1 - mu)``."""
+    return torch.lerp(shifted, x, mu)
+
+
+class TimeMix(nn.Module):
+    """``output(sigmoid(r) * wkv(k, v))``."""
+
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        channels = config.channels
+        for name, value in time_mix_schedule(config, layer).items():
+            setattr(self, name, nn.Parameter(value))
+        for name in ("key", "value", "receptance", "output"):
+            setattr(self, name, nn.Linear(channels, channels, bias=False))
+
+    def forward(self, x: Tensor, state: BlockState) -> Tensor:
+        """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
+        shifted = token_shift(x, state.get("att_shift"))
+        state["att_shift"] = x[:, -1]
+        k = self.key(mix(x, shifted, self.time_mix_k))
+        v = self.value(mix(x, shifted, self.time_mix_v))
+        r = self.receptance(mix(x, shifted, self.time_mix_r))
+        before = (state["a"], state["b"], state["p"]) if "a" in state else None
+        y, (state["a"], state["b"], state["p"]) = wkv(self.time_decay, self.time_first, k, v, before)
+        return self.output(torch.sigmoid(r) * y)  # type: ignore[no-any-return]
+
+
+def time_mix_schedule(config: Config, layer: int) -> dict[str, Tensor]:
+    """RWKV-4's initial values: slow and fast channels side by side, later layers looking less at the token before."""
+    channels = config.channels
+    depth = layer / max(config.layers - 1, 1)  # 0 to 1
+    rest = 1 - layer / config.layers  # 1 to almost 0
+    position = torch.arange(channels) / max(channels - 1, 1)
+    fraction = (torch.arange(channels) / channels).view(1, 1, channels)
+    zigzag = 0.5 * ((torch.arange(channels) + 1) % 3 - 1)
+    return {
+        "time_decay": -5 + 8 * position ** (0.7 + 1.3 * depth),
+        "time_first": math.log(0.3) + zigzag,
+        "time_mix_k": fraction**rest,
+        "time_mix_v": fraction**rest + 0.3 * depth,
+        "time_mix_r": fraction ** (0.5 * rest),
+    }

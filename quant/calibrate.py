@@ -1,0 +1,54 @@
+"""Choosing every binary point from what a float network does on real tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from spikegpt_hls.model.config import Config
+from spikegpt_hls.model.spikegpt import SpikeGPT
+from spikegpt_hls.quant.network import QuantSpikeGPT
+from spikegpt_hls.quant.quantizers import Edge
+from spikegpt_hls.quant.units import LayerNorm, Linear
+from torch import Tensor
+
+
+def calibrate(network: QuantSpikeGPT, batches: Iterable[Tensor]) -> None:
+    """Settle weights and gains from their values, activations from the float surrogates over ``batches`` (B, T)."""
+    for module in network.modules():
+        if isinstance(module, LayerNorm | Linear):
+            module.settle()
+    edges = [module for module in network.modules() if isinstance(module, Edge)]
+    for edge in edges:
+        edge.samples = []
+    for unit in network.units():
+        unit.calibrating = True
+    training = network.training
+    network.train()
+    with torch.no_grad():
+        for ids in batches:
+            network(ids)
+    for edge in edges:
+        edge.settle()
+    for unit in network.units():
+        unit.calibrating = False
+    network.train(training)
+
+
+def random_network(
+    layers: int, channels: int, seed: int = 0, weight_bits: int = 8, vocabulary: int = 256
+) -> QuantSpikeGPT:
+    """A calibrated network of random weights, in ``eval()``, whose neurons fire: for tests."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = SpikeGPT(Config(layers, channels, vocabulary))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "ln" in name:
+                    parameter.add_(0.2 * torch.randn_like(parameter))
+                elif name.endswith(("output.weight", "ffn.value.weight")):
+                    parameter.mul_(4)
+        network = QuantSpikeGPT(model.config, weight_bits)
+        network.warm_start(model)
+        calibrate(network, [torch.randint(0, vocabulary, (4, 64))])
+    return network.eval()

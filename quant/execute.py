@@ -1,0 +1,65 @@
+"""Executing exported graphs with qonnx, in integers; never loads torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.quant.qonnx_ops import DOMAIN, operation_of
+
+#: A state of the stepwise graph: int64 (1, channels) by ``<node>.<state>``.
+GraphState = dict[str, Ints]
+
+
+def load(path: str | Path) -> ModelWrapper:
+    """A graph that ``quant.export`` wrote; ValueError where there is none."""
+    try:
+        return ModelWrapper(str(path))
+    except Exception as error:
+        raise ValueError(f"{path} is missing or no ONNX model") from error
+
+
+def with_tokens(model: ModelWrapper, batch: int, tokens: int) -> ModelWrapper:
+    """A copy of a sequence graph for inputs (batch, tokens), with every shape set anew."""
+    copy = ModelWrapper(model.model, make_deepcopy=True)
+    element = copy.get_tensor_valueinfo("tokens").type.tensor_type.elem_type
+    copy.set_tensor_shape("tokens", [batch, tokens], dtype=element)
+    for node in copy.graph.node:
+        if node.domain == DOMAIN:
+            copy.set_tensor_shape(node.output[0], [batch, tokens, operation_of(node).n_out])
+    return copy
+
+
+def execute(model: ModelWrapper | str | Path, ids: NDArray) -> dict[str, Ints]:
+    """Every node's output as integers (B, T, channels), by node name, for ids (B, T) of the sequence graph."""
+    ids = np.asarray(ids, np.int64)
+    shaped = with_tokens(model if isinstance(model, ModelWrapper) else load(model), *ids.shape)
+    return _integers(shaped, execute_onnx(shaped, {"tokens": ids}, return_full_exec_context=True))
+
+
+def execute_step(
+    model: ModelWrapper, token: int, state: GraphState | None = None
+) -> tuple[dict[str, Ints], GraphState]:
+    """Every node's output (1, 1, channels) for one token of the stepwise graph, and the state after it."""
+    state = initial_state(model) if state is None else state
+    context = execute_onnx(model, {"tokens": np.array([[token]], np.int64), **state}, return_full_exec_context=True)
+    return _integers(model, context), {name: context[f"{name}.after"] for name in state}
+
+
+def initial_state(model: ModelWrapper) -> GraphState:
+    """What the stepwise graph reads before a sequence's first token."""
+    return {
+        f"{node.name}.{name}": value
+        for node in model.graph.node
+        if node.domain == DOMAIN
+        for name, value in operation_of(node).initial_state(1).items()
+    }
+
+
+def _integers(model: ModelWrapper, context: dict[str, NDArray]) -> dict[str, Ints]:
+    nodes = [node for node in model.graph.node if node.domain == DOMAIN]
+    return {node.name: operation_of(node).out.integers(context[node.output[0]], node.name) for node in nodes}
