@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,7 +54,8 @@ def _shared_runtime(folder: Path, variant: str) -> Iterator[None]:
     store = folder.parent / f".runtime-{variant}"
     for compiled in store.glob("*.o"):
         if not (folder / compiled.name).exists():
-            shutil.copy2(compiled, folder)
+            copied = Path(shutil.copy(compiled, folder))
+            os.utime(copied, (time.time() + 3600,) * 2)  # newer than the makefile that verilation will write
     yield
     store.mkdir(exist_ok=True)
     for compiled in folder.glob("verilat*.o"):
