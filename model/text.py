@@ -1,0 +1,123 @@
+"""Text as bytes: any file, a named set that is downloaded once, or by default what every Python carries."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from platformdirs import user_cache_path
+from spikegpt_hls.model.errors import ModelError
+
+DEFAULT = "python"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file on the web, its digest, and the members to join where it is a zip archive."""
+
+    url: str
+    sha256: str
+    members: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        return self.url.rsplit("/", 1)[1]
+
+
+DOWNLOADS = {
+    "shakespeare": Download(
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ),
+    "enwik8": Download(
+        "https://mattmahoney.net/dc/enwik8.zip",
+        "547994d9980ebed1288380d652999f38a14fe291a6247c157c3d33d4932534bc",
+        ("enwik8",),
+    ),
+    "text8": Download(
+        "https://mattmahoney.net/dc/text8.zip",
+        "a6640522afe85d1963ad56c05b0ede0a0c000dddc9671758a6cc09b7a38e5232",
+        ("text8",),
+    ),
+    "wikitext2": Download(
+        "https://wikitext.smerity.com/wikitext-2-raw-v1.zip",
+        "ef7edb566e3e2b2d31b29c1fdb0c89a4cc683597484c3dc2517919c615435a11",
+        tuple(f"wikitext-2-raw/wiki.{part}.raw" for part in ("train", "valid", "test")),
+    ),
+}
+
+
+def load(data: str = DEFAULT, cache: Path | None = None) -> bytes:
+    """The text called ``data``: ``python``, a named set, or the path of any file; ModelError where there is none."""
+    if data == DEFAULT:
+        return python_reference()
+    if data in DOWNLOADS:
+        return _unpack(DOWNLOADS[data], _cached(data, cache or user_cache_path("spikegpt-hls")))
+    path = Path(data).expanduser()
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        names = ", ".join((DEFAULT, *DOWNLOADS))
+        raise ModelError(f"cannot read the text {data}: {error.strerror}; a named set is one of {names}") from error
+    if not text:
+        raise ModelError(f"the text {data} is empty")
+    return text
+
+
+def python_reference() -> bytes:
+    """The language reference of the running Python (``pydoc_data.topics``), topics in alphabetical order."""
+    topics = importlib.import_module("pydoc_data.topics").topics
+    return "\n".join(topics[name] for name in sorted(topics)).encode()
+
+
+def split(text: bytes, context: int = 1) -> tuple[bytes, bytes, bytes]:
+    """First 90 % to train, next 5 % to validate, last 5 % to test; each must hold ``context`` + 1 bytes."""
+    first, second = len(text) * 90 // 100, len(text) * 95 // 100
+    parts = text[:first], text[first:second], text[second:]
+    if min(map(len, parts)) < context + 1:
+        needed = 20 * (context + 2)
+        raise ModelError(f"the text has {len(text)} bytes, a context of {context} needs {needed} or more")
+    return parts
+
+
+def digest(text: bytes) -> str:
+    """SHA-256, as hex."""
+    return hashlib.sha256(text).hexdigest()
+
+
+def _cached(name: str, cache: Path) -> bytes:
+    source = DOWNLOADS[name]
+    path = cache / name / source.file
+    if path.is_file():
+        content = path.read_bytes()
+        if digest(content) == source.sha256:
+            return content
+        raise ModelError(f"{path} is not the {name} that was expected (SHA-256 differs): remove or replace it")
+    try:
+        with urllib.request.urlopen(source.url, timeout=30) as response:
+            content = response.read()
+    except OSError as error:
+        raise ModelError(f"cannot download {name}: fetch {source.url} yourself and put it at {path}") from error
+    if digest(content) != source.sha256:
+        raise ModelError(f"what {source.url} sent is not the {name} that was expected (SHA-256 differs)")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        raise ModelError(f"cannot keep {name} at {path}: {error.strerror}") from error
+    return content
+
+
+def _unpack(source: Download, content: bytes) -> bytes:
+    if not source.members:
+        return content
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        return b"".join(archive.read(member) for member in source.members)
