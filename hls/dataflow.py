@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.ops import Operation
+from spikegpt_hls.quant.ops import OPERATIONS, Operation
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,28 @@ class Dataflow:
     def reader(self) -> dict[str, tuple[Block, int]]:
         """The block that reads each stream, and at which of its inputs."""
         return {stream: (block, port) for block in self.blocks for port, stream in enumerate(block.inputs)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the parameters, which the memory images hold."""
+        return {"source": self.source, "sink": self.sink, "blocks": [_block_to_json(block) for block in self.blocks]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Dataflow:
+        return cls(tuple(_block_from_json(entry) for entry in data["blocks"]), data["source"], data["sink"])
+
+
+def _block_to_json(block: Block) -> dict[str, Any]:
+    op = block.operation
+    plain = {name: getattr(block, name) for name in _PLAIN}
+    formats = [[fmt.bits, fmt.frac, int(fmt.signed)] for fmt in (*block.format_in, block.format_out)]
+    return {**plain, "kind": block.kind, "formats": formats, "attributes": None if op is None else op.attributes()}
+
+
+def _block_from_json(entry: Mapping[str, Any]) -> Block:
+    *format_in, format_out = (Format(bits, frac, bool(signed)) for bits, frac, signed in entry["formats"])
+    operation = entry["attributes"] and OPERATIONS[entry["kind"]].from_attributes(entry["attributes"])
+    plain = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
+    return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, **plain)
+
+
+_PLAIN = ("name", "inputs", "outputs", "channels_in", "channels_out", "lanes", "reuse_factor", "fifo_depths")

@@ -131,12 +131,12 @@ class TB:
     def stall(self, seed: int, idle: float, backpressure: float) -> None:
         for number, source in enumerate(self.sources):
             if idle:
-                source.set_pause_generator(_bursts(random.Random(seed + number), idle))
+                source.set_pause_generator(bursts(random.Random(seed + number), idle))
         if backpressure:
-            self.sink.set_pause_generator(_bursts(random.Random(seed - 1), backpressure))
+            self.sink.set_pause_generator(bursts(random.Random(seed - 1), backpressure))
 
 
-def _bursts(rng: random.Random, share: float) -> Iterator[bool]:
+def bursts(rng: random.Random, share: float) -> Iterator[bool]:
     """Pauses in bursts of random length, so that buffers both fill and drain."""
     while True:
         paused = rng.random() < share

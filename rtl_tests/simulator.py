@@ -97,34 +97,44 @@ def build(
 
 
 def run(
-    top: str, module: str, folder: Path, environment: Mapping[str, str], plusargs: Sequence[str] = (),
-    test: str | None = None, waves: bool = False,
-) -> None:  # fmt: skip
-    """Run the cocotb tests of ``module``; AssertionError with the first failure's own message where one fails."""
-    name = os.environ.get("SIM", "verilator")
-    results = folder / "results.xml"
+    top: str,
+    module: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    plusargs: Sequence[str] = (),
+    test: str | None = None,
+    waves: bool = False,
+    cwd: Path | None = None,
+    logs: Path | None = None,
+) -> None:
+    """Run the cocotb tests of ``module``; AssertionError with the first failure's own message where one fails.
+
+    ``cwd`` is where the memory images' names start, ``logs`` where ``run.log`` and the waveform go.
+    """
+    logs = logs or folder
+    results = logs / "results.xml"
     results.unlink(missing_ok=True)
     extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
     with _environment(), suppress(SystemExit):  # the runner exits where a test fails; the results say which
-        get_runner(name).test(
+        get_runner(os.environ.get("SIM", "verilator")).test(
             test_module=module,
             hdl_toplevel=top,
             hdl_toplevel_lang="verilog",
             build_dir=folder,
-            test_dir=folder,
+            test_dir=cwd or folder,
             testcase=test,
             extra_env=extra,
             plusargs=list(plusargs),
             results_xml=str(results),
-            log_file=folder / "run.log",
-            test_args=["--trace"] if waves else [],
+            log_file=logs / "run.log",
+            test_args=["--trace", "--trace-file", str(logs / "waves.vcd")] if waves else [],
         )
     if not results.exists():
-        raise ToolError(f"the simulation of {top} stopped without results; see {folder / 'run.log'}")
+        raise ToolError(f"the simulation of {top} stopped without results; see {logs / 'run.log'}")
     for case in ElementTree.parse(results).iter("testcase"):
         failure = case.find("failure") if case.find("failure") is not None else case.find("error")
         if failure is not None:
-            raise AssertionError(_message(failure, folder / "run.log"))
+            raise AssertionError(_message(failure, logs / "run.log"))
 
 
 def _message(failure: ElementTree.Element, log: Path) -> str:

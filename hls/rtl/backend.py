@@ -1,0 +1,51 @@
+"""The hls4ml backend ``SpikeRTL``: the same ``ModelGraph`` that Vitis gets, written as SystemVerilog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hls4ml.backends.fpga.fpga_backend import FPGABackend
+from hls4ml.model.flow import register_flow
+from hls4ml.model.layers import Layer
+from hls4ml.model.optimizer import layer_optimizer
+from hls4ml.writer.writers import Writer
+
+
+class SpikeRTLWriter(Writer):
+    """Writes ``<output_dir>/rtl``."""
+
+    def write_hls(self, model: Any, is_multigraph: bool = False) -> None:
+        from spikegpt_hls.hls.graph import dataflow
+        from spikegpt_hls.hls.rtl.writer import write
+
+        write(dataflow(model), Path(model.config.get_output_dir()) / "rtl")
+
+
+class SpikeRTLBackend(FPGABackend):
+    """Parallelism follows ``ReuseFactor`` per Linear and ``lanes`` for all streams."""
+
+    def __init__(self) -> None:
+        super().__init__("SpikeRTL")
+        initializers = register_flow(
+            "init_layers", self._get_layer_initializers(), requires=["optimize"], backend=self.name
+        )
+        self._default_flow = register_flow("ip", None, requires=["optimize", initializers], backend=self.name)
+        self._writer_flow = register_flow(
+            "write", ["make_stamp", "spikertl:write_hls"], requires=[self._default_flow], backend=self.name
+        )
+
+    def get_default_flow(self) -> str:
+        return str(self._default_flow)
+
+    def get_writer_flow(self) -> str:
+        return str(self._writer_flow)
+
+    def create_initial_config(
+        self, part: str = "generic", clock_period: float = 10, io_type: str = "io_stream", **_: Any
+    ) -> dict[str, Any]:
+        return {"Part": part, "ClockPeriod": clock_period, "IOType": io_type, "HLSConfig": {}}
+
+    @layer_optimizer(Layer)  # type: ignore[untyped-decorator]
+    def init_base_layer(self, layer: Any) -> None:
+        layer.set_attr("reuse_factor", layer.model.config.get_reuse_factor(layer))

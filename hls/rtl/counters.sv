@@ -1,0 +1,52 @@
+// What a run of the model can tell about itself: cycles from the first id taken to the last logits given, tokens, cycles
+// in which either end of the pipeline waited, and the spikes of every LIF layer.
+module counters #(
+    parameter int LAYERS = 2,
+    parameter int LANES  = 1,
+    parameter int BITS   = 48
+) (
+    input  logic                    clk,
+    input  logic                    rst,
+    input  logic                    source_valid,
+    input  logic                    source_ready,
+    input  logic                    sink_valid,
+    input  logic                    sink_ready,
+    input  logic                    sink_last,
+    input  logic [      LAYERS-1:0] spike_valid,
+    input  logic [LAYERS*LANES-1:0] spikes,
+    output logic [        BITS-1:0] cycles,
+    output logic [        BITS-1:0] tokens,
+    output logic [        BITS-1:0] source_stalls,
+    output logic [        BITS-1:0] sink_stalls,
+    output logic [ LAYERS*BITS-1:0] spike_counts
+);
+  logic [BITS-1:0] elapsed_q;
+  logic running_q;
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      elapsed_q     <= '0;
+      running_q     <= 1'b0;
+      cycles        <= '0;
+      tokens        <= '0;
+      source_stalls <= '0;
+      sink_stalls   <= '0;
+    end else begin
+      if (source_valid && source_ready) running_q <= 1'b1;
+      if (running_q || (source_valid && source_ready)) elapsed_q <= elapsed_q + 1'b1;
+      if (sink_valid && sink_ready) cycles <= elapsed_q + 1'b1;
+      if (sink_valid && sink_ready && sink_last) tokens <= tokens + 1'b1;
+      if (source_valid && !source_ready) source_stalls <= source_stalls + 1'b1;
+      if (sink_valid && !sink_ready) sink_stalls <= sink_stalls + 1'b1;
+    end
+  end
+
+  for (genvar n = 0; n < LAYERS; n++) begin : gen_layer
+    logic [BITS-1:0] count_q;
+    assign spike_counts[n*BITS+:BITS] = count_q;
+    always_ff @(posedge clk) begin
+      if (rst) count_q <= '0;
+      else if (spike_valid[n]) count_q <= count_q + BITS'($countones(spikes[n*LANES+:LANES]));
+    end
+  end
+endmodule

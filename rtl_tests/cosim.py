@@ -1,0 +1,133 @@
+"""Co-simulation: the RTL of the whole model against the golden vectors that PyTorch left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.rtl.writer import TOP
+from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.rtl_tests import simulator, taps
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value that differs, in the order of the dataflow."""
+
+    block: str
+    token: int
+    channel: int
+    rtl: int
+    expected: int
+
+    def __str__(self) -> str:
+        place = f"block {self.block}, channel {self.channel}, token {self.token}"
+        return f"first difference at {place}: RTL {self.rtl}, PyTorch {self.expected}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Values compared and mismatches per block, in the dataflow's order."""
+
+    traces: Mapping[str, tuple[int, int]]
+    first: Difference | None = None
+
+    @property
+    def compared(self) -> int:
+        return sum(compared for compared, _ in self.traces.values())
+
+    @property
+    def mismatches(self) -> int:
+        return sum(mismatches for _, mismatches in self.traces.values())
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the RTL: the top's counters, and where the taps lie."""
+
+    dataflow: Dataflow
+    folder: Path
+    counters: Mapping[str, Any]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def transfers(self) -> dict[str, Ints]:
+        """Cycle of each transfer of each block's (first) output stream: (tokens, beats)."""
+        return {block.name: taps.integers(block, self.folder)[0] for block in self.dataflow.blocks}
+
+
+class Model:
+    """A model's RTL, built once and run with any sequences and stalls."""
+
+    def __init__(self, rtl: Path, work: Path, waves: bool = False) -> None:
+        self.rtl, self.work, self.waves = rtl.resolve(), work.resolve(), waves
+        self.dataflow = Dataflow.from_json(json.loads((rtl / "dataflow.json").read_text()))
+
+    def build(self) -> None:
+        sources = [self.rtl / "testbench.sv", self.rtl / f"{TOP}.sv", _HERE / "tap.sv"]
+        others = [path for path in sorted(self.rtl.glob("*.sv")) if path not in sources]
+        simulator.build([*sources, *others], "testbench", self.work / "simulator", waves=self.waves, optimise=True)
+
+    def run(self, name: str, sequences: Sequence[Sequence[int]], stall: int = 0) -> Run:
+        """Stream the sequences; ``stall`` seeds random stalls on both ports (0: none)."""
+        return self._run("stream", name, sequences, stall)
+
+    def generate(self, name: str, prompt: Sequence[int], tokens: int, sampler: Mapping[str, Any]) -> list[int]:
+        """Continue ``prompt``: each id is picked from the RTL's own logits."""
+        run = self._run("generate", name, [prompt], 0, tokens=tokens, sampler=dict(sampler))
+        return list(run.counters["generated"])
+
+    def _run(self, test: str, name: str, sequences: Sequence[Sequence[int]], stall: int, **more: Any) -> Run:
+        folder = self.work / name
+        folder.mkdir(parents=True, exist_ok=True)
+        plain = [[int(token) for token in sequence] for sequence in sequences]
+        request = {"dataflow": str(self.rtl / "dataflow.json"), "sequences": plain, "stall": stall, **more}
+        (folder / "request.json").write_text(json.dumps(request))
+        simulator.run(
+            "testbench",
+            "spikegpt_hls.rtl_tests.model",
+            self.work / "simulator",
+            {"REQUEST": str(folder / "request.json")},
+            plusargs=[f"+TAPS={folder}"],
+            test=test,
+            waves=self.waves,
+            cwd=self.rtl,
+            logs=folder,
+        )
+        return Run(self.dataflow, folder, json.loads((folder / "counters.json").read_text()))
+
+
+def compare(run: Run, expected: Mapping[str, Ints]) -> Comparison:
+    """Every integer that left every operation's block against ``expected[block name]`` (tokens, channels)."""
+    traces: dict[str, tuple[int, int]] = {}
+    first = None
+    for block in run.dataflow.blocks:
+        if block.operation is None:
+            continue
+        got, want = taps.integers(block, run.folder)[1], expected[block.name]
+        unequal = _unequal(got, want)
+        traces[block.name] = (want.size, int(unequal.sum()))
+        if first is None and unequal.any():
+            first = _difference(block, got, want, unequal)
+    return Comparison(traces, first)
+
+
+def _unequal(got: Ints, want: Ints) -> np.ndarray:
+    """Elementwise; a value that never came is unequal."""
+    unequal = np.ones(want.shape, bool)
+    tokens = min(len(got), len(want))
+    unequal[:tokens] = got[:tokens] != want[:tokens]
+    return unequal
+
+
+def _difference(block: Block, got: Ints, want: Ints, unequal: np.ndarray) -> Difference:
+    token, channel = (int(axis[0]) for axis in np.nonzero(unequal))
+    value = int(got[token, channel]) if token < len(got) else 0
+    return Difference(block.name, token, channel, value, int(want[token, channel]))

@@ -1,0 +1,114 @@
+"""The bench of the whole model: token ids in, logits out, while ``tap.sv`` records every stream.
+
+``cosim.py`` starts these tests and judges the taps; here the ports are driven and the counters read. A run's request
+lies in the file that ``REQUEST`` names; what the top's counters say is written beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge, with_timeout
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, lif_blocks
+from spikegpt_hls.model.sampling import Sampler
+from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.rtl_tests.bench import bursts
+
+
+def unpack(words: list[int], lanes: int, fmt: Format) -> Ints:
+    """The integers of a packet of packed words."""
+    mask = (1 << fmt.bits) - 1
+    raw = np.array([(word >> (lane * fmt.bits)) & mask for word in words for lane in range(lanes)], np.int64)
+    return np.where(raw > fmt.hi, raw - (1 << fmt.bits), raw)
+
+
+class ModelTB:
+    """Source and sink at the ends of the model, and its counters."""
+
+    def __init__(self, dut: Any) -> None:
+        path = Path(os.environ["REQUEST"])
+        self.dut, self.folder = dut, path.parent
+        self.request = json.loads(path.read_text())
+        self.dataflow = Dataflow.from_json(json.loads(Path(self.request["dataflow"]).read_text()))
+        self.source, self.sink = (
+            kind(AxiStreamBus.from_prefix(dut, prefix), dut.clk, dut.rst, byte_lanes=1)
+            for kind, prefix in ((AxiStreamSource, "s_axis"), (AxiStreamSink, "m_axis"))
+        )
+        for port in (self.source, self.sink):
+            port.log.setLevel("WARNING")
+        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+
+    async def reset(self) -> None:
+        self.dut.rst.value = 1
+        for _ in range(4):
+            await RisingEdge(self.dut.clk)
+        self.dut.rst.value = 0
+        stall = self.request["stall"]
+        if stall:
+            self.source.set_pause_generator(bursts(random.Random(stall), 0.5))
+            self.sink.set_pause_generator(bursts(random.Random(stall + 1), 0.3))
+
+    def send(self, token: int, first: bool) -> None:
+        self.source.send_nowait(AxiStreamFrame([token], tuser=int(first)))
+
+    async def logits(self) -> Ints:
+        """The next packet of logits."""
+        head = self.dataflow.driver[self.dataflow.sink]
+        frame = await with_timeout(self.sink.recv(), 200, "ms")
+        words = list(frame.tdata)
+        assert len(words) == head.beats_out, f"a packet of logits has {len(words)} beats, not {head.beats_out}"
+        return unpack(words, head.lanes, head.format_out)
+
+    async def report(self, **found: Any) -> None:
+        """Write the counters, and what else was found, beside the request."""
+        await RisingEdge(self.dut.clk)
+        await RisingEdge(self.dut.clk)
+        names = ("cycles", "tokens", "source_stalls", "sink_stalls")
+        counters: dict[str, Any] = {name: int(getattr(self.dut, name).value) for name in names}
+        packed, mask = int(self.dut.spike_counts.value), (1 << COUNTER_BITS) - 1
+        layers = [block.name for block in lif_blocks(self.dataflow)]
+        counters["spikes"] = {name: (packed >> (n * COUNTER_BITS)) & mask for n, name in enumerate(layers)}
+        (self.folder / "counters.json").write_text(json.dumps({**counters, **found}))
+
+
+@cocotb.test()
+async def stream(dut: Any) -> None:
+    """Sequences back to back: every id is offered as soon as the model takes it."""
+    tb = ModelTB(dut)
+    await tb.reset()
+    for sequence in tb.request["sequences"]:
+        for position, token in enumerate(sequence):
+            tb.send(token, position == 0)
+    for _ in range(sum(len(sequence) for sequence in tb.request["sequences"])):
+        await tb.logits()
+    await tb.report()
+
+
+@cocotb.test()
+async def generate(dut: Any) -> None:
+    """Autoregression: the prompt, then each id that the sampler picks from the logits before it."""
+    tb = ModelTB(dut)
+    await tb.reset()
+    head = tb.dataflow.driver[tb.dataflow.sink]
+    sampler = Sampler(**tb.request["sampler"])
+    (prompt,) = tb.request["sequences"]
+    for position, token in enumerate(prompt):
+        tb.send(token, position == 0)
+    for _ in prompt:
+        logits = await tb.logits()
+    tokens = []
+    for _ in range(tb.request["tokens"]):
+        tokens.append(sampler.pick(head.format_out.real(logits)))
+        tb.send(tokens[-1], first=False)
+        logits = await tb.logits()
+    await tb.report(generated=tokens)
