@@ -1,0 +1,118 @@
+"""The entry: an exported ONNX model in, an hls4ml ModelGraph out, or a ConversionError."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import onnx
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.folding import TARGET_CYCLES, default_reuse, fold
+from spikegpt_hls.hls.handlers import operation
+from spikegpt_hls.hls.onnx_graph import INPUT, block_name, per_token
+from spikegpt_hls.hls.register import register
+from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
+
+ReuseFactor = int | Mapping[str, int] | None
+
+
+def convert(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    output_dir: str | os.PathLike[str],
+    backend: str = "Vitis",
+    *,
+    lanes: int = 8,
+    reuse_factor: ReuseFactor = None,
+    target_cycles: int = TARGET_CYCLES,
+    project_name: str = "spikegpt",
+    **options: Any,
+) -> Any:
+    """The ModelGraph of an exported model for a backend, not yet written to ``output_dir``.
+
+    ``lanes`` channels make a beat, and must divide every channel count. ``reuse_factor`` is hls4ml's ReuseFactor of
+    every Linear, or of each by its node name; the others get the largest that keeps a token within ``target_cycles``.
+    ``options`` are the backend's own: ``part``, ``clock_period``. Errors are ConversionError.
+    """
+    register()
+    token_model = per_token(_load(model), backend)
+    operations = {node.name: operation(node) for node in token_model.graph.node}
+    _check_lanes(operations, lanes)
+    factors = _reuse_factors(operations, lanes, reuse_factor, target_cycles)
+    graph = _convert(
+        token_model,
+        output_dir=str(output_dir),
+        project_name=project_name,
+        backend=backend,
+        hls_config=_config(operations, lanes, factors),
+        **options,
+    )
+    _check_implemented(graph, backend)
+    return graph
+
+
+def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:
+    if isinstance(model, onnx.ModelProto):
+        return model
+    if not Path(model).is_file():
+        raise ConversionError(f"there is no ONNX model at {os.fspath(model)!r}")
+    return onnx.load(os.fspath(model))
+
+
+def _check_lanes(operations: Mapping[str, Operation], lanes: int) -> None:
+    for name, op in operations.items():
+        counts = [op.n_out] if isinstance(op, BinaryEmbedding) else [op.n_in, op.n_out]
+        for channels in counts:
+            if lanes < 1 or channels % lanes:
+                raise ConversionError(f"{lanes} lanes do not divide the {channels} channels of {name}")
+
+
+def _reuse_factors(
+    operations: Mapping[str, Operation], lanes: int, asked: ReuseFactor, target_cycles: int
+) -> dict[str, int]:
+    linears = {name: op for name, op in operations.items() if isinstance(op, Linear)}
+    if isinstance(asked, Mapping):
+        by_name = {block_name(name): factor for name, factor in asked.items()}
+        for name in by_name.keys() - linears.keys():
+            raise ConversionError(f"no Linear is named {name!r}, to have a ReuseFactor; there are {sorted(linears)}")
+    else:
+        by_name = {} if asked is None else dict.fromkeys(linears, asked)
+    factors = {name: by_name.get(name, default_reuse(op, lanes, target_cycles)) for name, op in linears.items()}
+    for name, op in linears.items():
+        fold(op, lanes, factors[name], name)
+    return factors
+
+
+def _config(operations: Mapping[str, Operation], lanes: int, factors: Mapping[str, int]) -> dict[str, Any]:
+    layers: dict[str, dict[str, Any]] = {
+        name: {"Lanes": lanes, "ReuseFactor": factors.get(name, 1)} for name in operations
+    }
+    bits = max(op.ids.bits for op in operations.values() if isinstance(op, BinaryEmbedding))
+    layers[INPUT] = {"Precision": {"result": f"ufixed<{bits},{bits}>"}}
+    return {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}, "LayerName": layers}
+
+
+def _convert(model: onnx.ModelProto, **arguments: Any) -> Any:
+    from hls4ml.backends import get_available_backends
+    from hls4ml.converters import convert_from_onnx_model
+
+    if arguments["backend"].lower() not in get_available_backends():
+        raise ConversionError(f"there is no hls4ml backend named {arguments['backend']!r}")
+    with redirect_stdout(io.StringIO()):  # hls4ml reports every node it reads
+        graph = convert_from_onnx_model(model, io_type="io_stream", **arguments)
+    del graph.config.config["OnnxModel"]  # or hls4ml would write the whole model into its YAML file
+    return graph
+
+
+def _check_implemented(graph: Any, target: str) -> None:
+    """hls4ml drops a node without a template, and says nothing."""
+    from hls4ml.model.layers import Input
+
+    knows = getattr(graph.config.backend, "implements", None)
+    for node in graph.get_layers():
+        implemented = knows(node) if knows else bool(node.get_attr("function_cpp"))
+        if not isinstance(node, Input) and not implemented:
+            raise ConversionError(f"node {node.name!r} ({node.class_name}) has no implementation in {target}")

@@ -1,0 +1,64 @@
+"""How many multipliers a Linear has: hls4ml's ReuseFactor as a grid of PE outputs by SIMD inputs.
+
+``multipliers = inputs * outputs / ReuseFactor`` work in every cycle, so a token takes ReuseFactor cycles.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import isqrt, lcm
+from typing import NamedTuple
+
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.quant.ops import Linear
+
+TARGET_CYCLES = 512  # per token, where nobody asks for a ReuseFactor
+
+
+class Folding(NamedTuple):
+    """Inputs and outputs per step, and outputs per result word: whole steps and whole beats at once."""
+
+    simd: int
+    pe: int
+    word: int
+
+
+def fold(op: Linear, lanes: int, reuse_factor: int, name: str = "Linear") -> Folding:
+    """The grid of a ReuseFactor; ConversionError where it does not divide the matrix into whole beats and words."""
+    folding = _grid(op.inputs, op.outputs, lanes, reuse_factor)
+    if folding is None:
+        legal = legal_factors(op.inputs, op.outputs, lanes)
+        near = sorted(sorted(legal, key=lambda factor: abs(factor - reuse_factor))[:5])
+        raise ConversionError(
+            f"{name} ({op.inputs} x {op.outputs}) cannot have ReuseFactor {reuse_factor} with {lanes} lanes; "
+            f"the nearest that can: {', '.join(map(str, near)) or 'none'}"
+        )
+    return folding
+
+
+def default_reuse(op: Linear, lanes: int, target: int = TARGET_CYCLES) -> int:
+    """The largest legal ReuseFactor that keeps a token within ``target`` cycles, or else the smallest there is."""
+    legal = legal_factors(op.inputs, op.outputs, lanes)
+    if not legal:
+        raise ConversionError(f"a Linear of {op.inputs} x {op.outputs} cannot be folded with {lanes} lanes")
+    return max((factor for factor in legal if factor <= target), default=legal[0])
+
+
+@lru_cache(maxsize=256)
+def legal_factors(inputs: int, outputs: int, lanes: int) -> tuple[int, ...]:
+    """Every ReuseFactor that ``fold`` takes, ascending."""
+    size = inputs * outputs
+    small = [n for n in range(1, isqrt(size) + 1) if size % n == 0]
+    divisors = sorted({*small, *(size // n for n in small)})
+    return tuple(factor for factor in divisors if _grid(inputs, outputs, lanes, factor))
+
+
+def _grid(inputs: int, outputs: int, lanes: int, reuse_factor: int) -> Folding | None:
+    if reuse_factor < 1 or inputs * outputs % reuse_factor or inputs % lanes or outputs % lanes:
+        return None
+    multipliers = inputs * outputs // reuse_factor
+    simd = min(lanes, multipliers)
+    pe = multipliers // simd
+    word = lcm(pe, lanes)
+    whole = multipliers % simd == 0 and lanes % simd == 0 and outputs % pe == 0 and outputs % word == 0
+    return Folding(simd, pe, word) if whole else None

@@ -1,0 +1,37 @@
+"""The dataflow of a converted ModelGraph."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hls4ml.model.layers import Input
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.fifos import fifo_depths
+from spikegpt_hls.hls.layers import Fork, OperationLayer
+
+
+def dataflow(graph: Any) -> Dataflow:
+    """Blocks in topological order, with lanes, reuse factors and the FIFO depths of joins filled in."""
+    blocks = tuple(_block(node) for node in graph.get_layers() if not isinstance(node, Input))
+    depths = fifo_depths(blocks)
+    sized = tuple(replace(block, fifo_depths=depths.get(block.name, ())) for block in blocks)
+    return Dataflow(sized, graph.inputs[0], graph.outputs[0])
+
+
+def _block(node: Any) -> Block:
+    inputs, outputs, lanes = tuple(node.inputs), tuple(node.outputs), node.get_attr("lanes")
+    if isinstance(node, Fork):
+        channels, fmt = node.get_output_variable().shape[-1], node.get_attr("format")
+        return Block(node.name, None, inputs, outputs, channels, channels, (fmt,), fmt, lanes)
+    if not isinstance(node, OperationLayer):
+        raise ConversionError(f"node {node.name!r} ({node.class_name}) is not one of ours")
+    op = node.operation
+    formats = tuple(op.stream_format(name) for name in op.streams)
+    params = {name: value.astype(np.int64) for name, value in node.get_attr("params").items()}
+    reuse_factor = node.get_attr("reuse_factor")
+    return Block(
+        node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor, params=params
+    )  # fmt: skip
