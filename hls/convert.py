@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.folding import TARGET_CYCLES, default_reuse, fold
 from spikegpt_hls.hls.handlers import operation

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.layers import OperationLayer
 from spikegpt_hls.quant.format import Ints

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from hls4ml.model.layers import Input
+
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fifos import fifo_depths

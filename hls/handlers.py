@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from onnx import NodeProto, helper
+
 from spikegpt_hls.quant.ops import OPERATIONS, Operation
 
 DOMAIN = "spikegpt_hls.quant.qonnx_ops"

@@ -11,6 +11,7 @@ from typing import Any
 from hls4ml.model.attributes import Attribute, ConfigurableAttribute
 from hls4ml.model.layers import Layer, layer_map, register_layer
 from hls4ml.model.types import FixedPrecisionType
+
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import OPERATIONS, Operation
 

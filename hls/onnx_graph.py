@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.handlers import DOMAIN, make_node, operation
 from spikegpt_hls.quant.ops import OPERATIONS, Operation

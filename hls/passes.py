@@ -9,6 +9,7 @@ from hls4ml.model.flow import get_flow
 from hls4ml.model.graph import ModelGraph
 from hls4ml.model.layers import Constant, Layer
 from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
+
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.layers import Fork, OperationLayer
 

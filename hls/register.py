@@ -12,6 +12,7 @@ def register() -> None:
     Not for hls4ml's plugin hook, which runs while hls4ml is half imported: there, ``layers.register_layers`` is safe.
     """
     import hls4ml  # noqa: F401  all of it, so that plugins are loaded before anything is looked up
+
     from spikegpt_hls.hls.handlers import register_handlers
     from spikegpt_hls.hls.layers import register_layers
     from spikegpt_hls.hls.passes import register_passes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from spikegpt_hls.hls.folding import fold
 from spikegpt_hls.quant.format import Format, Ints, bits_for
 from spikegpt_hls.quant.ops import (

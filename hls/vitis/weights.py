@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from hls4ml.model.types import IntegerPrecisionType, WeightVariable
+
 from spikegpt_hls.quant.format import Ints
 
 ROW = 4096  # numbers per write
