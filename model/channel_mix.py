@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.time_mix import BlockState, mix, time_mix_schedule, token_shift
-from torch import Tensor, nn
 
 
 class ChannelMix(nn.Module):

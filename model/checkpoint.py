@@ -10,8 +10,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
-from spikegpt_hls.model.errors import ModelError
 from torch import Tensor
+
+from spikegpt_hls.model.errors import ModelError
 
 HEADER = "spikegpt_hls"  # the safetensors metadata key of our JSON
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
+
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.sampling import Sampler
-from torch import Tensor
 
 
 class Stepwise(Protocol):

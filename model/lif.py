@@ -1,7 +1,7 @@
 """LIF: ``h = v + (x - v)/2;  s = (h >= 1);  v = 0 if s else h`` over time, with the arctan surrogate (alpha 2).
 
-SpikeGPT ``src/model.py``: spikingjelly's ``MultiStepLIFNode(tau=2., surrogate_function=ATan(alpha=2.))``. The derivative
-of the Heaviside is replaced by ``1 / (1 + (pi (h - 1))**2)``; the gradient flows through the reset, as it does there.
+SpikeGPT ``src/model.py``: spikingjelly's ``MultiStepLIFNode(tau=2., surrogate_function=ATan(alpha=2.))``. The
+derivative of the Heaviside is replaced by ``1 / (1 + (pi (h - 1))**2)``; its gradient flows through the reset.
 """
 
 from __future__ import annotations

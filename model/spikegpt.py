@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Self
 
 import torch
+from torch import Tensor, nn
+
 from spikegpt_hls.model.channel_mix import ChannelMix
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.lif import LIF, SpikeFunction
 from spikegpt_hls.model.time_mix import BlockState, TimeMix
 from spikegpt_hls.model.weights import geometry, load_exactly, read_tensors
-from torch import Tensor, nn
 
 #: One ``BlockState`` per block.
 State = list[BlockState]

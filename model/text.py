@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
 from spikegpt_hls.model.errors import ModelError
 
 DEFAULT = "python"

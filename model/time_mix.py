@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor, nn
+
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.wkv import wkv
-from torch import Tensor, nn
 
 #: What a block remembers between tokens: tensors (B, C) by name; empty before the first token.
 BlockState = dict[str, Tensor]

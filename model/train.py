@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from spikegpt_hls.model import checkpoint
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from spikegpt_hls.model import checkpoint
 
 
 @dataclass(frozen=True)

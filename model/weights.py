@@ -11,9 +11,10 @@ from zipfile import BadZipFile
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor, nn
+
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
-from torch import Tensor, nn
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -60,7 +61,7 @@ def geometry(tensors: Mapping[str, Tensor], name: str) -> Config:
 
 
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Copy ``tensors`` into ``module``, whose names and shapes they must have; ModelError names the first difference."""
+    """Copy ``tensors`` into ``module``, which must have their names and shapes; ModelError names a difference."""
     expected = module.state_dict()
     if missing := sorted(expected.keys() - tensors.keys()):
         raise ModelError(f"{name} lacks {missing[0]}" + _others(missing))

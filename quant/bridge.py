@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from spikegpt_hls.quant.ops import Operation
 from spikegpt_hls.quant.qonnx_ops import DOMAIN, NAME
-from torch import Tensor
 
 
 class IntegerFunction(torch.autograd.Function):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from torch import Tensor
+
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.quant.network import QuantSpikeGPT
 from spikegpt_hls.quant.quantizers import Edge
-from spikegpt_hls.quant.units import LayerNorm, Linear
-from torch import Tensor
+from spikegpt_hls.quant.trained_units import LayerNorm, Linear
 
 
 def calibrate(network: QuantSpikeGPT, batches: Iterable[Tensor]) -> None:

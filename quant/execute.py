@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
+
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.qonnx_ops import DOMAIN, operation_of
 

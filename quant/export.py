@@ -18,10 +18,11 @@ from onnx import helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.general import GiveUniqueParameterTensors
 from qonnx.util.cleanup import cleanup_model
+from torch import Tensor, nn
+
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.qonnx_ops import DOMAIN, NAME, is_stateful, operation_of
-from torch import Tensor, nn
 
 SEQUENCE, STEP = "model.onnx", "model_step.onnx"
 OPSET = 13

@@ -5,31 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from torch import Tensor, nn
+
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.time_mix import time_mix_schedule
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format, bits_for
+from spikegpt_hls.quant.plain_units import LIF, Gate, Residual, Sigmoid, SquaredReLU
 from spikegpt_hls.quant.quantizers import WEIGHT_BITS, Edge
-from spikegpt_hls.quant.units import (
-    LIF,
-    WKV,
-    BinaryEmbedding,
-    Gate,
-    LayerNorm,
-    Linear,
-    Node,
-    Residual,
-    Run,
-    Sigmoid,
-    SquaredReLU,
-    State,
-    Stream,
-    TokenShift,
-    Unit,
-)
-from torch import Tensor, nn
+from spikegpt_hls.quant.trained_units import WKV, BinaryEmbedding, LayerNorm, Linear, TokenShift
+from spikegpt_hls.quant.units import Node, Run, State, Stream, Unit
 
 
 class TimeMix(nn.Module):

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import NodeProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.custom_op.base import CustomOp
+
 from spikegpt_hls.quant.ops import OPERATIONS, Operation
 
 #: The domain is this module's import path: that is how qonnx finds it.

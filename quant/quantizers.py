@@ -15,8 +15,9 @@ from brevitas.quant.fixed_point import (
     Uint8ActPerTensorFixedPoint,
 )
 from numpy.typing import NDArray
-from spikegpt_hls.quant.format import Format
 from torch import Tensor, nn
+
+from spikegpt_hls.quant.format import Format
 
 MU = Format(10, 8)  # token shift's mix
 GAIN_BITS = 8
@@ -64,7 +65,7 @@ def best_frac(samples: NDArray, bits: int, signed: bool, narrow: bool, lo: int, 
 
 
 class Edge(nn.Module):
-    """The activation between two operations: fake-quantizes in training; its ``format`` is what the hardware carries."""
+    """The activation between two operations: fake-quantized in training; hardware carries its ``format``."""
 
     def __init__(self, bits: int = 8, signed: bool = True) -> None:
         super().__init__()

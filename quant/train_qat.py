@@ -1,4 +1,4 @@
-"""Text in, a quantized checkpoint and its measured cross entropy out: float warm start, calibration, then quantizers on.
+"""Text in, a quantized checkpoint and its cross entropy out: float warm start, calibration, then quantizers on.
 
 The folder gets ``checkpoint.safetensors`` and ``metrics.json`` at the very end, each in one step, so an earlier result
 stays until a new one is whole. ``training/`` in it keeps what a killed run continues from.
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+
 from spikegpt_hls.model import checkpoint, text
 from spikegpt_hls.model.config import Config, Preset, preset
 from spikegpt_hls.model.errors import ModelError

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks

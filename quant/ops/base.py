@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
+
 from spikegpt_hls.quant.format import Format, Ints
 
 State = dict[str, Ints]

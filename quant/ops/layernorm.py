@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
+
 from spikegpt_hls.quant.format import Format, Ints, bits_for, requantize, shift_half_even
 from spikegpt_hls.quant.ops.base import Operation, State
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+
 from spikegpt_hls.quant.format import ExactnessError, Format, Ints, bits_for
 from spikegpt_hls.quant.ops.base import Operation, State
 from spikegpt_hls.quant.ops.embedding import BIT

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops.base import Operation, State
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+
 from spikegpt_hls.quant.format import Format, Ints, requantize
 from spikegpt_hls.quant.ops.base import Operation, State
 

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
 from spikegpt_hls.quant.format import Format, Ints, shift_half_up
 from spikegpt_hls.quant.ops.base import Operation, State
 
@@ -94,7 +95,7 @@ class WKV(Operation):
         return self.out.saturate(np.floor_divide((numerator << (up + 1)) + denominator, 2 * denominator))
 
     def error_bound(self, decay: Ints) -> NDArray[np.float64]:
-        """Steps of the output by which ``run`` may differ from float64 with the same keys, values, ``decay``, ``bonus``.
+        """Steps of the output by which ``run`` may differ from float64 with the same streams and parameters.
 
         Every token rounds the numerator and the denominator three times by half a unit of 2**-(MANTISSA_BITS - 1)
         of the denominator; what was rounded away fades with the state, 1/(1 - decay) tokens long. The table is off by

@@ -1,0 +1,91 @@
+"""The units without parameters; see ``quant.units``."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from spikegpt_hls.model.lif import LIFFunction
+from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.quantizers import Edge
+from spikegpt_hls.quant.units import Stream, Unit
+
+
+class Sigmoid(Unit):
+    """The receptance's squashing."""
+
+    OUT: ClassVar[Format] = Format(8, 8, signed=False)
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.Sigmoid(self.OUT, self.channels, formats[0])
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        return self.fake_quantize(torch.sigmoid(streams[0].value), self.OUT)
+
+
+class Gate(Unit):
+    """Receptance times value, on the grid of the LIF or Linear that reads it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.out = Edge()
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.Gate(self.out.format, self.channels, *formats)
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        return self.out(streams[0].value * streams[1].value)  # type: ignore[no-any-return]
+
+
+class SquaredReLU(Unit):
+    """``max(x, 0)**2``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.out = Edge(signed=False)
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.SquaredReLU(self.out.format, self.channels, formats[0])
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        return self.out(torch.relu(streams[0].value) ** 2)  # type: ignore[no-any-return]
+
+
+class LIF(Unit):
+    """One neuron per channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.LIF.of(self.channels, formats[0])
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        x = streams[0].value
+        return LIFFunction.apply(x, torch.zeros_like(x[:, 0]))[0]  # type: ignore[no-any-return]
+
+
+class Residual(Unit):
+    """Adds spikes to the residual stream; ``out`` is chosen by the network, wide enough for all its additions."""
+
+    out: Format
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.Residual(self.out, self.channels, formats[0])
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        return streams[0].value + streams[1].value

@@ -1,0 +1,164 @@
+"""The units with parameters, under the released names; see ``quant.units``."""
+
+from __future__ import annotations
+
+import brevitas.nn as qnn
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikegpt_hls.model.lif import SpikeFunction
+from spikegpt_hls.model.time_mix import mix, token_shift
+from spikegpt_hls.model.wkv import wkv
+from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops.wkv import BONUS, DECAY
+from spikegpt_hls.quant.quantizers import (
+    BIAS,
+    GAIN_BITS,
+    MAX_WEIGHT_FRAC,
+    MU,
+    Edge,
+    FixedWeight,
+    best_frac,
+)
+from spikegpt_hls.quant.units import Run, Stream, Unit, on_grid
+
+
+class BinaryEmbedding(Unit):
+    """Parameter ``weight`` (vocabulary, channels), of which only the signs count."""
+
+    def __init__(self, vocabulary: int, channels: int) -> None:
+        super().__init__()
+        self.vocabulary, self.channels = vocabulary, channels
+        self.weight = nn.Parameter(torch.randn(vocabulary, channels) * 0.1)
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.BinaryEmbedding(ops.BIT, self.vocabulary, self.channels)
+
+    def params(self) -> dict[str, Tensor]:
+        return {"table": (self.weight.detach() >= 0).float()}
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        return SpikeFunction.apply(F.embedding(streams[0].value, self.weight))  # type: ignore[no-any-return]
+
+
+class LayerNorm(Unit):
+    """Parameters ``weight`` and ``bias`` (channels,)."""
+
+    gain_frac: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("gain_frac", torch.tensor(5))
+        self.out = Edge()
+
+    @property
+    def gain(self) -> Format:
+        return Format(GAIN_BITS, int(self.gain_frac))
+
+    def settle(self) -> None:
+        """Room for gains of up to twice today's."""
+        reach = 2 * float(self.weight.detach().abs().max())
+        self.gain_frac.fill_(min(max(GAIN_BITS - 1 - int(np.ceil(np.log2(max(reach, 2.0**-4)))), 0), 10))
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.LayerNorm(self.out.format, self.channels, formats[0], self.gain, BIAS)
+
+    def params(self) -> dict[str, Tensor]:
+        return {"gain": on_grid(self.gain, self.weight), "bias": on_grid(BIAS, self.bias)}
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        gain, bias = self.fake_quantize(self.weight, self.gain), self.fake_quantize(self.bias, BIAS)
+        return self.out(F.layer_norm(streams[0].value, gain.shape, gain, bias))  # type: ignore[no-any-return]
+
+
+class TokenShift(Unit):
+    """Reads ``mu`` (1, 1, channels) from its mixer, under the released name; the output keeps the input's format."""
+
+    def __init__(self, channels: int, mixer: nn.Module, name: str) -> None:
+        super().__init__()
+        self.channels = channels
+        self.mu = lambda: getattr(mixer, name)  # not a submodule: the parameter stays where released code has it
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.TokenShift(formats[0], self.channels, formats[0], MU)
+
+    def params(self) -> dict[str, Tensor]:
+        return {"mu": on_grid(MU, self.mu().flatten())}
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        x = streams[0].value
+        return self.fake_quantize(mix(x, token_shift(x, None), self.fake_quantize(self.mu(), MU)), streams[0].format)
+
+
+class Linear(qnn.QuantLinear, Unit):
+    """Parameter ``weight`` (outputs, inputs); ``out`` is None where the accumulators themselves leave."""
+
+    def __init__(self, inputs: int, outputs: int, weight_bits: int, out: Edge | None) -> None:
+        super().__init__(inputs, outputs, bias=False, weight_quant=FixedWeight, weight_bit_width=weight_bits)
+        self.weight_bits = weight_bits
+        self.out = out
+        self.log2_range.requires_grad_(False)
+
+    @property
+    def log2_range(self) -> nn.Parameter:
+        return self.weight_quant.tensor_quant.scaling_impl.value  # type: ignore[no-any-return]
+
+    @property
+    def weight_format(self) -> Format:
+        return Format(self.weight_bits, self.weight_bits - 1 - int(self.log2_range))
+
+    def settle(self) -> None:
+        """The scale with the least squared error over today's weights."""
+        weight = self.weight.detach().double().numpy()
+        frac = best_frac(weight, self.weight_bits, True, True, 0, MAX_WEIGHT_FRAC)
+        with torch.no_grad():
+            self.log2_range.fill_(self.weight_bits - 1 - frac)
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        def with_out(fmt: Format) -> ops.Linear:
+            return ops.Linear(fmt, self.in_features, self.out_features, formats[0], self.weight_format)
+
+        return with_out(with_out(ops.BIT).accumulator if self.out is None else self.out.format)
+
+    def quantized_weight(self) -> Tensor:
+        weight = self.quant_weight()
+        return weight if isinstance(weight, Tensor) else weight.value  # type: ignore[no-any-return]
+
+    def params(self) -> dict[str, Tensor]:
+        return {"weight": self.quantized_weight()}
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        y = F.linear(streams[0].value, self.quantized_weight())
+        return y if self.out is None else self.out(y)
+
+    def forward(self, run: Run, *streams: Stream) -> Stream:
+        return Unit.forward(self, run, *streams)
+
+
+class WKV(Unit):
+    """Reads ``time_decay`` and ``time_first`` (channels,) from its mixer, under the released names."""
+
+    def __init__(self, channels: int, mixer: nn.Module) -> None:
+        super().__init__()
+        self.channels = channels
+        self.mixer = lambda: mixer
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        k, v = formats
+        return ops.WKV(Format(10, v.frac + 2), self.channels, k, v)
+
+    def params(self) -> dict[str, Tensor]:
+        mixer = self.mixer()
+        decay = torch.exp(-torch.exp(mixer.time_decay.detach().double()))
+        return {"decay": on_grid(DECAY, decay), "bonus": on_grid(BONUS, mixer.time_first.detach() / np.log(2))}
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        k, v = streams
+        y, _ = wkv(self.mixer().time_decay, self.mixer().time_first, k.value, v.value)
+        return self.fake_quantize(y, Format(10, v.format.frac + 2))
