@@ -41,6 +41,15 @@ class SpikeRTLBackend(FPGABackend):
     def get_writer_flow(self) -> str:
         return str(self._writer_flow)
 
+    def implements(self, layer: Any) -> bool:
+        """Whether there is a block for the layer."""
+        from spikegpt_hls.hls.layers import Fork, OperationLayer
+        from spikegpt_hls.hls.rtl.blocks import MODULES
+
+        return isinstance(layer, Fork) or (
+            isinstance(layer, OperationLayer) and type(layer.operation).__name__ in MODULES
+        )
+
     def create_initial_config(
         self, part: str = "generic", clock_period: float = 10, io_type: str = "io_stream", **_: Any
     ) -> dict[str, Any]:

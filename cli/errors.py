@@ -1,0 +1,21 @@
+"""Which exceptions are a user's, and the one that says the hardware is wrong."""
+
+from __future__ import annotations
+
+
+class Different(Exception):
+    """Two implementations of one meaning differ. Exit code 1."""
+
+
+def user_errors() -> tuple[type[Exception], ...]:
+    """One exception class per layer; each message is a sentence for the user. Only layers that are loaded can raise."""
+    import sys
+
+    known = {
+        "spikegpt_hls.model.errors": "ModelError",
+        "spikegpt_hls.quant.format": "ExactnessError",
+        "spikegpt_hls.hls.errors": "ConversionError",
+        "spikegpt_hls.sim.errors": "SimulationError",
+        "spikegpt_hls.rtl_tests.simulator": "ToolError",
+    }
+    return tuple(getattr(sys.modules[module], name) for module, name in known.items() if module in sys.modules)
