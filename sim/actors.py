@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import lcm
 
 from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.quant.ops.linear import Linear
 from spikegpt_hls.sim.errors import SimulationError
 
 
@@ -42,43 +42,48 @@ class Pipe:
         loop: int = 0,
         beats: int = 1,
     ) -> None:
-        self.inputs, self.outputs = inputs, outputs
-        self.first_leave, self.credits, self.loop, self.beats = latency + 1, credits, loop, beats
-        self.accepted = inputs[0].time  # every input of a join is taken in the same cycle
+        self.latency, self.credits, self.loop, self.beats = latency, credits, loop, beats
+        self.offers = [channel.offer for channel in inputs]
+        self.times = [channel.time for channel in inputs]  # equal: every input of a join is taken in the same cycle
+        self.leaves = [channel.offer for channel in outputs]
+        self.freed = [channel.time for channel in outputs]
 
     def advance(self) -> bool:
-        accepted = self.accepted
+        accepted, credits, loop = self.times[0], self.credits, self.loop
         begin = len(accepted)
-        end = min(len(channel.offer) for channel in self.inputs)
-        end = min(end, self.credits + min(len(channel.time) for channel in self.outputs))
+        end = min(len(self.offers[0]), len(self.freed[0]) + credits)
         if begin >= end:
             return False
-        offers = self.inputs[0].offer if len(self.inputs) == 1 else None
-        freed = self.outputs[0].time if len(self.outputs) == 1 else None
-        last = accepted[-1] if accepted else -1
-        fresh: list[int] = []
+        if len(self.offers) + len(self.freed) > 2:
+            end = min(end, *map(len, self.offers), *(len(times) + credits for times in self.freed))
+        offers = _latest(self.offers, begin, end)
+        freed = _latest(self.freed, max(begin - credits, 0), max(end - credits, 0))
+        shift = max(begin - credits, 0)
+        last = accepted[-1] if begin else -1
         for i in range(begin, end):
             last += 1
-            t = offers[i] if offers is not None else max(channel.offer[i] for channel in self.inputs)
-            if t > last:
-                last = t
-            j = i - self.credits
-            if j >= 0:
-                t = 1 + (freed[j] if freed is not None else max(channel.time[j] for channel in self.outputs))
-                if t > last:
-                    last = t
-            j = i - self.beats
-            if self.loop and j >= 0:
-                t = self.loop + (accepted[j] if j < begin else fresh[j - begin])
-                if t > last:
-                    last = t
-            fresh.append(last)
-        for channel in self.inputs:
-            channel.time.extend(fresh)
-        leaves = [t + self.first_leave for t in fresh]
-        for channel in self.outputs:
-            channel.offer.extend(leaves)
-        return True
+            if offers[i - begin] > last:
+                last = offers[i - begin]
+            if i >= credits and freed[i - credits - shift] >= last:
+                last = freed[i - credits - shift] + 1
+            if loop and i >= self.beats and accepted[i - self.beats] + loop > last:
+                last = accepted[i - self.beats] + loop
+            accepted.append(last)
+        fresh = accepted[begin:]
+        for times in self.times[1:]:
+            times.extend(fresh)
+        first_leave = self.latency + 1
+        fresh = [t + first_leave for t in fresh]
+        for leave in self.leaves:
+            leave.extend(fresh)
+        return end > begin
+
+
+def _latest(lists: Sequence[list[int]], begin: int, end: int) -> list[int]:
+    """The elementwise maximum of one stretch of several lists."""
+    if len(lists) == 1:
+        return lists[0][begin:end]
+    return list(map(max, *(times[begin:end] for times in lists)))
 
 
 class Expand:
@@ -224,8 +229,9 @@ class Sink:
 class Generation:
     """Offers the next id ``delay`` cycles after the previous token's last logit beat: autoregression."""
 
-    def __init__(self, ids: Channel, logits: Channel, beats: int, tokens: int, delay: int) -> None:
-        self.ids, self.logits, self.beats, self.tokens, self.delay = ids, logits, beats, tokens, delay
+    def __init__(self, ids: Channel, logits: Channel, beats: int, delay: int) -> None:
+        self.ids, self.logits, self.beats, self.delay = ids, logits, beats, delay
+        self.tokens = 0  # how many may be asked for
         ids.offer.append(0)
 
     def advance(self) -> bool:

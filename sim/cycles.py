@@ -24,7 +24,7 @@ from spikegpt_hls.sim.actors import Actor, Channel, Expand, Fold, Folding, Gener
 from spikegpt_hls.sim.errors import SimulationError
 
 LONGEST_PERIOD = 8  # tokens
-WARM_UP = 32  # tokens before a period is first looked for
+CHUNK = 16  # tokens between two looks for a period
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Schedule:
     @cached_property
     def token_end(self) -> Ints:
         """The cycle of each token's last logit beat."""
-        return self.times[self.dataflow.sink].reshape(self.tokens, -1)[:, -1]
+        ends: Ints = self.times[self.dataflow.sink].reshape(self.tokens, -1)[:, -1]
+        return ends
 
     @property
     def latency(self) -> int:
@@ -128,21 +129,19 @@ def simulate(
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
         raise SimulationError(f"a run needs at least one token and one offer per token, not {tokens}")
-    free = source is None and sink_ready is None
-    simulated = min(tokens, WARM_UP) if free else tokens
-    while True:
-        offers = np.zeros(simulated, np.int64) if source is None else np.asarray(source, np.int64)
-        network = _Network(dataflow, timing, offers.tolist(), [True] if sink_ready is None else sink_ready, generation)
-        network.run()
-        arrays = network.arrays(simulated)
-        if simulated == tokens:
+    period = None
+    pattern = [True] if sink_ready is None else list(sink_ready)
+    network = _Network(dataflow, timing, pattern, generation)
+    if source is not None or sink_ready is not None:
+        network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
+    while network.tokens < tokens:
+        network.run([0] * min(CHUNK, tokens - network.tokens))
+        window = network.lookback + LONGEST_PERIOD
+        if network.tokens >= window and (period := _period(network.arrays(window), network.lookback)) is not None:
             break
-        if (period := _period(arrays, network.lookback)) is not None:
-            arrays = {name: _extend(array, period, tokens) for name, array in arrays.items()}
-            if generation is None:
-                arrays[f"offer {dataflow.source}"] = np.zeros((tokens, 1), np.int64)
-            break
-        simulated = min(tokens, 2 * simulated)
+    arrays = {name: _extend(array, period, tokens) for name, array in network.arrays(network.tokens).items()}
+    if source is None and generation is None:
+        arrays[f"offer {dataflow.source}"] = np.zeros((tokens, 1), np.int64)
     flat = {name: array.ravel() for name, array in arrays.items()}
     streams = [stream for block in dataflow.blocks for stream in block.inputs] + [dataflow.sink]
     return Schedule(
@@ -161,27 +160,23 @@ class _Network:
         self,
         dataflow: Dataflow,
         timing: Callable[[Block], Timing],
-        offers: list[int],
-        ready: Sequence[bool] | NDArray[np.bool_],
+        ready: list[bool],
         generation: int | None,
     ) -> None:
-        self.tokens, self.lookback = len(offers), 3  # two banks, and the token that fills them
-        readers = {stream: block.name for stream, (block, _) in dataflow.reader.items()}
-        self.channels = {name: Channel(name, readers.get(name, "the sink")) for name in {dataflow.source, *readers}}
+        self.tokens, self.lookback = 0, 3  # two banks, and the token that fills them
+        self.channels = {name: Channel(name, block.name) for name, (block, _) in dataflow.reader.items()}
         self.channels[dataflow.sink] = Channel(dataflow.sink, "the sink")
         self.folds: list[Fold] = []
         self.actors: list[Actor] = []
         ids, logits = self.channels[dataflow.source], self.channels[dataflow.sink]
-        beats = dataflow.driver[dataflow.sink].beats_out
-        self.expected = self.tokens * beats
-        self.sink = Sink(logits, list(ready))
-        if generation is None:
-            ids.offer.extend(offers)
-        else:
-            self.actors.append(Generation(ids, logits, beats, self.tokens, generation))
+        self.beats = dataflow.driver[dataflow.sink].beats_out
+        self.source, self.sink = ids, Sink(logits, ready)
+        self.generation = None if generation is None else Generation(ids, logits, self.beats, generation)
         for block in dataflow.blocks:
             self._add(block, timing(block))
         self.actors.append(self.sink)
+        if self.generation is not None:
+            self.actors.append(self.generation)
 
     def _inner(self, block: Block, port: int = 0) -> Channel:
         """A channel inside a block."""
@@ -224,32 +219,40 @@ class _Network:
             self._pipe([channel], [head], 0, depth, block.beats_in)
         return taken
 
-    def run(self) -> None:
-        """Round-robin until every logit has left; a round without a step is a deadlock."""
+    def run(self, offers: list[int]) -> None:
+        """Give more tokens and go round until every logit has left; a round without a step is a deadlock."""
+        self.tokens += len(offers)
+        if self.generation is None:
+            self.source.offer.extend(offers)
+        else:
+            self.generation.tokens = self.tokens
         while any([actor.advance() for actor in self.actors]):
             pass
-        if len(self.sink.input.time) < self.expected:
+        expected = self.tokens * self.beats
+        if len(self.sink.input.time) < expected:
             stuck = [channel.reader for channel in self.channels.values() if len(channel.offer) > len(channel.time)]
             raise SimulationError(
-                f"deadlock after {len(self.sink.input.time)} of {self.expected} logit beats: "
+                f"deadlock after {len(self.sink.input.time)} of {expected} logit beats: "
                 f"{', '.join(dict.fromkeys(stuck))} cannot take the beats that wait for them"
             )
 
     def arrays(self, tokens: int) -> dict[str, Ints]:
-        """Every time that the equations look back to, by token."""
+        """Every time that the equations look back to, by token, for the last ``tokens`` tokens."""
         lists = chain(
             ((f"time {c.name}", c.time) for c in self.channels.values()),
             ((f"offer {c.name}", c.offer) for c in self.channels.values()),
             ((f"steps {i}", fold.last_step) for i, fold in enumerate(self.folds)),
         )
-        return {name: np.array(times, np.int64).reshape(tokens, -1) for name, times in lists if times}
+        per_token = {name: (times, len(times) // self.tokens) for name, times in lists}
+        return {
+            name: np.array(times[-tokens * beats :], np.int64).reshape(tokens, beats)
+            for name, (times, beats) in per_token.items()
+        }
 
 
 def _period(arrays: dict[str, Ints], lookback: int) -> tuple[int, int] | None:
     """The shortest ``(p tokens, q cycles)`` with ``T(n) = T(n - p) + q`` over the last ``lookback`` tokens."""
     steps = [array for name, array in arrays.items() if not name.startswith("offer ")]
-    if len(steps[0]) < lookback + LONGEST_PERIOD:
-        return None
     for period in range(1, LONGEST_PERIOD + 1):
         cycles = int(steps[0][-1, 0] - steps[0][-1 - period, 0])
         if all((a[-lookback:] - a[-lookback - period : -period] == cycles).all() for a in steps):
@@ -257,8 +260,10 @@ def _period(arrays: dict[str, Ints], lookback: int) -> tuple[int, int] | None:
     return None
 
 
-def _extend(array: Ints, period: tuple[int, int], tokens: int) -> Ints:
+def _extend(array: Ints, period: tuple[int, int] | None, tokens: int) -> Ints:
     """The array for ``tokens`` tokens, its last ``p`` rows repeated ``q`` cycles later each time."""
+    if period is None:
+        return array
     length, cycles = period
     after = np.arange(tokens - len(array))
     rows = len(array) - length + after % length
