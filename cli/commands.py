@@ -1,0 +1,105 @@
+"""The commands, thin: options in, one step of the path out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.workspace import Workspace
+
+_OPTIONS: dict[str, Any] = {
+    "data": click.option("--data", help="Text: a file, or python, shakespeare, enwik8, text8, wikitext2."),
+    "steps": click.option("--steps", type=int, help="Training steps in all (the preset's own by default)."),
+    "seed": click.option("--seed", type=click.IntRange(0), help="Seed of training, or of sampling."),
+    "weight_bits": click.option("--weight-bits", type=int, help="Bits of a weight: 8, 4, or 2 (ternary)."),
+    "tokens": click.option("--tokens", type=click.IntRange(1), help="Held-out tokens to verify, or to generate."),
+    "sequences": click.option("--sequences", type=click.IntRange(1), help="Back-to-back sequences of the tokens."),
+    "lanes": click.option("--lanes", type=int, help="Channels per beat of every stream."),
+    "reuse": click.option("--reuse", type=int, help="hls4ml's ReuseFactor of every Linear: cycles per token."),
+    "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL run."),
+    "prompt": click.option("--prompt", help="Text to continue."),
+    "temperature": click.option("--temperature", type=float, help="Sampling temperature; 0 takes the likeliest."),
+    "top_p": click.option("--top-p", type=float, help="Share of probability that sampling keeps."),
+}
+_TRAIN = ("data", "steps", "seed", "weight_bits")
+_EXPORT = (*_TRAIN, "tokens", "sequences")
+_HLS = (*_EXPORT, "lanes", "reuse")
+_SAMPLE = ("prompt", "temperature", "top_p")
+
+
+def _command(name: str, options: tuple[str, ...], action: Callable[[Request], None], text: str) -> click.Command:
+    """A command with the options that every command has, and ``options``."""
+
+    def callback(preset: str, build: Path, target: str, **values: Any) -> None:
+        from spikegpt_hls.model.config import preset as known
+
+        known(preset)
+        _known_target(target)
+        action(Request(Workspace(build / preset, preset, target), values))
+
+    for option in reversed(options):
+        callback = _OPTIONS[option](callback)
+    callback = click.option("--target", default="verilog", help="verilog, or xilinx.", show_default=True)(callback)
+    build = click.option("--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
+    callback = build(callback)
+    sizes = click.option("--preset", default="tiny", show_default=True, help="tiny, small, 46m or 216m.")
+    return click.command(name, help=text)(sizes(callback))
+
+
+def _known_target(target: str) -> None:
+    from spikegpt_hls.cli.steps.hls import TARGETS
+
+    if target not in TARGETS:
+        raise click.BadParameter(f"unknown target {target!r}: choose one of {', '.join(TARGETS)}")
+
+
+def _train(request: Request) -> None:
+    from spikegpt_hls.cli.steps import train
+
+    train.show(request, train.make(request))
+
+
+def _export(request: Request) -> None:
+    from spikegpt_hls.cli.steps import export
+
+    export.make(request)
+    request.say(f"exported: {request.workspace.onnx}, {request.workspace.vectors}")
+
+
+def _hls(request: Request) -> None:
+    from spikegpt_hls.cli.steps import hls
+
+    hls.make(request)
+    hls.show(request)
+
+
+def _cosim(request: Request) -> None:
+    from spikegpt_hls.cli.steps import cosim
+
+    cosim.make(request)
+
+
+def _report(request: Request) -> None:
+    from spikegpt_hls.cli.steps import report
+
+    report.make(request)
+
+
+def _generate(request: Request) -> None:
+    from spikegpt_hls.cli.steps import generate
+
+    generate.make(request)
+
+
+COMMANDS = (
+    _command("train-qat", _TRAIN, _train, "Train a quantized SpikeGPT on a text."),
+    _command("export", _EXPORT, _export, "Export the checkpoint as QONNX, with golden vectors."),
+    _command("hls", _HLS, _hls, "Translate to hardware: RTL, and for xilinx a Vitis HLS project and resources."),
+    _command("cosim", (*_HLS, *_SAMPLE, "waves"), _cosim, "Run the RTL of the whole model against PyTorch."),
+    _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
+    _command("generate", (*_TRAIN, "tokens", *_SAMPLE), _generate, "Continue a prompt with the integer model."),
+)

@@ -1,0 +1,178 @@
+"""The RTL of the whole model against PyTorch: without stalls and with, then cycles and energy; or one prompt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from spikegpt_hls.cli.errors import Different
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.steps import generate, hls, report, train
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.rtl_tests.cosim import Comparison, Model, Run, compare
+from spikegpt_hls.rtl_tests.simulator import require_tools
+from spikegpt_hls.sim.cycles import Schedule, simulate
+
+#: The blocks that the table names one by one; the others are one line together.
+SHOWN = ("LIF", "WKV", "LayerNorm")
+STALL_SEED = 20231
+
+
+def make(request: Request) -> None:
+    """``cosim.json``, the table, and the report; Different (exit code 1) at the first value that is not PyTorch's."""
+    require_tools()
+    if request.options.get("prompt"):
+        return _prompt(request)
+    hls.make(request)
+    workspace = request.workspace
+    inputs = (workspace.rtl, workspace.vectors)
+    step = request.step(f"cosim-{workspace.target}", inputs, (workspace.cosim,), {"waves": False})
+    if not step.up_to_date:
+        write_json(workspace.cosim, _verify(request, bool(step.settings["waves"])))
+        step.done()
+    result = json.loads(workspace.cosim.read_text())
+    page = report.write(request, result)
+    show(request, result, page)
+    return None
+
+
+def _model(request: Request, waves: bool) -> Model:
+    model = Model(request.workspace.rtl, request.workspace.work, waves)
+    with request.console.status("cosim: building the RTL simulation with Verilator"):
+        model.build()
+    return model
+
+
+def _golden(path: Path) -> dict[str, Ints]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _verify(request: Request, waves: bool) -> dict[str, Any]:
+    golden = _golden(request.workspace.vectors)
+    sequences = np.split(golden["tokens"], np.cumsum(golden["lengths"])[:-1])
+    model = _model(request, waves)
+    runs: dict[str, tuple[Run, Comparison]] = {}
+    for name, stall in (("flowing", 0), ("stalled", STALL_SEED)):
+        with request.console.status(f"cosim: {len(golden['tokens'])} tokens through the RTL, {name}"):
+            run = model.run(name, sequences, stall)
+            comparison = compare(run, golden)
+        runs[name] = run, comparison
+        if comparison.first is not None:
+            raise Different(f"the RTL ({name}) is not PyTorch's model: {comparison.first}")
+    schedule = simulate(model.dataflow, len(golden["tokens"]))
+    return _result(model.dataflow, golden, runs, schedule)
+
+
+def _result(
+    dataflow: Dataflow, golden: Mapping[str, Ints], runs: Mapping[str, tuple[Run, Comparison]], schedule: Schedule
+) -> dict[str, Any]:
+    flowing, comparison = runs["flowing"]
+    traces = {
+        name: {"compared": compared, "mismatches": wrong, "kind": dataflow[name].kind}
+        for name, (compared, wrong) in comparison.traces.items()
+    }
+    tokens = len(golden["tokens"])
+    return {
+        "tokens": tokens,
+        "sequences": len(golden["lengths"]),
+        "runs": {name: _run_result(run, found) for name, (run, found) in runs.items()},
+        "compared": sum(found.compared for _, found in runs.values()),
+        "mismatches": sum(found.mismatches for _, found in runs.values()),
+        "traces": traces,
+        "cycles_rtl": flowing.counters["cycles"],
+        "cycles_simulated": schedule.cycles,
+        "cycles_per_token_rtl": flowing.counters["cycles"] / tokens,
+        "cycles_per_token_simulated": schedule.cycles / tokens,
+        "cycles_per_token_steady": schedule.cycles_per_token,
+        "transfers": _transfers(flowing, schedule),
+        "blocks": {block.name: _block_cycles(schedule, block.name) for block in dataflow.blocks},
+        "energy_per_token_j": _energy(dataflow, golden),
+        "provenance": _provenance(),
+    }
+
+
+def _run_result(run: Run, found: Comparison) -> dict[str, Any]:
+    return {"compared": found.compared, "mismatches": found.mismatches, **run.counters}
+
+
+def _transfers(run: Run, schedule: Schedule) -> dict[str, int]:
+    """Beats whose cycle in the RTL is the simulated one, over all blocks' outputs."""
+    found = run.transfers()
+    start = run.source_cycles()[0]
+    equal = compared = 0
+    for block in run.dataflow.blocks:
+        simulated = schedule.times[block.outputs[0]] - schedule.first
+        equal += int((found[block.name].ravel() - start == simulated).sum())
+        compared += simulated.size
+    return {"compared": compared, "equal": equal}
+
+
+def _block_cycles(schedule: Schedule, name: str) -> dict[str, float]:
+    block = schedule.block(name)
+    return {"interval": block.interval, "latency": block.latency, "stalls": sum(block.input_stalls.values())}
+
+
+def _energy(dataflow: Dataflow, golden: Mapping[str, Ints]) -> float:
+    from spikegpt_hls.sim.energy import energy
+
+    return energy(dataflow, golden).joules_per_token
+
+
+def _provenance() -> dict[str, str]:
+    rtl = "RTL in simulation (Verilator), this run"
+    return {
+        "compared": f"measured: {rtl}",
+        "cycles_per_token_rtl": f"measured: counters of the {rtl}",
+        "cycles_per_token_simulated": "derived: cycle simulator of the same dataflow",
+        "energy_per_token_j": "derived: actions counted in this run's integers, times the table in sim/energy_table",
+    }
+
+
+def show(request: Request, result: Mapping[str, Any], page: Path) -> None:
+    """The table that ``make cosim`` ends with."""
+    table = Table("trace", "kind", "values compared", "mismatches")
+    others = [0, 0]
+    for name, trace in result["traces"].items():
+        if trace["kind"] in SHOWN or name == "head":
+            kind = "logits" if name == "head" else trace["kind"]
+            table.add_row(name, kind, f"{trace['compared']:,}", str(trace["mismatches"]))
+        else:
+            others = [others[0] + trace["compared"], others[1] + trace["mismatches"]]
+    table.add_row("all other blocks", "", f"{others[0]:,}", str(others[1]))
+    request.console.print(table)
+    runs = ", ".join(f"{name} {run['mismatches']} of {run['compared']:,}" for name, run in result["runs"].items())
+    request.say(f"{result['tokens']} tokens in {result['sequences']} sequences; mismatches: {runs}")
+    request.say(
+        f"cycles per token: {result['cycles_per_token_rtl']:.2f} by RTL (measured), "
+        f"{result['cycles_per_token_simulated']:.2f} by simulation (derived); "
+        f"{result['cycles_per_token_steady']:.2f} in steady state"
+    )
+    energy = result["energy_per_token_j"]
+    request.say(f"energy per token: {energy * 1e9:.3f} nJ (derived, 45 nm, dynamic; see the report)")
+    request.say(f"report: {page}")
+
+
+def _prompt(request: Request) -> None:
+    """Generate in the RTL, each token from its own logits, and compare with the integer model."""
+    unseeded = Request(request.workspace, {**request.options, "seed": None, "tokens": None}, request.console)
+    train.make(unseeded)
+    hls.make(unseeded)
+    prompt = request.options["prompt"].encode()
+    count = request.options.get("tokens") or 32
+    model = _model(request, bool(request.options.get("waves")))
+    with request.console.status(f"cosim: {count} tokens generated by the RTL"):
+        got = model.generate("generate", list(prompt), count, generate.sampler_settings(request))
+    want = list(generate.tokens(request, prompt, count))
+    for position, (rtl, integer) in enumerate(zip(got, want, strict=True)):
+        if rtl != integer:
+            raise Different(f"token {position} of the continuation is {rtl} in the RTL, {integer} in the model")
+    request.say((prompt + bytes(got)).decode(errors="replace"))
+    request.say(f"{count} tokens generated by the RTL are the integer model's, one by one")

@@ -1,0 +1,92 @@
+"""QONNX to hardware: SystemVerilog for every target, and for ``xilinx`` a Vitis HLS project and resources too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikegpt_hls.cli.errors import Different
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.steps import export
+from spikegpt_hls.cli.workspace import replacing
+from spikegpt_hls.hls.dataflow import Dataflow
+
+TARGETS = ("verilog", "xilinx")
+#: Channels per beat, and what every Linear's ReuseFactor is (None: the largest that keeps 512 cycles per token).
+DEFAULTS = {"lanes": 2, "reuse": None}
+
+
+def make(request: Request) -> None:
+    """``hls/<target>/`` of the workspace."""
+    export.make(request)
+    workspace = request.workspace
+    outputs = (workspace.rtl / "spikegpt.sv", *((workspace.resources,) if workspace.target == "xilinx" else ()))
+    step = request.step(f"hls-{workspace.target}", (workspace.onnx,), outputs, DEFAULTS)
+    if step.up_to_date:
+        return
+    with replacing(workspace.hls) as folder:
+        dataflow = _write_rtl(request, folder, step.settings)
+        if workspace.target == "xilinx":
+            _write_xilinx(request, folder, step.settings, dataflow)
+    step.done()
+    request.say(f"hls: {workspace.hls}")
+
+
+def _folding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {"lanes": settings["lanes"], "reuse_factor": settings["reuse"]}
+
+
+def _write_rtl(request: Request, folder: Path, settings: Mapping[str, Any]) -> Dataflow:
+    from spikegpt_hls.hls.convert import convert
+    from spikegpt_hls.hls.graph import dataflow
+
+    with request.console.status("hls: QONNX to SystemVerilog by hls4ml and the SpikeRTL backend"):
+        graph = convert(request.workspace.onnx, folder, backend="SpikeRTL", **_folding(settings))
+        graph.write()
+    return dataflow(graph)
+
+
+def _write_xilinx(request: Request, folder: Path, settings: Mapping[str, Any], dataflow: Dataflow) -> None:
+    from spikegpt_hls.hls.convert import convert
+    from spikegpt_hls.hls.vitis.synthesis import synthesize
+    from spikegpt_hls.sim.resources import resources
+
+    with request.console.status("hls: the Vitis HLS project"):
+        graph = convert(request.workspace.onnx, folder / "vitis", backend="Vitis", **_folding(settings))
+        graph.write()
+    with request.console.status("hls: C simulation against the golden vectors"):
+        simulation = c_simulation(graph, request.workspace.vectors)
+    request.say(f"hls: C simulation equals the golden vectors in {simulation['compared']:,} values")
+    report, reason = synthesize(graph)
+    if reason:
+        request.say(f"hls: not run: {reason}")
+    found = resources(dataflow, folder / "rtl", request.workspace.folder / "cache", console=request.console)
+    write_json(folder / "resources.json", {**found, "c_simulation": simulation, "vitis": report, "not_run": reason})
+
+
+def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:
+    """Values compared between the compiled C++ and the golden vectors; Different where one is not equal."""
+    from spikegpt_hls.hls.csim import simulate
+
+    with np.load(vectors, allow_pickle=False) as golden:
+        ends = np.cumsum(golden["lengths"])[:-1]
+        found = simulate(graph, np.split(golden["tokens"], ends))
+        compared = 0
+        for name, parts in found.items():
+            got, want = np.concatenate(parts), golden[name]
+            if not np.array_equal(got, want):
+                token, channel = (int(axis[0]) for axis in np.nonzero(got != want))
+                raise Different(f"C simulation differs first at block {name}, channel {channel}, token {token}")
+            compared += want.size
+    return {"compared": compared, "mismatches": 0}
+
+
+def resources_of(request: Request) -> dict[str, Any] | None:
+    """``resources.json`` where this target has one."""
+    path = request.workspace.resources
+    return json.loads(path.read_text()) if path.exists() else None
