@@ -331,7 +331,7 @@ def test_a_residual_fifo_that_is_too_short_deadlocks_and_is_named():
         return simulate(graph.dataflow(join), 5, timing=graph.timing)
 
     assert run(40).block("join").occupancy[0] > 8
-    with pytest.raises(SimulationError, match="deadlock.*emb, fork, join"):
+    with pytest.raises(SimulationError, match=r"deadlock.*emb, fork, join"):
         run(2)
 
 

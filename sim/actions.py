@@ -1,0 +1,248 @@
+"""What a block does for one token: operations by width, and bits moved by memory. Counted, not estimated.
+
+Every count follows from the operation's integer meaning (``quant/ops``) and the block's folding; what depends on the
+data (zero operands, spikes) is counted in the traces. The hardware as built computes on zeros like on any number, so
+zeros are reported beside the energy and never subtracted from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.rtl.timing import Timing
+from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.ops.embedding import BinaryEmbedding
+from spikegpt_hls.quant.ops.gate import Gate
+from spikegpt_hls.quant.ops.layernorm import MANTISSA_FRAC, SEED_FRAC, LayerNorm, seed_table
+from spikegpt_hls.quant.ops.lif import LIF
+from spikegpt_hls.quant.ops.linear import Linear
+from spikegpt_hls.quant.ops.residual import Residual
+from spikegpt_hls.quant.ops.sigmoid import Sigmoid
+from spikegpt_hls.quant.ops.squared_relu import SquaredReLU
+from spikegpt_hls.quant.ops.token_shift import TokenShift
+from spikegpt_hls.quant.ops.wkv import BONUS, DECAY, EXPONENT, OCTAVE_FRAC, TABLE_FRAC, WKV
+from spikegpt_hls.sim.actors import Folding
+from spikegpt_hls.sim.errors import SimulationError
+
+
+@dataclass(frozen=True)
+class Action:
+    """``count`` times the same thing per token: an operation on ``bits`` (and ``other`` bits, for a product), or the
+    transfer of ``bits`` from or to a memory of ``memory`` bits."""
+
+    kind: str  # add, multiply, compare, shift, divide, read, write
+    what: str
+    bits: int
+    count: float
+    other: int = 0
+    memory: int = 0
+
+    @property
+    def is_memory(self) -> bool:
+        return self.kind in ("read", "write")
+
+
+def read(what: str, bits: int, count: float, memory: int) -> Action:
+    return Action("read", what, bits, count, memory=memory)
+
+
+def write(what: str, bits: int, count: float, memory: int) -> Action:
+    return Action("write", what, bits, count, memory=memory)
+
+
+def requantized(bits: int, out: Format, count: int) -> Iterator[Action]:
+    """Rounding adds one, saturation compares with both ends; the shift is constant, which costs nothing."""
+    yield Action("add", "round", bits, count)
+    yield Action("compare", "saturate", bits, 2 * count)
+
+
+def embedding(op: BinaryEmbedding, block: Block) -> Iterator[Action]:
+    yield read("table", 1, op.channels, op.vocabulary * op.channels)
+
+
+def layernorm(op: LayerNorm, block: Block) -> Iterator[Action]:
+    c, x, count_bits = op.channels, op.x.bits, op.channels.bit_length()
+    bank = 2 * c * x
+    yield write("token bank", x, c, bank)
+    yield read("token bank", x, c, bank)
+    yield Action("add", "sum", op.sum_bits, c)
+    yield Action("multiply", "square", x, c, other=x)
+    yield Action("add", "sum of squares", op.square_bits, c)
+    yield Action("multiply", "channels x squares", count_bits, 1, other=op.square_bits)
+    yield Action("multiply", "sum squared", op.sum_bits, 1, other=op.sum_bits)
+    yield Action("add", "variance", op.variance_bits, 2)
+    yield Action("compare", "leading zeros", op.variance_bits, 1)
+    yield Action("shift", "mantissa", op.variance_bits, 1)
+    yield read("root table", SEED_FRAC + 1, 1, len(seed_table()) * (SEED_FRAC + 1))
+    yield Action("multiply", "Newton", MANTISSA_FRAC + 2, 3, other=SEED_FRAC + 1)
+    yield Action("add", "Newton", SEED_FRAC + 2, 1)
+    yield Action("multiply", "channels x input", count_bits, c, other=x)
+    yield Action("add", "deviation", op.deviation_bits, c)
+    product = op.deviation_bits + MANTISSA_FRAC + 1
+    yield Action("multiply", "deviation x root", op.deviation_bits, c, other=MANTISSA_FRAC + 1)
+    yield Action("shift", "normalise", product, c)
+    yield from requantized(product, op.norm, c)
+    yield read("gain and bias", op.gain.bits + op.bias.bits, c, c * (op.gain.bits + op.bias.bits))
+    yield Action("multiply", "gain", op.norm.bits, c, other=op.gain.bits)
+    yield Action("add", "bias", op.norm.bits + op.gain.bits, c)
+    yield from requantized(op.norm.bits + op.gain.bits, op.out, c)
+
+
+def token_shift(op: TokenShift, block: Block) -> Iterator[Action]:
+    c, x, mu = op.channels, op.x.bits, op.mu.bits
+    yield read("previous token", x, c, c * x)
+    yield write("previous token", x, c, c * x)
+    yield read("mu", mu, c, c * mu)
+    yield Action("add", "difference", x + 1, c)
+    yield Action("multiply", "mu x difference", x + 1, c, other=mu)
+    yield Action("add", "mix", x + 1 + mu, c)
+    yield from requantized(x + 1 + mu, op.out, c)
+
+
+def linear(op: Linear, block: Block) -> Iterator[Action]:
+    """Each weight is read once per token, each input once per cycle and lane of the folding."""
+    folding, products = Folding.of(block), op.inputs * op.outputs
+    bank = 2 * op.inputs * op.x.bits
+    yield write("token bank", op.x.bits, op.inputs, bank)
+    yield read("token bank", op.x.bits, folding.steps * folding.simd, bank)
+    yield read("weights", op.weight.bits, products, products * op.weight.bits)
+    yield Action("multiply", "weight x input", op.weight.bits, products, other=op.x.bits)
+    yield Action("add", "accumulate", op.accumulator.bits, products)
+    word = 2 * folding.word * op.accumulator.bits
+    yield write("result words", op.accumulator.bits, op.outputs, word)
+    yield read("result words", op.accumulator.bits, op.outputs, word)
+    if op.out.frac != op.accumulator.frac or op.out.bits < op.accumulator.bits:
+        yield from requantized(op.accumulator.bits, op.out, op.outputs)
+
+
+def sigmoid(op: Sigmoid, block: Block) -> Iterator[Action]:
+    yield read("table", op.out.bits, op.channels, op.out.bits << op.x.bits)
+
+
+def wkv(op: WKV, block: Block) -> Iterator[Action]:
+    c, table = op.channels, TABLE_FRAC + 1
+    a, b = op.state_format("a").bits, op.state_format("b").bits
+    state, constants = a + b + EXPONENT.bits, DECAY.bits + BONUS.bits
+    exponent = EXPONENT.bits + OCTAVE_FRAC
+    yield read("state", state, c, c * state)
+    yield write("state", state, c, c * state)
+    yield read("decay and bonus", constants, c, c * constants)
+    yield Action("multiply", "key in octaves", op.k.bits, c, other=op.key_factor.bit_length())
+    yield Action("add", "key and bonus", exponent, 2 * c)
+    yield read("2**f table", table, 2 * c, table << OCTAVE_FRAC)
+    yield Action("multiply", "weight x value", table, 2 * c, other=op.v.bits)
+    yield Action("compare", "exponents", EXPONENT.bits, 2 * c)
+    for name, bits in (("a", a), ("b", b)):
+        yield Action("shift", f"align {name}", bits, 4 * c)
+        yield Action("add", f"round {name}", bits, 4 * c)
+        yield Action("add", f"accumulate {name}", bits, 2 * c)
+        yield Action("multiply", f"decay x {name}", bits, c, other=DECAY.bits)
+        yield Action("shift", f"normalise {name}", bits + DECAY.bits, c)
+        yield Action("add", f"round normalised {name}", bits, c)
+    yield Action("compare", "leading zeros", b + DECAY.bits, c)
+    yield Action("divide", "quotient", b + 1, c * op.out.bits)
+    yield Action("compare", "saturate", op.out.bits + 1, 2 * c)
+
+
+def gate(op: Gate, block: Block) -> Iterator[Action]:
+    yield Action("multiply", "gate", op.r.bits, op.channels, other=op.y.bits)
+    yield from requantized(op.r.bits + op.y.bits, op.out, op.channels)
+
+
+def lif(op: LIF, block: Block) -> Iterator[Action]:
+    c, bits = op.channels, op.membrane.bits
+    yield read("membrane", bits, c, c * bits)
+    yield write("membrane", bits, c, c * bits)
+    yield Action("add", "integrate", bits + 1, c)
+    yield Action("compare", "threshold", bits, c)
+
+
+def residual(op: Residual, block: Block) -> Iterator[Action]:
+    yield Action("add", "residual", op.out.bits + 1, op.channels)
+    yield Action("compare", "saturate", op.out.bits + 1, op.channels)  # a spike only ever adds
+
+
+def squared_relu(op: SquaredReLU, block: Block) -> Iterator[Action]:
+    yield Action("multiply", "square", op.x.bits - op.x.signed, op.channels, other=op.x.bits - op.x.signed)
+    yield from requantized(2 * op.x.bits, op.out, op.channels)
+
+
+_ACTIONS: dict[str, Callable[..., Iterator[Action]]] = {
+    "BinaryEmbedding": embedding,
+    "LayerNorm": layernorm,
+    "TokenShift": token_shift,
+    "Linear": linear,
+    "Sigmoid": sigmoid,
+    "WKV": wkv,
+    "Gate": gate,
+    "LIF": lif,
+    "Residual": residual,
+    "SquaredReLU": squared_relu,
+}
+
+
+def actions(block: Block, timing: Timing) -> tuple[Action, ...]:
+    """Everything a block does for one token, the FIFOs at its ports included."""
+    own: tuple[Action, ...] = ()
+    if block.operation is not None:
+        if block.kind not in _ACTIONS:
+            raise SimulationError(
+                f"{block.name}: no actions are known for a {block.kind}; known: {', '.join(_ACTIONS)}"
+            )
+        own = tuple(_ACTIONS[block.kind](block.operation, block))
+    return own + tuple(_fifos(block, timing))
+
+
+def _fifos(block: Block, timing: Timing) -> Iterator[Action]:
+    for stream, depth, fmt in zip(block.inputs, block.fifo_depths, block.format_in, strict=False):
+        memory = depth * block.lanes * fmt.bits
+        yield write(f"input FIFO {stream}", fmt.bits, block.channels_in, memory)
+        yield read(f"input FIFO {stream}", fmt.bits, block.channels_in, memory)
+    for stream in block.outputs:
+        bits = block.format_out.bits
+        memory = timing.credits * block.lanes * bits
+        yield write(f"output FIFO {stream}", bits, block.channels_out, memory)
+        yield read(f"output FIFO {stream}", bits, block.channels_out, memory)
+
+
+def activity(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
+    """Data-dependent counts per token, measured in ``traces`` (block name to (tokens, channels) integers).
+
+    ``zero_operands`` are zeros on the inputs; ``skippable_macs`` the products of a Linear with a zero input;
+    ``spikes`` the ones a LIF or the embedding sent, ``rate`` their share.
+    """
+    counts: dict[str, dict[str, float]] = {}
+    for block in dataflow.blocks:
+        if block.operation is None:
+            continue
+        found: dict[str, float] = {}
+        sources = [_trace(dataflow, traces, stream) for stream in block.inputs]
+        if block.kind != "BinaryEmbedding":
+            found["zero_operands"] = float(sum(_per_token(source == 0) for source in sources))
+        if block.kind == "Linear":
+            found["skippable_macs"] = found["zero_operands"] * block.channels_out
+        if block.kind in ("LIF", "BinaryEmbedding"):
+            found["spikes"] = _per_token(_trace(dataflow, traces, block.outputs[0]) == 1)
+            found["rate"] = found["spikes"] / block.channels_out
+        counts[block.name] = found
+    return counts
+
+
+def _trace(dataflow: Dataflow, traces: Mapping[str, Ints], stream: str) -> Ints:
+    """The integers on a stream: the trace of the block that made them, behind any forks."""
+    while stream != dataflow.source:
+        block = dataflow.driver[stream]
+        if block.operation is not None:
+            if block.name not in traces:
+                raise SimulationError(f"the traces lack {block.name}, whose output they should hold")
+            return np.asarray(traces[block.name])
+        stream = block.inputs[0]
+    return np.asarray(traces.get(stream, np.zeros((1, 1), np.int64)))
+
+
+def _per_token(hits: np.ndarray) -> float:
+    return float(hits.sum()) / len(hits)
