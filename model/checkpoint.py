@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,9 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.files import write_atomically
 
 HEADER = "spikegpt_hls"  # the safetensors metadata key of our JSON
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one step; what was there stays where the disk is full or read-only."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        _discard(partial)
-        raise ModelError(f"cannot write {path}: {error.strerror}") from error
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -53,10 +38,3 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(header, dict):
         raise ModelError(f"{path.name} has a header that is no JSON object")
     return tensors, header
-
-
-def _discard(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # the write's own error is the one to report

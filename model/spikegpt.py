@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 
 from spikegpt_hls.model.channel_mix import ChannelMix
@@ -52,7 +51,7 @@ class SpikeGPT(nn.Module):
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.ln_out = nn.LayerNorm(config.channels)
         self.head = nn.Linear(config.channels, config.vocabulary, bias=False)
-        self.apply(_initialise)
+        initialise(self)
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> Self:
@@ -80,18 +79,22 @@ class SpikeGPT(nn.Module):
         return logits[:, 0], state
 
 
-def _initialise(module: nn.Module) -> None:
-    """Orthogonal matrices; embeddings near the threshold, so that their bits are learned quickly."""
-    if isinstance(module, nn.Linear):
-        nn.init.orthogonal_(module.weight, gain=max(1.0, module.out_features / module.in_features) ** 0.5)
-    elif isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=0.1)
+def initialise(model: SpikeGPT) -> None:
+    """Orthogonal matrices; keys and receptances start at zero, so that time and channel mixing begin as plain means.
+
+    Unlike the released code, what a LIF reads does not start at zero: spikes come from the first step on. The embedding
+    is wide enough that its bits do not all flip at once.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.3)
+        elif name.endswith(("att.key", "receptance")):
+            nn.init.zeros_(module.weight)
+        elif isinstance(module, nn.Linear):
+            gain = max(1.0, module.out_features / module.in_features) ** 0.5
+            nn.init.orthogonal_(module.weight, gain=0.5 * gain if name == "head" else gain)
 
 
 def parameter_count(module: nn.Module) -> int:
     """Trainable numbers."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def device_of(module: nn.Module) -> torch.device:
-    return next(module.parameters()).device

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import urllib.request
 import zipfile
 from dataclasses import dataclass
+from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.files import write_atomically
 
 DEFAULT = "python"
 
@@ -73,7 +74,7 @@ def load(data: str = DEFAULT, cache: Path | None = None) -> bytes:
 
 def python_reference() -> bytes:
     """The language reference of the running Python (``pydoc_data.topics``), topics in alphabetical order."""
-    topics = importlib.import_module("pydoc_data.topics").topics
+    topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     return "\n".join(topics[name] for name in sorted(topics)).encode()
 
 
@@ -96,24 +97,18 @@ def _cached(name: str, cache: Path) -> bytes:
     source = DOWNLOADS[name]
     path = cache / name / source.file
     if path.is_file():
-        content = path.read_bytes()
-        if digest(content) == source.sha256:
-            return content
+        kept = path.read_bytes()
+        if digest(kept) == source.sha256:
+            return kept
         raise ModelError(f"{path} is not the {name} that was expected (SHA-256 differs): remove or replace it")
     try:
         with urllib.request.urlopen(source.url, timeout=30) as response:
-            content = response.read()
-    except OSError as error:
+            content: bytes = response.read()
+    except (OSError, HTTPException) as error:
         raise ModelError(f"cannot download {name}: fetch {source.url} yourself and put it at {path}") from error
     if digest(content) != source.sha256:
         raise ModelError(f"what {source.url} sent is not the {name} that was expected (SHA-256 differs)")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        raise ModelError(f"cannot keep {name} at {path}: {error.strerror}") from error
+    write_atomically(path, content)
     return content
 
 

@@ -47,9 +47,11 @@ def random_network(
             for name, parameter in model.named_parameters():
                 if "ln" in name:
                     parameter.add_(0.2 * torch.randn_like(parameter))
-                elif name.endswith(("output.weight", "ffn.value.weight")):
-                    parameter.mul_(4)
+                elif name != "emb.weight" and parameter.dim() == 2:
+                    drive = 4 if name.endswith(("output.weight", "ffn.value.weight")) else 1  # past the threshold
+                    parameter.normal_(std=drive / parameter.shape[1] ** 0.5)
         network = QuantSpikeGPT(model.config, weight_bits)
         network.warm_start(model)
         calibrate(network, [torch.randint(0, vocabulary, (4, 64))])
-    return network.eval()
+    network.eval()
+    return network

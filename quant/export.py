@@ -20,7 +20,7 @@ from qonnx.transformation.general import GiveUniqueParameterTensors
 from qonnx.util.cleanup import cleanup_model
 from torch import Tensor, nn
 
-from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.qonnx_ops import DOMAIN, NAME, is_stateful, operation_of
 
@@ -96,11 +96,5 @@ def _name_parameter(model: ModelWrapper, tensor: str, name: str) -> None:
 
 
 def _save(model: ModelWrapper, path: Path) -> Path:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(str(partial))
-        os.replace(partial, path)
-    except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror}") from error
+    write_atomically(path, model.model.SerializeToString())
     return path

@@ -85,13 +85,15 @@ def shift_half_even(n: Ints, shift: int | Ints) -> Ints:
     rest = n - (floor << right)
     half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 1)
     up = (right > 0) & ((rest > half) | ((rest == half) & (floor & 1 == 1)))
-    return (floor + up) << np.clip(-shift, 0, 62)
+    rounded: Ints = (floor + up) << np.clip(-shift, 0, 62)
+    return rounded
 
 
 def shift_half_up(n: Ints, shift: Ints) -> Ints:
     """``floor(n / 2**shift + 1/2)`` for ``shift >= 0`` by element: one adder cheaper than half-even."""
     right = np.clip(shift, 0, 62)
-    return np.where(right > 0, (n + (np.int64(1) << np.maximum(right - 1, 0))) >> right, n)
+    rounded: Ints = np.where(right > 0, (n + (np.int64(1) << np.maximum(right - 1, 0))) >> right, n)
+    return rounded
 
 
 def requantize(n: Ints, frac: int, out: Format) -> Ints:

@@ -22,6 +22,7 @@ from spikegpt_hls.model import checkpoint, text
 from spikegpt_hls.model.config import Config, Preset, preset
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.evaluate import nats_per_token
+from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.model.spikegpt import SpikeGPT, parameter_count
 from spikegpt_hls.model.train import Plan, batch_at, train
 from spikegpt_hls.model.weights import load_exactly
@@ -80,7 +81,7 @@ def train_qat(
         folder / CHECKPOINT,
         {key: metrics[key] for key in ("preset", "data", "text_sha256", "seed", "versions")},
     )
-    checkpoint.write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
+    write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
     shutil.rmtree(work, ignore_errors=True)
     return metrics
 

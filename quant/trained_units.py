@@ -121,10 +121,11 @@ class Linear(qnn.QuantLinear, Unit):
             self.log2_range.fill_(self.weight_bits - 1 - frac)
 
     def operation(self, *formats: Format) -> ops.Operation:
-        def with_out(fmt: Format) -> ops.Linear:
-            return ops.Linear(fmt, self.in_features, self.out_features, formats[0], self.weight_format)
-
-        return with_out(with_out(ops.BIT).accumulator if self.out is None else self.out.format)
+        sizes = self.in_features, self.out_features
+        if self.out is not None:
+            return ops.Linear(self.out.format, *sizes, formats[0], self.weight_format)
+        accumulator = ops.Linear(ops.BIT, *sizes, formats[0], self.weight_format).accumulator
+        return ops.Linear(accumulator, *sizes, formats[0], self.weight_format)
 
     def quantized_weight(self) -> Tensor:
         weight = self.quant_weight()

@@ -6,8 +6,8 @@ each node's output as integers of its format; and ``<node>.<state>`` (sequences,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.units import Run
@@ -73,14 +74,9 @@ def _trace_one(network: QuantSpikeGPT, ids: NDArray) -> dict[str, NDArray]:
 def write(vectors: dict[str, NDArray], folder: str | Path) -> Path:
     """``vectors.npz`` in ``folder``, whole or not at all."""
     path = Path(folder) / VECTORS
-    partial = path.with_name("." + path.name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            np.savez_compressed(file, **vectors)
-        os.replace(partial, path)
-    except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror}") from error
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **vectors)
+    write_atomically(path, buffer.getvalue())
     return path
 
 

@@ -18,4 +18,19 @@ OPERATIONS: dict[str, type[Operation]] = {
     for cls in (BinaryEmbedding, LayerNorm, TokenShift, Linear, Sigmoid, WKV, Gate, LIF, SquaredReLU, Residual)
 }
 
-__all__ = ["BIT", "OPERATIONS", "Operation", "State", *OPERATIONS]
+__all__ = [
+    "BIT",
+    "LIF",
+    "OPERATIONS",
+    "WKV",
+    "BinaryEmbedding",
+    "Gate",
+    "LayerNorm",
+    "Linear",
+    "Operation",
+    "Residual",
+    "Sigmoid",
+    "SquaredReLU",
+    "State",
+    "TokenShift",
+]

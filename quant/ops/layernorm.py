@@ -28,7 +28,8 @@ INDEX_SHIFT = 10  # the table is indexed by the mantissa's bits above this one
 def seed_table() -> Ints:
     """First guess of ``1/sqrt(m)`` for ``m`` in [1, 4), one entry per 1/64, taken at the interval's middle."""
     middle = (np.arange(64, 256) + 0.5) / 64
-    return np.rint(2**SEED_FRAC / np.sqrt(middle)).astype(np.int64)
+    table: Ints = np.rint(2**SEED_FRAC / np.sqrt(middle)).astype(np.int64)
+    return table
 
 
 def reciprocal_root(n: Ints) -> tuple[Ints, Ints]:

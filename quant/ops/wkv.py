@@ -13,6 +13,7 @@ Error against float64 with the same quantized parameters, in steps of the output
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,7 +64,7 @@ class WKV(Operation):
     @property
     def key_factor(self) -> int:
         """``log2(e)`` as the constant multiplier from the key's grid to octaves of ``OCTAVE_FRAC`` fraction bits."""
-        return max(1, round(np.log2(np.e) * 2.0 ** (KEY_SHIFT + OCTAVE_FRAC - self.k.frac)))
+        return max(1, round(math.log2(math.e) * 2.0 ** (KEY_SHIFT + OCTAVE_FRAC - self.k.frac)))
 
     def state_format(self, name: str) -> Format:
         denominator = Format(MANTISSA_BITS + 2, 0)  # below 2**(MANTISSA_BITS + 1), and a sign
