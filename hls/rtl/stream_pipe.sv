@@ -69,10 +69,10 @@ module stream_pipe #(
   ) u_fifo (
       .clk,
       .rst,
-      .s_data({user_q[LATENCY], last_q[LATENCY], result}),
+      .s_data ({user_q[LATENCY], last_q[LATENCY], result}),
       .s_valid(valid_q[LATENCY]),
       .s_ready(),
-      .m_data({m_axis_tuser, m_axis_tlast, m_axis_tdata}),
+      .m_data ({m_axis_tuser, m_axis_tlast, m_axis_tdata}),
       .m_valid(m_axis_tvalid),
       .m_ready(m_axis_tready)
   );

@@ -34,8 +34,8 @@ module token_shift #(
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int MixBits = XW + 1 + MU_BITS + 1;
 
-  logic [LANES*X_BITS-1:0] row[Beats];
-  logic [LANES*MU_BITS-1:0] mu[Beats];
+  logic [ LANES*X_BITS-1:0] row[Beats];
+  logic [LANES*MU_BITS-1:0] mu [Beats];
   initial $readmemh(MU_FILE, mu);
 
   logic [LANES*X_BITS-1:0] x_q, prev_q;
@@ -98,10 +98,10 @@ module token_shift #(
   ) u_pipe (
       .clk,
       .rst,
-      .valid(s_axis_x_tvalid),
-      .ready(s_axis_x_tready),
-      .last(s_axis_x_tlast),
-      .user(s_axis_x_tuser),
+      .valid (s_axis_x_tvalid),
+      .ready (s_axis_x_tready),
+      .last  (s_axis_x_tlast),
+      .user  (s_axis_x_tuser),
       .result(result_q),
       .m_axis_tdata,
       .m_axis_tvalid,

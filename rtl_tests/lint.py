@@ -1,0 +1,33 @@
+"""``verilator --lint-only -Wall`` over every block: ``python -m spikegpt_hls.rtl_tests.lint``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, sources
+from spikegpt_hls.rtl_tests.simulator import tool_environment
+
+#: Not of interest: an output left open on purpose.
+WAIVED = ("-Wno-PINCONNECTEMPTY",)
+
+
+def lint(module: str, files: list[str]) -> str:
+    """What Verilator has to say about ``module``; empty where it is clean."""
+    command = ["verilator", "--lint-only", "-Wall", *WAIVED, "--top-module", module, *files]
+    with tool_environment():
+        return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+
+def main() -> int:
+    """Print every complaint; 1 where there is one."""
+    units = {module: [str(path) for path in sources(kind)] for kind, module in MODULES.items()}
+    units["counters"] = [str(SOURCES / "counters.sv")]
+    complaints = [text for module, files in units.items() if (text := lint(module, files))]
+    sys.stderr.write("".join(complaints))
+    print(f"verilator: {len(units)} modules, {len(complaints)} with complaints")
+    return bool(complaints)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
