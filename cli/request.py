@@ -21,9 +21,7 @@ class Request:
     options: Mapping[str, Any]
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
 
-    def step(
-        self, name: str, inputs: tuple[Path, ...], outputs: tuple[Path, ...], defaults: Mapping[str, Any]
-    ) -> Step:
+    def step(self, name: str, inputs: tuple[Path, ...], outputs: tuple[Path, ...], defaults: Mapping[str, Any]) -> Step:
         """The step ``name``; its defaults name the options that concern it."""
         asked = {key: value for key in defaults if (value := self.options.get(key)) is not None}
         return Step(self.workspace.stamp(name), inputs, outputs, defaults, asked)

@@ -1,0 +1,158 @@
+"""Bad input: one sentence, exit code 2, no traceback, and earlier results untouched."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikegpt_hls.cli.main import run
+
+
+@pytest.fixture
+def fails(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., str]:
+    """Run a command that must fail with exit code 2; its one sentence."""
+
+    def command(*arguments: str, build: Path = tmp_path / "build") -> str:
+        capfd.readouterr()
+        assert run([*arguments, "--build", str(build)]) == 2
+        lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1
+        return lines[0]
+
+    return command
+
+
+@pytest.fixture
+def built(trained: Path, tmp_path: Path) -> Path:
+    """A build folder of one's own, with a trained and exported ``tiny``."""
+    shutil.copytree(trained.parent, tmp_path / "own", ignore=shutil.ignore_patterns("lock"))
+    return tmp_path / "own"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_missing_text(fails: Callable[..., str], tmp_path: Path) -> None:
+    assert "no-such-file" in fails("train-qat", "--data", str(tmp_path / "no-such-file"))
+
+
+def test_empty_and_short_text(fails: Callable[..., str], tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_bytes(b"")
+    assert "is empty" in fails("train-qat", "--data", str(text))
+    text.write_bytes(b"short")
+    assert "5 bytes" in fails("train-qat", "--data", str(text))
+
+
+@pytest.mark.parametrize("option", ["preset", "target"])
+def test_unknown_preset_and_target(fails: Callable[..., str], option: str) -> None:
+    assert "nonesuch" in fails("cosim", f"--{option}", "nonesuch")
+
+
+def test_unknown_weight_bits(fails: Callable[..., str]) -> None:
+    assert "not 5" in fails("train-qat", "--weight-bits", "5")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--lanes", "3"), "3 lanes"),
+        (("--lanes", "0"), "0 lanes"),
+        (("--reuse", "7"), "7"),
+        (("--reuse", "0"), "0"),
+    ],
+)
+def test_folding_that_does_not_divide(
+    fails: Callable[..., str], built: Path, options: tuple[str, str], named: str
+) -> None:
+    before = contents(built)
+    assert named in fails("hls", *options, build=built)
+    assert contents(built) == before
+
+
+def test_truncated_checkpoint(fails: Callable[..., str], built: Path) -> None:
+    checkpoint = built / "tiny" / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    before = contents(built)
+    assert "checkpoint.safetensors" in fails("export", build=built)
+    assert contents(built) == before
+
+
+def test_checkpoint_of_another_shape(fails: Callable[..., str], built: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    checkpoint = built / "tiny" / "checkpoint.safetensors"
+    with safe_open(checkpoint, "np") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors["head.weight"] = np.zeros((3, 64), np.float32)
+    save_file(tensors, checkpoint, header)
+    assert "head.weight" in fails("export", build=built)
+
+
+def test_a_hostile_pickle_is_not_run(fails: Callable[..., str], built: Path, tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+            return os.mkdir, (str(tmp_path / "pwned"),)
+
+    (built / "tiny" / "checkpoint.safetensors").write_bytes(pickle.dumps(Hostile()))
+    fails("export", build=built)
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("tool", ["g++", "make", "perl"])
+def test_missing_tool(
+    fails: Callable[..., str], built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tool: str
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in {"g++", "make", "perl"} - {tool}:
+        (tools / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(tools))
+    assert fails("cosim", build=built).startswith(f"error: {tool} is needed")
+
+
+def test_a_full_disk_leaves_earlier_results(
+    fails: Callable[..., str], built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["hls", "--build", str(built)]) == 0
+    before = contents(built)
+    written = Path.write_text
+
+    def full(path: Path, *arguments: object, **options: object) -> int:
+        if path.suffix == ".hex":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return written(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert "disk is full" in fails("hls", "--lanes", "1", build=built)
+    monkeypatch.undo()
+    assert contents(built) == before
+
+
+def test_a_build_folder_that_cannot_be_written(fails: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert "file" in fails("train-qat", "--steps", "2", build=tmp_path / "file")
+
+
+def test_nothing_is_done_again_that_is_up_to_date(built: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["hls", "--build", str(built)]) == 0
+    before = {path: path.stat().st_mtime_ns for path in built.rglob("*") if path.is_file()}
+    assert run(["hls", "--build", str(built)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*") if path.is_file()} == before
+
+
+def test_a_named_setting_is_kept_until_it_is_named_again(built: Path) -> None:
+    assert run(["hls", "--build", str(built), "--lanes", "4"]) == 0
+    top = built / "tiny" / "hls" / "verilog" / "rtl" / "spikegpt.sv"
+    assert ".LANES(4)" in top.read_text()
+    assert run(["hls", "--build", str(built)]) == 0
+    assert ".LANES(4)" in top.read_text()

@@ -1,0 +1,59 @@
+"""Who may import whom: the folders meet in one direction only, and hardware benches never load torch."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = ("model", "quant", "hls", "rtl_tests", "sim", "cli")
+ALLOWED = {
+    "model": set(),
+    "quant": {"model"},
+    "hls": {"quant"},
+    "rtl_tests": {"hls", "quant", "model"},
+    "sim": {"hls", "quant"},
+    "cli": set(OURS),
+}
+#: Never load torch: the integer meaning, and all that runs inside a simulator or reads a graph.
+WITHOUT_TORCH = ("quant/format.py", "quant/ops", "quant/qonnx_ops.py", "hls", "rtl_tests", "sim", "model/sampling.py")
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def sources(place: str) -> list[Path]:
+    """The package's own files below a place; benches (``test_*.py``) may bring any package together."""
+    path = ROOT / place
+    found = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return [file for file in found if not file.name.startswith("test_")]
+
+
+@pytest.mark.parametrize("folder", OURS)
+def test_folders_import_in_one_direction(folder: str) -> None:
+    for path in sources(folder):
+        ours = {name.split(".")[1] for name in imports(path) if name.startswith("spikegpt_hls.")}
+        assert ours <= ALLOWED[folder] | {folder}, f"{path} imports {ours}"
+
+
+@pytest.mark.parametrize("place", WITHOUT_TORCH)
+def test_what_hardware_needs_never_loads_torch(place: str) -> None:
+    for path in sources(place):
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert not roots & {"torch", "brevitas"}, f"{path} loads torch"
+
+
+@pytest.mark.parametrize("folder", OURS)
+def test_imports_are_absolute(folder: str) -> None:
+    """``import model`` would find another package's folder; a relative import hides which folder is meant."""
+    for path in sources(folder):
+        bare = {name.split(".")[0] for name in imports(path)} & set(OURS)
+        assert not bare, f"{path} imports {bare} without spikegpt_hls"
