@@ -1,0 +1,270 @@
+"""Every C++ kernel equals the integer meaning of its operation, by ``==``, whatever the sequences.
+
+The kernels of a test run are compiled into one library, each between two conversions: integers to beats, and back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import hls4ml
+import numpy as np
+import pytest
+
+from spikegpt_hls.hls.folding import fold, legal_factors
+from spikegpt_hls.hls.vitis.kernels import SOURCES, kernel
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import (
+    BIT,
+    LIF,
+    WKV,
+    BinaryEmbedding,
+    Gate,
+    LayerNorm,
+    Linear,
+    Operation,
+    Residual,
+    Sigmoid,
+    SquaredReLU,
+    TokenShift,
+)
+
+CHANNELS, LANES, WEIGHT_BITS = (8, 48, 64, 96), (1, 2, 8), (2, 4, 8)
+X, U = Format(8, 4), Format(8, 8, signed=False)
+LENGTHS = (5, 1, 40, 2)  # unequal, back to back; a single token too
+
+HARNESS = """
+template <class T, unsigned N>
+void feed(hls::stream<nnet::beat<T, N>> &stream, const long long *values, unsigned beats, bool first) {
+    for (unsigned b = 0; b < beats; b++) {
+        nnet::beat<T, N> beat;
+        beat.first = first;
+        for (unsigned l = 0; l < N; l++)
+            beat[l] = nnet::from_raw<T>(ap_int<64>(values[b * N + l]));
+        stream.write(beat);
+    }
+}
+template <class T> void feed(hls::stream<nnet::token<T>> &stream, const long long *values, unsigned, bool first) {
+    nnet::token<T> token;
+    token[0] = T(*values);
+    token[1] = T(first);
+    stream.write(token);
+}
+template <class T, unsigned N>
+void drain(hls::stream<nnet::beat<T, N>> &stream, long long *values, unsigned beats, bool first) {
+    for (unsigned b = 0; b < beats; b++) {
+        const nnet::beat<T, N> beat = stream.read();
+        for (unsigned l = 0; l < N; l++)
+            values[b * N + l] = beat.first == first ? nnet::raw(beat[l]).to_int64() : -999999;
+    }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kernel, and what goes in."""
+
+    op: Operation
+    lanes: int
+    reuse_factor: int = 1
+    huge_keys: bool = False
+
+    def __str__(self) -> str:
+        op = self.op
+        weight = f"-w{op.weight.bits}" if isinstance(op, Linear) else ""
+        return f"{type(op).__name__}-{op.n_in}x{op.n_out}-lanes{self.lanes}-r{self.reuse_factor}{weight}"
+
+    @cached_property
+    def params(self) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(1)
+        return {name: self._param(name, rng) for name in self.op.params}
+
+    def _param(self, name: str, rng: np.random.Generator) -> np.ndarray:
+        fmt, shape = self.op.param_format(name), self.op.param_shape(name)
+        if name == "weight":  # symmetric; each column is a shuffle of every weight there is, as often as fits
+            every = np.resize(np.arange(-fmt.hi, fmt.hi + 1), shape[0])
+            return np.stack([rng.permutation(every) for _ in range(shape[1])], axis=1)
+        values = rng.integers(fmt.lo, fmt.hi + 1, shape)
+        values.flat[0], values.flat[-1] = fmt.lo, fmt.hi
+        return values
+
+    @cached_property
+    def streams(self) -> list[list[np.ndarray]]:
+        """For each sequence, its input streams (1, tokens, channels): every value if 8 bits, and the corners."""
+        rng = np.random.default_rng(2)
+        every_pair = isinstance(self.op, Linear) and self.op.outputs >= 256
+        lengths = (*LENGTHS, 256) if every_pair else LENGTHS
+        return [[self._stream(name, tokens, rng, every_pair) for name in self.op.streams] for tokens in lengths]
+
+    def _stream(self, name: str, tokens: int, rng: np.random.Generator, every_pair: bool) -> np.ndarray:
+        fmt = self.op.stream_format(name)
+        if name == "ids":
+            return rng.integers(0, self.op.vocabulary, (1, tokens))  # type: ignore[attr-defined]
+        channels = self.op.n_in
+        if every_pair and tokens == 256:  # each input takes each value once
+            return (np.arange(256)[None, :, None] + np.arange(channels)) % 256 + fmt.lo
+        every = np.resize(np.arange(fmt.lo, fmt.hi + 1), max(tokens * channels, fmt.hi - fmt.lo + 1))
+        values = rng.permutation(every)[: tokens * channels].reshape(1, tokens, channels)
+        if self.huge_keys and name == "k":  # one huge key, then tiny ones
+            values[:, 0], values[:, 1:] = fmt.hi, fmt.lo
+        if tokens == 2:  # all channels at a corner: the widest sums, no variance
+            values[:, 0], values[:, 1] = fmt.lo, fmt.hi
+        return values
+
+    def expected(self) -> np.ndarray:
+        outputs = [self.op(*streams, **self.params) for streams in self.streams]
+        return np.concatenate(outputs, axis=1)[0]
+
+
+def cpp_type(fmt: Format) -> str:
+    return f"ap_{'' if fmt.signed else 'u'}fixed<{fmt.bits}, {fmt.bits - fmt.frac}>"
+
+
+def cpp(case: Case, index: int) -> str:
+    """A C function around the kernel: streams and parameters as 64-bit integers."""
+    op, k = case.op, kernel(case.op, case.params, case.lanes, case.reuse_factor, index)
+    formats = [op.stream_format(name) for name in op.streams]
+    types = [f"nnet::beat<{cpp_type(fmt)}, {case.lanes}>" for fmt in formats]
+    if isinstance(op, BinaryEmbedding):
+        types = [f"nnet::token<{cpp_type(replace(op.ids, signed=False))}>"]
+    types.append(f"nnet::beat<{cpp_type(op.out)}, {case.lanes}>")
+    names = [f"s{i}" for i in range(len(types))]
+    lines = [k.config(f"config{index}"), f'extern "C" void run{index}(const long long *x, bool first, long long *y) {{']
+    lines += [
+        f"    static {type_} {name};" for type_, name in zip(map("hls::stream<{}>".format, types), names, strict=True)
+    ]
+    for name, array in k.arrays.items():
+        type_ = f"ap_{'' if array.signed else 'u'}int<{array.bits}>"
+        values = ", ".join(map(str, np.ravel(array.values)))
+        lines += [f"    static const long long {name}_values[] = {{{values}}};"]
+        lines += [f"    static {type_} {name}[{np.size(array.values)}];"]
+        lines += [f"    for (int i = 0; i < {np.size(array.values)}; i++) {name}[i] = {name}_values[i];"]
+    width = 1 if isinstance(op, BinaryEmbedding) else op.n_in
+    for i, name in enumerate(names[:-1]):
+        lines += [f"    feed({name}, x + {i * width}, {op.n_in // case.lanes}, first);"]
+    lines += [f"    nnet::{k.function}<{', '.join(types)}, config{index}>({', '.join([*names, *k.arrays])});"]
+    lines += [f"    drain({names[-1]}, y, {op.n_out // case.lanes}, first);", "}"]
+    return "\n".join(lines)
+
+
+def compile_cases(cases: list[Case], folder: Path) -> ctypes.CDLL:
+    headers = "".join(f'#include "{header.name}"\n' for header in sorted(SOURCES.glob("*.h")))
+    source, library = folder / "cases.cpp", folder / "cases.so"
+    source.write_text(headers + HARNESS + "\n".join(cpp(case, i) for i, case in enumerate(cases)))
+    templates = Path(hls4ml.__file__).parent / "templates" / "vivado"
+    includes = [f"-I{path}" for path in (SOURCES, templates / "ap_types", templates / "nnet_utils")]
+    flags = ["-std=c++11", "-O1", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-label", "-fPIC", "-shared"]
+    result = subprocess.run(["g++", *flags, *includes, source, "-o", library], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[:4000]
+    return ctypes.CDLL(str(library))
+
+
+def run(library: ctypes.CDLL, index: int, case: Case) -> np.ndarray:
+    function = getattr(library, f"run{index}")
+    outputs = []
+    for streams in case.streams:
+        for token in range(streams[0].shape[1]):
+            x = np.concatenate([np.ravel(stream[0, token]) for stream in streams]).astype(np.int64)
+            y = np.zeros(case.op.n_out, np.int64)
+            pointer = ctypes.POINTER(ctypes.c_longlong)
+            function(x.ctypes.data_as(pointer), ctypes.c_bool(token == 0), y.ctypes.data_as(pointer))
+            outputs.append(y)
+    return np.stack(outputs)
+
+
+def operations(c: int) -> Iterator[Operation]:
+    """Every operation but Linear, at ``c`` channels, rounding, saturating and widening."""
+    yield BinaryEmbedding(BIT, 11, c)
+    yield LayerNorm(X, c, X, Format(8, 5), Format(8, 5))
+    yield LayerNorm(X, c, BIT, Format(8, 5), Format(16, 10))
+    yield TokenShift(X, c, X, U)
+    yield Sigmoid(U, c, X)
+    yield WKV(Format(9, 6), c, X, X)
+    yield WKV(Format(8, 4), c, Format(8, 2), Format(8, 4))
+    yield Gate(X, c, U, Format(9, 6))
+    yield LIF.of(c, X)
+    yield SquaredReLU(Format(8, 3, signed=False), c, X)
+    yield SquaredReLU(Format(8, 4, signed=False), c, Format(8, 5, signed=False))
+    yield Residual(Format(9, 4), c, X)
+    yield Residual(X, c, X)
+
+
+def linears(c: int, lanes: int, bits: int) -> Iterator[Case]:
+    """Re-quantized, and as accumulators; one multiplier, fewer than lanes, and many."""
+    square = Linear(Format(8, 3), c, c, X, Format(bits, bits - 1))
+    factors = legal_factors(c, c, lanes)
+    yield Case(square, lanes, factors[len(factors) // 2])
+    wide = Linear(X, c, 4 * c, Format(8, 4, signed=False), Format(bits, bits - 1))
+    yield Case(replace(wide, out=wide.accumulator), lanes, legal_factors(c, 4 * c, lanes)[-1])
+
+
+def covering() -> list[Case]:
+    """Each channel count, lane count and weight width at least once; every pair of a weight and an input."""
+    cases = [Case(op, lanes) for c, lanes in zip(CHANNELS, (1, 2, 8, 8), strict=True) for op in operations(c)]
+    cases += [Case(WKV(Format(9, 6), 8, X, X), 8, huge_keys=True)]
+    for c, lanes, bits in ((8, 2, 2), (48, 8, 4), (64, 1, 8), (96, 8, 2)):
+        cases += linears(c, lanes, bits)
+    pairs = Linear(X, 8, 256, X, Format(8, 7))
+    return [*cases, Case(replace(pairs, out=pairs.accumulator), 8, legal_factors(8, 256, 8)[0])]
+
+
+def full_grid() -> list[Case]:
+    cases = [Case(op, lanes) for c in CHANNELS for lanes in LANES for op in operations(c)]
+    return cases + [
+        case for c in CHANNELS for lanes in LANES for bits in WEIGHT_BITS for case in linears(c, lanes, bits)
+    ]
+
+
+COVERING = covering()
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    return compile_cases(COVERING, tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.mark.parametrize("index", range(len(COVERING)), ids=[f"{i}-{case}" for i, case in enumerate(COVERING)])
+def test_kernel_equals_numpy(library: ctypes.CDLL, index: int) -> None:
+    case = COVERING[index]
+    np.testing.assert_array_equal(run(library, index, case), case.expected())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_kernel_equals_numpy_on_the_full_grid(tmp_path: Path, channels: int) -> None:
+    cases = [case for case in full_grid() if case.op.n_in == channels]
+    library = compile_cases(cases, tmp_path)
+    for index, case in enumerate(cases):
+        np.testing.assert_array_equal(run(library, index, case), case.expected(), str(case))
+
+
+def test_each_pair_of_a_weight_and_an_input_is_met() -> None:
+    case = COVERING[-1]
+    weights, x = case.params["weight"], np.concatenate([streams[0][0] for streams in case.streams])
+    met = {(w, int(v)) for i in range(8) for w in weights[:, i].tolist() for v in np.unique(x[:, i])}
+    assert len(met) == 255 * 256
+
+
+def test_every_value_of_an_8_bit_input_is_met() -> None:
+    for case in COVERING:
+        for port, name in enumerate(case.op.streams):
+            fmt = case.op.stream_format(name)
+            seen = np.unique(np.concatenate([np.ravel(streams[port]) for streams in case.streams]))
+            if name != "ids" and not case.huge_keys and fmt.bits <= 8:
+                assert len(seen) == fmt.hi - fmt.lo + 1, (str(case), name)
+
+
+def test_the_covering_cases_fold_in_every_way() -> None:
+    """SIMD below the lanes, one output at a time, and several."""
+    foldings = [
+        (fold(case.op, case.lanes, case.reuse_factor), case.lanes) for case in COVERING if isinstance(case.op, Linear)
+    ]
+    assert any(folding.simd < lanes for folding, lanes in foldings)
+    assert any(folding.simd == lanes and folding.pe > 1 for folding, lanes in foldings)
+    assert any(folding.word > lanes for folding, lanes in foldings)
