@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Different(Exception):
+class MismatchError(Exception):
     """Two implementations of one meaning differ. Exit code 1."""
 
 

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from spikegpt_hls.cli.commands import COMMANDS
-from spikegpt_hls.cli.errors import Different, user_errors
+from spikegpt_hls.cli.errors import MismatchError, user_errors
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
     """The exit code of ``spikegpt-hls arguments``."""
     try:
         cli.main(arguments, prog_name="spikegpt-hls", standalone_mode=False)
-    except Different as difference:
+    except MismatchError as difference:
         return _fail(str(difference), 1)
     except click.ClickException as error:
         return _fail(error.format_message(), 2)

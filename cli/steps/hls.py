@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spikegpt_hls.cli.errors import Different
+from spikegpt_hls.cli.errors import MismatchError
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.step import write_json
 from spikegpt_hls.cli.steps import export
@@ -70,7 +70,7 @@ def _write_xilinx(request: Request, folder: Path, settings: Mapping[str, Any], d
 
 
 def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:
-    """Values compared between the compiled C++ and the golden vectors; Different where one is not equal."""
+    """Values compared between the compiled C++ and the golden vectors; MismatchError where one is not equal."""
     from spikegpt_hls.hls.csim import simulate
 
     with np.load(vectors, allow_pickle=False) as golden:
@@ -81,7 +81,7 @@ def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:
             got, want = np.concatenate(parts), golden[name]
             if not np.array_equal(got, want):
                 token, channel = (int(axis[0]) for axis in np.nonzero(got != want))
-                raise Different(f"C simulation differs first at block {name}, channel {channel}, token {token}")
+                raise MismatchError(f"C simulation differs first at block {name}, channel {channel}, token {token}")
             compared += want.size
     return {"compared": compared, "mismatches": 0}
 
