@@ -16,6 +16,7 @@ from spikegpt_hls.hls.folding import TARGET_CYCLES, default_reuse, fold
 from spikegpt_hls.hls.handlers import operation
 from spikegpt_hls.hls.onnx_graph import INPUT, block_name, per_token
 from spikegpt_hls.hls.register import register
+from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 
 ReuseFactor = int | Mapping[str, int] | None
@@ -42,6 +43,7 @@ def convert(
     token_model = per_token(_load(model), backend)
     operations = {node.name: operation(node) for node in token_model.graph.node}
     _check_lanes(operations, lanes)
+    _check_accumulators(operations)
     factors = _reuse_factors(operations, lanes, reuse_factor, target_cycles)
     graph = _convert(
         token_model,
@@ -69,6 +71,14 @@ def _check_lanes(operations: Mapping[str, Operation], lanes: int) -> None:
         for channels in counts:
             if lanes < 1 or channels % lanes:
                 raise ConversionError(f"{lanes} lanes do not divide the {channels} channels of {name}")
+
+
+def _check_accumulators(operations: Mapping[str, Operation]) -> None:
+    for name, op in operations.items():
+        if isinstance(op, Linear) and (excess := op.accumulator.bits - MAX_ACCUMULATOR_BITS) > 0:
+            raise ConversionError(
+                f"{name} cannot be exact: its accumulator takes {op.accumulator.bits} bits, {excess} too many"
+            )
 
 
 def _reuse_factors(

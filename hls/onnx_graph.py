@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.handlers import DOMAIN, make_node, operation
@@ -65,7 +65,9 @@ def per_token(model: ModelProto, target: str) -> ModelProto:
     ConversionError names the first node that ``target`` has no implementation for.
     """
     constants = _Constants(model.graph)
-    nodes, initializers, infos = [], [], []
+    nodes: list[NodeProto] = []
+    initializers: list[TensorProto] = []
+    infos: list[ValueInfoProto] = []
     streams = {_only_input(model.graph): INPUT}
     taken = {INPUT}
     for node, op in _operations(model.graph, constants, target):
@@ -119,11 +121,13 @@ def _only_output(graph: GraphProto) -> str:
     return str(graph.output[0].name)
 
 
-def _info(name: str, channels: int):  # type: ignore[no-untyped-def]
+def _info(name: str, channels: int) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, channels])
 
 
-def _model(nodes: list, initializers: list, infos: list, output: str) -> ModelProto:
+def _model(
+    nodes: list[NodeProto], initializers: list[TensorProto], infos: list[ValueInfoProto], output: str
+) -> ModelProto:
     outputs = [info for info in infos if info.name == output]
     inner = [info for info in infos if info.name != output]
     graph = helper.make_graph(nodes, "model", [_info(INPUT, 2)], outputs, initializers, value_info=inner)

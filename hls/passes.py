@@ -12,6 +12,7 @@ from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.layers import Fork, OperationLayer
+from spikegpt_hls.quant.format import ExactnessError
 
 
 class AbsorbParameters(ModelOptimizerPass):
@@ -43,7 +44,10 @@ def _integers(node: OperationLayer, name: str, tensor: str) -> np.ndarray:
     if value.shape != op.param_shape(name):
         raise ConversionError(f"parameter {name} of {node.name} has shape {value.shape}, not {op.param_shape(name)}")
     fmt = op.param_format(name)
-    integers = fmt.integers(value, f"parameter {name} of {node.name}")
+    try:
+        integers = fmt.integers(value, f"parameter {name} of {node.name}")
+    except ExactnessError as error:
+        raise ConversionError(str(error)) from error
     return integers.astype(np.int8 if fmt.bits <= 7 + fmt.signed else np.int32)  # the large ones are small
 
 

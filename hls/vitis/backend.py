@@ -67,18 +67,20 @@ class BeatStreams(ModelOptimizerPass):
     def transform(self, model: ModelGraph) -> bool:
         if not any(isinstance(node, OperationLayer) for node in model.graph.values()):
             return False
-        flow = dataflow(model)
-        depths = {stream: depth for block in flow.blocks for stream, depth in zip(block.inputs, block.fifo_depths)}  # noqa: B905
+        joins = [block for block in dataflow(model).blocks if block.is_join]
+        depths = {stream: depth for join in joins for stream, depth in zip(join.inputs, join.fifo_depths, strict=True)}
         for node in model.graph.values():
             for stream, variable in list(node.variables.items()):
-                name, precision = variable.type.name, variable.type.precision
-                if isinstance(node, Input):
-                    variable.type = HLSTokenType(name, precision)
-                else:
-                    variable.type = HLSBeatType(name, precision, node.get_attr("lanes"))
+                variable.type = _stream_type(node, variable.type)
                 variable.pragma = ("stream", depths.get(stream, STREAM_DEPTH))
                 node.set_attr(stream, variable)
         return False
+
+
+def _stream_type(node: Any, packed: NamedType) -> NamedType:
+    if isinstance(node, Input):
+        return HLSTokenType(packed.name, packed.precision)
+    return HLSBeatType(packed.name, packed.precision, node.get_attr("lanes"))
 
 
 def _kernel(node: OperationLayer) -> Kernel:

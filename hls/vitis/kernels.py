@@ -90,8 +90,8 @@ def _plain(op: Operation, *_: Any) -> Details:
 
 
 def _embedding(op: BinaryEmbedding, params: Mapping[str, Ints], lanes: int, *_: Any) -> Details:
-    bits = params["table"].reshape(op.vocabulary, -1, lanes)
-    words = sum(bits[..., lane].astype(object if lanes > 62 else np.int64) << lane for lane in range(lanes))
+    places = np.array([1 << lane for lane in range(lanes)], np.int64 if lanes < 63 else object)
+    words = params["table"].reshape(op.vocabulary, -1, lanes) @ places
     return {"vocabulary": op.vocabulary, "channels": op.channels}, {"table": Array(words, lanes, False)}
 
 
@@ -143,7 +143,7 @@ def _lif(op: LIF, _params: Any, _lanes: int, _reuse: int, index: int) -> Details
 
 
 def _wkv(op: WKV, params: Mapping[str, Ints], _lanes: int, _reuse: int, index: int) -> Details:
-    lo, hi = (int(op.octaves(np.int64(key))) for key in (op.k.lo, op.k.hi))
+    lo, hi = op.octaves(np.array([op.k.lo, op.k.hi])).tolist()
     arguments = {
         "id": index,
         "channels": op.channels,
