@@ -22,11 +22,12 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
-from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import MODULES, Image, images, pack, parameters, sources
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.ops import OPERATIONS, Operation
+from spikegpt_hls.quant.ops import BIT, OPERATIONS, BinaryEmbedding, Operation
 from spikegpt_hls.rtl_tests import simulator
+from spikegpt_hls.sim.cycles import simulate
 
 Corrupt = Callable[[dict[str, Image]], dict[str, Image]]
 BUILD = Path(os.environ.get("SPIKEGPT_HLS_BENCHES", "build/benches"))
@@ -62,11 +63,30 @@ def check(
         (folder / f"{name}.hex").write_text(image.hex())
     case = {"kind": block.kind, "attributes": op.attributes(), "lanes": block.lanes, "lengths": list(lengths)}
     (folder / "case.json").write_text(json.dumps(case))
-    arrays = dict(zip(op.streams, streams, strict=True))
+    arrays = dict(zip(op.streams, streams, strict=True)) | transfers(block, sum(lengths))
     np.savez(folder / "case.npz", **arrays, **{f"p_{name}": value for name, value in block.params.items()})
     files = {name: f'"{folder / name}.hex"' for name in memory}
     simulator.build(sources(block.kind), MODULES[block.kind], folder, {**values, **files})
     simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
+
+
+#: Which cycles the sink takes a beat in, over and over; a pattern that both starves and chokes short pipelines.
+READY = (True, True, False, True, True, True, False, False, False, True, True, True, True)
+
+
+def transfers(block: Block, tokens: int) -> dict[str, Ints]:
+    """The cycle simulator's account of a block: per input the cycles in which each beat is first shown (``at_``), and
+    per stream those in which it moves (``t_``). An embedding in front makes the beats, a fork where there are two."""
+    streams = tuple(block.inputs)
+    fork = Block("fork", None, ("made",), streams, block.channels_in, block.channels_in, (BIT,), BIT, block.lanes)
+    first = ("made",) if block.is_join else streams
+    source = BinaryEmbedding(BIT, 2, block.channels_in)
+    made = Block("source", source, ("ids",), first, 1, block.channels_in, (source.ids,), BIT, block.lanes)
+    ahead = () if block.kind == "BinaryEmbedding" else (made, fork) if block.is_join else (made,)
+    offers = np.random.default_rng(tokens).integers(0, 4 * block.beats_in, tokens).cumsum()
+    schedule = simulate(Dataflow((*ahead, block), "ids", block.outputs[0]), tokens, offers, READY)
+    moves = {f"t_{name}": schedule.times[name] for name in (*streams, *block.outputs)}
+    return moves | {f"at_{name}": schedule.ready[name] for name in streams}
 
 
 def _digest(values: Mapping[str, int], memory: Mapping[str, Image]) -> str:
@@ -203,3 +223,45 @@ async def starved(dut: Any) -> None:
 async def blocked(dut: Any) -> None:
     """The output is mostly refused."""
     await _stream(dut, 0, 0.8)
+
+
+@cocotb.test()
+async def timing(dut: Any) -> None:
+    """Every beat moves in the very cycle in which the cycle simulator says it does."""
+    op, lanes, _, streams, _ = _load()
+    arrays = np.load(Path(os.environ["CASE"]) / "case.npz")
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    ports = {name: f"s_axis_{name}" for name in op.streams} | {"m_axis": "m_axis"}
+    wires = {
+        name: {part: getattr(dut, f"{port}_t{part}") for part in ("valid", "ready")} for name, port in ports.items()
+    }
+    packed = {name: [word for token in beats(values, lanes, op.stream_format(name)) for word in token]
+              for name, values in zip(op.streams, streams, strict=True)}  # fmt: skip
+    moved: dict[str, list[int]] = {name: [] for name in ports}
+    for name in op.streams:
+        wires[name]["valid"].value = 0
+        getattr(dut, f"s_axis_{name}_tuser").value = 0
+        getattr(dut, f"s_axis_{name}_tlast").value = 0
+    dut.rst.value = 1
+    for _ in range(3):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    for cycle in range(int(arrays["t_m_axis"][-1]) + 8):
+        for name, words in packed.items():
+            beat = len(moved[name])
+            shown = beat < len(words) and cycle >= arrays[f"at_{name}"][beat]
+            wires[name]["valid"].value = int(shown)
+            if shown:
+                getattr(dut, f"s_axis_{name}_tdata").value = words[beat]
+        wires["m_axis"]["ready"].value = int(READY[cycle % len(READY)])
+        await RisingEdge(dut.clk)
+        for name, wire in wires.items():
+            if wire["valid"].value and wire["ready"].value:
+                moved[name].append(cycle)
+    for name, cycles in moved.items():
+        want = arrays[f"t_{name}"].tolist()
+        differing = next((i for i, pair in enumerate(itertools.zip_longest(cycles, want)) if pair[0] != pair[1]), None)
+        assert differing is None, (
+            f"beat {differing} of {name} moved in cycle {cycles[differing : differing + 1]}, "
+            f"not {want[differing : differing + 1]}"
+        )

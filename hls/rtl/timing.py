@@ -30,5 +30,12 @@ def timing(block: Block) -> Timing:
             return Timing(2, 4, loop=2)
         case "TokenShift":
             return Timing(3, 5, loop=1)
+        case "LayerNorm":
+            return Timing(11, 13, stats=15)
+        case "WKV":
+            latency = 12 + block.format_out.bits  # one cycle per bit of the quotient
+            return Timing(latency, latency + 2, loop=9)
+        case "Linear":
+            return Timing(1, 3, result=6)
         case kind:
             return Timing(_STATELESS[kind], _STATELESS[kind] + 2)

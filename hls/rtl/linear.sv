@@ -1,0 +1,311 @@
+// Linear: y = requantize(W x), accumulated exactly (quant/ops/linear.py; timing in docs/streams.md)
+//
+// A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
+// the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
+// inputs, stage 3 the products, stage 4 their sums over SIMD, stage 5 the accumulators, stage 6 the word that the
+// serializer sends, LANES outputs a beat. Then one stage for re-quantization.
+module linear #(
+    parameter int INPUTS      = 64,
+    parameter int OUTPUTS     = 64,
+    parameter int LANES       = 1,
+    parameter int SIMD        = 1,
+    parameter int PE          = 8,
+    parameter int WORD        = 8,
+    parameter int X_BITS      = 8,
+    parameter int X_FRAC      = 4,
+    parameter int X_SIGNED    = 1,
+    parameter int WEIGHT_BITS = 8,
+    parameter int WEIGHT_FRAC = 7,
+    parameter int ACC_BITS    = 22,
+    parameter int OUT_BITS    = 8,
+    parameter int OUT_FRAC    = 4,
+    parameter int OUT_SIGNED  = 1,
+    parameter     WEIGHT_FILE = ""
+) (
+    input  logic                      clk,
+    input  logic                      rst,
+    input  logic [  LANES*X_BITS-1:0] s_axis_x_tdata,
+    input  logic                      s_axis_x_tvalid,
+    output logic                      s_axis_x_tready,
+    input  logic                      s_axis_x_tlast,
+    input  logic                      s_axis_x_tuser,
+    output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
+    output logic                      m_axis_tvalid,
+    input  logic                      m_axis_tready,
+    output logic                      m_axis_tlast,
+    output logic                      m_axis_tuser
+);
+  localparam int Beats = INPUTS / LANES;
+  localparam int Parts = LANES / SIMD;  // steps that one beat of the bank serves
+  localparam int Groups = WORD / PE;
+  localparam int Words = OUTPUTS / WORD;
+  localparam int Steps = INPUTS / SIMD * (OUTPUTS / PE);
+  localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int PartBits = Parts > 1 ? $clog2(Parts) : 1;
+  localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
+  localparam int StepBits = Steps > 1 ? $clog2(Steps) : 1;
+  localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
+  localparam int Latency = 1;
+
+  // The banks: filled beat by beat, free again after their token's last step.
+  logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
+  logic [1:0] full_q, first_q;
+  logic fill_q, drain_q;
+  logic [BeatBits-1:0] fill_beat;
+  logic fill_last, token_last;
+
+  // tlast says what the beat counter knows.
+  logic unused_last;
+  assign unused_last = s_axis_x_tlast;
+
+  wire accept = s_axis_x_tvalid && s_axis_x_tready;
+  assign s_axis_x_tready = full_q != 2'd2;
+
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_fill (
+      .clk,
+      .rst,
+      .step (accept),
+      .index(fill_beat),
+      .last (fill_last)
+  );
+
+  always_ff @(posedge clk) begin
+    if (accept) begin
+      bank[{fill_q, fill_beat}] <= s_axis_x_tdata;
+      first_q[fill_q] <= s_axis_x_tuser;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      full_q  <= '0;
+      fill_q  <= 1'b0;
+      drain_q <= 1'b0;
+    end else begin
+      full_q <= full_q + 2'(accept && fill_last) - 2'(token_last);
+      if (accept && fill_last) fill_q <= !fill_q;
+      if (token_last) drain_q <= !drain_q;
+    end
+  end
+
+  // The steps: part by part, beat by beat, group by group of a word, word by word.
+  logic [ PartBits-1:0] part;
+  logic [ BeatBits-1:0] beat;
+  logic [GroupBits-1:0] group;
+  logic [ StepBits-1:0] address;
+  logic part_last, beat_last, group_last, word_last;
+  logic inside_q;  // a word has begun
+  logic [1:0] words_q;  // words begun and not yet sent
+  logic sent;
+
+  wire step = inside_q || (full_q != 2'd0 && words_q != 2'd2);  // the multipliers work
+  wire row_last = step && part_last && beat_last;
+  wire word_done = row_last && group_last;
+  assign token_last = word_done && word_last;
+
+  beat_counter #(
+      .BEATS(Parts)
+  ) u_part (
+      .clk,
+      .rst,
+      .step,
+      .index(part),
+      .last (part_last)
+  );
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_beat (
+      .clk,
+      .rst,
+      .step (step && part_last),
+      .index(beat),
+      .last (beat_last)
+  );
+  beat_counter #(
+      .BEATS(Groups)
+  ) u_group (
+      .clk,
+      .rst,
+      .step (row_last),
+      .index(group),
+      .last (group_last)
+  );
+  beat_counter #(
+      .BEATS(Words)
+  ) u_word (
+      .clk,
+      .rst,
+      .step (word_done),
+      .index(),
+      .last (word_last)
+  );
+  beat_counter #(
+      .BEATS(Steps)
+  ) u_step (
+      .clk,
+      .rst,
+      .step,
+      .index(address),
+      .last ()
+  );
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      inside_q <= 1'b0;
+      words_q  <= '0;
+    end else begin
+      inside_q <= inside_q ? !word_done : step && !word_done;
+      words_q  <= words_q + 2'(step && !inside_q) - 2'(sent);
+    end
+  end
+
+  // Stages 1 to 5. step_q[k]: there was a step k cycles ago.
+  logic [SIMD*PE*WEIGHT_BITS-1:0] rom[Steps];
+  initial $readmemh(WEIGHT_FILE, rom);
+
+  logic [4:1] step_q, row_first_q, row_last_q, word_done_q, user_q;
+  logic [4*GroupBits-1:0] group_q;
+  logic [PartBits-1:0] part_q;
+  logic [LANES*X_BITS-1:0] beat_q;
+  logic [SIMD*X_BITS-1:0] x_q;
+  logic [SIMD*PE*WEIGHT_BITS-1:0] word_q, weight_q;
+  logic [WORD*ACC_BITS-1:0] result;
+
+  always_ff @(posedge clk) begin
+    beat_q   <= bank[{drain_q, beat}];
+    word_q   <= rom[address];
+    part_q   <= part;
+    x_q      <= beat_q[part_q*(SIMD*X_BITS)+:SIMD*X_BITS];
+    weight_q <= word_q;
+  end
+
+  always_ff @(posedge clk) begin
+    step_q      <= rst ? '0 : {step_q[3:1], step};
+    row_first_q <= {row_first_q[3:1], part == '0 && beat == '0};
+    row_last_q  <= {row_last_q[3:1], row_last};
+    word_done_q <= {word_done_q[3:1], word_done};
+    user_q      <= {user_q[3:1], first_q[drain_q]};
+    group_q     <= {group_q[3*GroupBits-1:0], group};
+  end
+
+  for (genvar p = 0; p < PE; p++) begin : gen_output
+    logic [SIMD*ACC_BITS-1:0] products_q;
+    logic signed [ACC_BITS-1:0] sum, sum_q, accumulator_q, next;
+
+    for (genvar s = 0; s < SIMD; s++) begin : gen_input
+      logic signed [XW-1:0] x;
+      logic signed [WEIGHT_BITS-1:0] weight;
+      logic signed [XW+WEIGHT_BITS-1:0] product_q;
+      assign x = {X_SIGNED != 0 && x_q[s*X_BITS+X_BITS-1], x_q[s*X_BITS+:X_BITS]};
+      assign weight = weight_q[(p*SIMD+s)*WEIGHT_BITS+:WEIGHT_BITS];
+      always_ff @(posedge clk) product_q <= x * weight;
+      assign products_q[s*ACC_BITS+:ACC_BITS] = ACC_BITS'(product_q);
+    end
+
+    always_comb begin
+      sum = '0;
+      for (int s = 0; s < SIMD; s++) sum = sum + $signed(products_q[s*ACC_BITS+:ACC_BITS]);
+    end
+    assign next = sum_q + (row_first_q[4] ? '0 : accumulator_q);
+    always_ff @(posedge clk) begin
+      sum_q <= sum;
+      if (step_q[4]) accumulator_q <= next;
+    end
+
+    if (Groups == 1) begin : gen_whole
+      assign result[p*ACC_BITS+:ACC_BITS] = accumulator_q;
+    end else begin : gen_groups
+      for (genvar g = 0; g < Groups; g++) begin : gen_group
+        logic [ACC_BITS-1:0] collected_q;
+        always_ff @(posedge clk) begin
+          if (step_q[4] && row_last_q[4] && group_q[3*GroupBits+:GroupBits] == GroupBits'(g))
+            collected_q <= next;
+        end
+        assign result[(g*PE+p)*ACC_BITS+:ACC_BITS] = collected_q;
+      end
+    end
+  end
+
+  // The serializer: `result` waits in the accumulators until the word before it was sent.
+  logic [WORD*ACC_BITS-1:0] send_q;
+  logic [LANES*OUT_BITS-1:0] out, out_q;
+  logic waiting_q, waiting_user_q, valid_q, send_user_q;
+  logic ready, last, send_last;
+
+  wire issue = valid_q && ready;
+  wire load = waiting_q && (!valid_q || sent);
+  assign sent = issue && send_last;
+
+  beat_counter #(
+      .BEATS(WORD / LANES)
+  ) u_send (
+      .clk,
+      .rst,
+      .step (issue),
+      .index(),
+      .last (send_last)
+  );
+  beat_counter #(
+      .BEATS(OUTPUTS / LANES)
+  ) u_out (
+      .clk,
+      .rst,
+      .step (issue),
+      .index(),
+      .last
+  );
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      waiting_q <= 1'b0;
+      valid_q   <= 1'b0;
+    end else begin
+      waiting_q <= (step_q[4] && word_done_q[4]) || (waiting_q && !load);
+      valid_q   <= load || (valid_q && !sent);
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (step_q[4]) waiting_user_q <= user_q[4];
+    if (load) begin
+      send_q      <= result;
+      send_user_q <= waiting_user_q;
+    end else if (issue) begin
+      send_q <= send_q >> (LANES * ACC_BITS);
+    end
+  end
+
+  for (genvar l = 0; l < LANES; l++) begin : gen_lane
+    requantize #(
+        .IN_BITS   (ACC_BITS),
+        .SHIFT     (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
+        .OUT_BITS  (OUT_BITS),
+        .OUT_SIGNED(OUT_SIGNED)
+    ) u_requantize (
+        .x(send_q[l*ACC_BITS+:ACC_BITS]),
+        .y(out[l*OUT_BITS+:OUT_BITS])
+    );
+  end
+  always_ff @(posedge clk) out_q <= out;
+
+  stream_pipe #(
+      .WIDTH  (LANES * OUT_BITS),
+      .LATENCY(Latency),
+      .CREDITS(Latency + 2)
+  ) u_pipe (
+      .clk,
+      .rst,
+      .valid (valid_q),
+      .ready,
+      .last,
+      .user  (send_user_q),
+      .result(out_q),
+      .m_axis_tdata,
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tlast,
+      .m_axis_tuser
+  );
+endmodule

@@ -1,0 +1,79 @@
+"""Linear in RTL: every weight width; folded over part of a beat, whole beats and many outputs at once."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from spikegpt_hls.hls.folding import legal_factors
+from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import BIT, Linear
+from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
+
+LENGTHS = (3, 1, 2)
+BYTE = Format(8, 4)
+
+
+def linear(inputs: int, outputs: int, weight: Format, x: Format = BYTE, out: Format | None = BYTE) -> Linear:
+    """``out`` None: a head, whose accumulators leave as they are."""
+    op = Linear(out or BIT, inputs, outputs, x, weight)
+    return op if out else Linear(op.accumulator, inputs, outputs, x, weight)
+
+
+def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
+    block = single(op, lanes, random_params(op, seed=1), reuse_factor)
+    check(block, sequences(op, LENGTHS, seed=reuse_factor), LENGTHS, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "lanes", "reuse_factor", "weight", "x", "out"),
+    [
+        (64, 64, 1, 512, Format(8, 7), Format(8, 4), Format(8, 3)),  # one input, many outputs a step
+        (64, 48, 2, 64, Format(4, 3), Format(8, 5), Format(6, 0)),  # two inputs, one row a word
+        (48, 96, 8, 288, Format(2, 1), Format(8, 8, signed=False), Format(8, 2)),  # a word of several rows
+        (96, 48, 2, 4608, Format(8, 9), Format(8, 2), Format(8, 6)),  # one multiplier: a beat in two steps
+        (8, 8, 8, 16, Format(4, 2), Format(12, 6), Format(16, 9)),  # half a beat a step, a token of one beat
+        (8, 8, 8, 1, Format(8, 7), Format(8, 4), Format(8, 4)),  # one step a token
+        (48, 64, 1, 48, Format(8, 7), BIT, Format(8, -2)),  # spikes in, every output at once
+        (8, 96, 1, 24, Format(8, 7), Format(8, 4), None),  # a head
+        (8, 64, 8, 8, Format(2, 1), Format(8, 0), Format(4, 0, signed=False)),
+    ],
+)
+def test_products(
+    inputs: int, outputs: int, lanes: int, reuse_factor: int, weight: Format, x: Format, out: Format | None
+) -> None:
+    run(linear(inputs, outputs, weight, x, out), lanes, reuse_factor)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_every_pair_of_weight_and_input(bits: int) -> None:
+    """One input per output row: row ``w`` multiplies a token's only input that is not 0."""
+    fmt = Format(bits, 0)
+    weights = np.zeros((2 * fmt.hi + 1 + (-2 * fmt.hi - 1) % 8, 8), np.int64)
+    weights[: 2 * fmt.hi + 1, 0] = np.arange(-fmt.hi, fmt.hi + 1)
+    op = linear(8, len(weights), fmt, Format(8, 0), None)
+    x = np.zeros((256, 8), np.int64)
+    x[:, 0] = np.random.default_rng(0).permutation(np.arange(-128, 128))
+    check(single(op, 8, {"weight": weights}, len(weights) // 8), [x], [256], test="flowing")
+
+
+def test_sums_reach_the_accumulators_ends() -> None:
+    op = linear(96, 8, Format(8, 7), Format(8, 4), None)
+    weights = np.where(np.arange(8)[:, None] % 2, 127, -127) * np.ones((1, 96), np.int64)
+    check(single(op, 2, {"weight": weights}, 48), [np.full((3, 96), -128)], [3], test="flowing")
+
+
+def test_a_flipped_weight_is_noticed() -> None:
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel 5"):
+        run(linear(8, 8, Format(8, 7), out=None), 1, 8, corrupt=flip_bit("WEIGHT_FILE", 3, 8 * 5 + 6), test="flowing")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("channels", "lanes", "bits", "depth"), list(product((8, 48, 64, 96), (1, 2, 8), (2, 4, 8), (0.0, 0.5, 1.0)))
+)
+def test_grid(channels: int, lanes: int, bits: int, depth: float) -> None:
+    """The smallest, a middling and the largest ReuseFactor of every size, lane count and weight width."""
+    factors = [factor for factor in legal_factors(channels, channels, lanes) if channels**2 // factor <= 512]
+    run(linear(channels, channels, Format(bits, bits - 1)), lanes, factors[round(depth * (len(factors) - 1))])
