@@ -1,0 +1,146 @@
+"""Training: it learns, and a killed run ends bit for bit where it would have ended."""
+
+import multiprocessing
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spikegpt_hls.model import checkpoint
+from spikegpt_hls.model.config import PRESETS, Config, preset
+from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.generate import generate
+from spikegpt_hls.model.sampling import Sampler
+from spikegpt_hls.model.spikegpt import SpikeGPT
+from spikegpt_hls.model.train import Plan, train
+from spikegpt_hls.quant.train_qat import train_qat
+
+SMALLEST = replace(
+    PRESETS["tiny"],
+    config=Config(1, 16),
+    recipe=replace(PRESETS["tiny"].recipe, context=16, batch=4, validation_windows=4, checkpoint_every=3),
+)
+
+
+def train_smallest(folder: str) -> None:
+    """60 steps on one thread, a checkpoint every 3."""
+    torch.set_num_threads(1)
+    PRESETS["smallest"] = SMALLEST
+    train_qat(folder, "smallest", steps=60)
+
+
+def test_training_that_is_killed_at_any_time_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("fork")  # two runs die below: a fork saves each the import of torch
+    for phase in ("float", "qat"):
+        process = spawn.Process(target=train_smallest, args=(str(tmp_path / "killed"),))
+        process.start()
+        written = tmp_path / "killed" / "training" / f"{phase}.safetensors"
+        while not written.exists() and process.is_alive():
+            time.sleep(0.002)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    for folder in ("killed", "whole"):
+        process = spawn.Process(target=train_smallest, args=(str(tmp_path / folder),))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+    for name in ("checkpoint.safetensors", "metrics.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+
+
+def test_a_checkpoint_of_another_plan_is_not_continued(tmp_path: Path) -> None:
+    text, resume = bytes(np.random.default_rng(0).integers(0, 8, 500, dtype=np.uint8)), tmp_path / "t.safetensors"
+    plans = [Plan(steps=4, lr=lr, context=8, batch=2, checkpoint_every=2) for lr in (1e-3, 2e-3)]
+    ends = []
+    for plan in plans:
+        torch.manual_seed(0)
+        model = SpikeGPT(Config(1, 8, 8))
+        train(model, text, plan, resume)
+        ends.append(model.head.weight.detach().clone())
+    torch.manual_seed(0)
+    fresh = SpikeGPT(Config(1, 8, 8))
+    train(fresh, text, plans[1])
+    assert torch.equal(fresh.head.weight, ends[1])
+    assert not torch.equal(ends[0], ends[1])
+
+
+def test_a_small_network_learns_a_repeated_phrase() -> None:
+    torch.manual_seed(0)
+    phrase = b"the quick brown fox jumps over the lazy dog. "
+    model = SpikeGPT(Config(1, 32))
+    losses = train(model, phrase * 40, Plan(steps=150, lr=1e-2, context=48, batch=4))
+    assert losses[-1] < 0.5 < losses[0]
+    text = bytes(generate(model.eval(), phrase + b"the quick ", 20, Sampler(temperature=0)))
+    assert text == b"brown fox jumps over"
+
+
+def test_a_read_only_or_full_folder_is_one_sentence_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, {"x": torch.ones(2)}, {"seed": 1})
+    with pytest.raises(ModelError, match=r"cannot write .*Not a directory"):
+        checkpoint.save(path / "below" / "c.safetensors", {"x": torch.ones(2)}, {})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(ModelError, match="No space left"):
+        checkpoint.save(path, {"x": torch.zeros(2)}, {"seed": 2})
+    monkeypatch.undo()
+    assert checkpoint.load(path)[1] == {"seed": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def test_a_checkpoint_that_is_not_ours_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"\x00" * 7)
+    with pytest.raises(ModelError, match="truncated"):
+        checkpoint.load(path)
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.ones(1)}, path)
+    with pytest.raises(ModelError, match="not written by spikegpt-hls"):
+        checkpoint.load(path)
+
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="unknown preset 'huge': choose one of tiny, small, 46m, 216m"):
+        preset("huge")
+
+
+def test_the_46m_preset_has_the_released_parameter_count() -> None:
+    with torch.device("meta"):
+        model = SpikeGPT(Config(12, 512, 5458))
+    assert sum(p.numel() for p in model.parameters()) == 46_553_088
+
+
+def test_sampling_is_seeded_and_top_p_cuts_the_tail() -> None:
+    logits = np.log([0.5, 0.3, 0.15, 0.05])
+    draws = [Sampler(s, 1.0, 0.75).pick(logits) for s in range(400)]
+    assert set(draws) == {0, 1}
+    assert 0.5 < np.mean(np.array(draws) == 0) < 0.75
+    first, second = Sampler(7), Sampler(7)
+    assert [first.pick(logits) for _ in range(50)] == [second.pick(logits) for _ in range(50)]
+    assert Sampler(temperature=0).pick(logits) == 0
+
+
+@pytest.mark.parametrize("kwargs", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}])
+def test_sampling_refuses_settings_without_meaning(kwargs: dict) -> None:
+    with pytest.raises(ModelError):
+        Sampler(**kwargs)
+
+
+def test_sampling_needs_no_torch() -> None:
+    code = (
+        "import sys, spikegpt_hls.model.sampling as s; s.Sampler().pick([0.0, 1.0]); assert 'torch' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

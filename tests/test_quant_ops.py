@@ -1,0 +1,163 @@
+"""Every operation alone: NumPy = torch = QONNX execution, in sequence and with explicit state, at corner values too."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+
+from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.bridge import run_integers
+from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.qonnx_ops import DOMAIN, operation_of
+
+S8, U8 = Format(8, 5), Format(8, 6, signed=False)
+CHANNELS = (8, 48, 64, 96)
+
+
+def operations(channels: int, weight_bits: int) -> dict[str, ops.Operation]:
+    wide = Format(11, 5)
+    return {
+        "embedding": ops.BinaryEmbedding(ops.BIT, 50, channels),
+        "ln0": ops.LayerNorm(S8, channels, ops.BIT, Format(8, 5), Format(16, 10)),
+        "layernorm": ops.LayerNorm(S8, channels, wide, Format(8, 6), Format(16, 10)),
+        "token_shift": ops.TokenShift(S8, channels, S8, Format(10, 8)),
+        "linear": ops.Linear(S8, channels, 24, S8, Format(weight_bits, weight_bits - 1)),
+        "linear_unsigned": ops.Linear(U8, channels, 24, U8, Format(weight_bits, weight_bits)),
+        "sigmoid": ops.Sigmoid(Format(8, 8, signed=False), channels, S8),
+        "wkv": ops.WKV(Format(10, 7), channels, S8, S8),
+        "gate": ops.Gate(Format(8, 4), channels, Format(8, 8, signed=False), Format(10, 7)),
+        "lif": ops.LIF.of(channels, Format(8, 4)),
+        "squared_relu": ops.SquaredReLU(Format(8, 4, signed=False), channels, U8),
+        "residual": ops.Residual(wide, channels, wide),
+    }
+
+
+NAMES = list(operations(8, 8))
+
+
+def draw(rng: np.random.Generator, fmt: Format, shape: tuple[int, ...], narrow: bool = False) -> Ints:
+    """Uniform over the format, with a third of the values at its ends."""
+    lo = -fmt.hi if narrow else fmt.lo
+    values = rng.integers(lo, fmt.hi, shape, endpoint=True)
+    return np.where(rng.random(shape) < 1 / 3, rng.choice([lo, fmt.hi], shape), values)
+
+
+def example(operation: ops.Operation, seed: int, tokens: int = 12) -> tuple[list[Ints], dict[str, Ints]]:
+    rng = np.random.default_rng(seed)
+    if isinstance(operation, ops.BinaryEmbedding):
+        streams = [rng.integers(0, operation.vocabulary, (1, tokens))]
+    else:
+        streams = [draw(rng, operation.stream_format(n), (1, tokens, operation.n_in)) for n in operation.streams]
+    params = {
+        name: draw(rng, operation.param_format(name), operation.param_shape(name), narrow=name == "weight")
+        for name in operation.params
+    }
+    return streams, params
+
+
+def real(operation: ops.Operation, streams: list[Ints], params: dict[str, Ints]) -> tuple[list[NDArray], list[NDArray]]:
+    tokens = isinstance(operation, ops.BinaryEmbedding)
+    inputs = [
+        x if tokens else operation.stream_format(n).real(x).astype(np.float32)
+        for n, x in zip(operation.streams, streams, strict=True)
+    ]
+    return inputs, [operation.param_format(n).real(params[n]).astype(np.float32) for n in operation.params]
+
+
+def one_node_graph(operation: ops.Operation, params: list[NDArray], stateful: bool) -> ModelWrapper:
+    """The operation alone; a second stream reads ``tokens2``."""
+    first = isinstance(operation, ops.BinaryEmbedding)
+    names = ["tokens", "tokens2"][: len(operation.streams)]
+    kind = (TensorProto.INT64, [1, 1]) if first else (TensorProto.FLOAT, [1, 1, operation.n_in])
+    inputs = [helper.make_tensor_value_info(n, *kind) for n in names]
+    states = [f"node.{name}" for name in operation.state] if stateful else []
+    info = [helper.make_tensor_value_info(s, TensorProto.INT64, [1, operation.n_in]) for s in states]
+    after = [helper.make_tensor_value_info(f"{s}.after", TensorProto.INT64, [1, operation.n_in]) for s in states]
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 1, operation.n_out])
+    node = helper.make_node(
+        type(operation).__name__,
+        [*names, *operation.params, *states],
+        ["out", *(f"{s}.after" for s in states)],
+        name="node",
+        domain=DOMAIN,
+    )
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in operation.attributes().items())
+    constants = [numpy_helper.from_array(p, n) for n, p in zip(operation.params, params, strict=True)]
+    graph = helper.make_graph([node], "one", inputs + info, [out, *after], constants)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid(DOMAIN, 1)]
+    return ModelWrapper(helper.make_model(graph, opset_imports=opsets))
+
+
+GRID = (
+    [(name, 8, 8) for name in NAMES]
+    + [("linear", c, b) for c in CHANNELS for b in (2, 4, 8)]
+    + [(name, c, 8) for c in (48, 96) for name in ("ln0", "layernorm", "wkv", "lif", "token_shift")]
+)
+
+
+@pytest.mark.parametrize(("name", "channels", "weight_bits"), GRID)
+def test_numpy_torch_and_qonnx_agree(name: str, channels: int, weight_bits: int) -> None:
+    operation = operations(channels, weight_bits)[name]
+    streams, params = example(operation, seed=channels + weight_bits)
+    before = operation.initial_state(1)
+    expected, after = operation.run(streams, params, before)
+    inputs, constants = real(operation, streams, params)
+    tensors = [torch.from_numpy(x) for x in inputs]
+    weights = {n: torch.from_numpy(p) for n, p in zip(operation.params, constants, strict=True)}
+
+    value, state = run_integers(operation, "node", tensors, weights, {})
+    assert np.array_equal(operation.out.integers(value.numpy()), expected)
+    assert all(np.array_equal(state[f"node.{n}"].numpy(), after[n]) for n in operation.state)
+
+    extra = {"tokens2": inputs[1]} if len(inputs) == 2 else {}
+    got = execute_graph(one_node_graph(operation, constants, stateful=False), inputs[0], extra)
+    assert np.array_equal(got, expected)
+
+
+def execute_graph(model: ModelWrapper, first: NDArray, extra: dict[str, NDArray]) -> Ints:
+    for tensor, value in {"tokens": first, **extra}.items():
+        element = model.get_tensor_valueinfo(tensor).type.tensor_type.elem_type
+        model.set_tensor_shape(tensor, list(value.shape), dtype=element)
+    operation = operation_of(model.graph.node[0])
+    model.set_tensor_shape("out", [*first.shape[:2], operation.n_out])
+    return operation.out.integers(execute_onnx(model, {"tokens": first, **extra})["out"])
+
+
+@pytest.mark.parametrize("name", ["token_shift", "wkv", "lif"])
+def test_qonnx_steps_with_state_equal_the_sequence(name: str) -> None:
+    operation = operations(8, 8)[name]
+    streams, params = example(operation, seed=3, tokens=40)
+    expected, after = operation.run(streams, params, operation.initial_state(1))
+    inputs, constants = real(operation, streams, params)
+    model = one_node_graph(operation, constants, stateful=True)
+    state = {f"node.{n}": s for n, s in operation.initial_state(1).items()}
+    for t in range(40):
+        step = {n: x[:, t : t + 1] for n, x in zip(("tokens", "tokens2"), inputs, strict=False)}
+        result = execute_onnx(model, step | state)
+        assert np.array_equal(operation.out.integers(result["out"])[:, 0], expected[:, t])
+        state = {n: result[f"{n}.after"] for n in state}
+    assert all(np.array_equal(state[f"node.{n}"], after[n]) for n in operation.state)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_attributes_rebuild_the_operation(name: str) -> None:
+    operation = operations(48, 4)[name]
+    attributes = operation.attributes()
+    assert set(attributes) == {field.name for field in fields(operation)}
+    assert type(operation).from_attributes(attributes) == operation
+    assert ops.OPERATIONS[type(operation).__name__] is type(operation)
+
+
+@pytest.mark.parametrize("name", ["token_shift", "wkv", "lif"])
+def test_a_sequence_in_two_parts_equals_the_whole(name: str) -> None:
+    operation = operations(8, 8)[name]
+    streams, params = example(operation, seed=5, tokens=30)
+    whole, _ = operation.run(streams, params, operation.initial_state(1))
+    first, state = operation.run([s[:, :11] for s in streams], params, operation.initial_state(1))
+    second, _ = operation.run([s[:, 11:] for s in streams], params, state)
+    assert np.array_equal(np.concatenate([first, second], 1), whole)
