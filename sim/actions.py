@@ -220,19 +220,19 @@ def activity(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, dict[s
         if block.operation is None:
             continue
         found: dict[str, float] = {}
-        sources = [_trace(dataflow, traces, stream) for stream in block.inputs]
+        sources = [trace_of(dataflow, traces, stream) for stream in block.inputs]
         if block.kind != "BinaryEmbedding":
             found["zero_operands"] = float(sum(_per_token(source == 0) for source in sources))
         if block.kind == "Linear":
             found["skippable_macs"] = found["zero_operands"] * block.channels_out
         if block.kind in ("LIF", "BinaryEmbedding"):
-            found["spikes"] = _per_token(_trace(dataflow, traces, block.outputs[0]) == 1)
+            found["spikes"] = _per_token(trace_of(dataflow, traces, block.outputs[0]) == 1)
             found["rate"] = found["spikes"] / block.channels_out
         counts[block.name] = found
     return counts
 
 
-def _trace(dataflow: Dataflow, traces: Mapping[str, Ints], stream: str) -> Ints:
+def trace_of(dataflow: Dataflow, traces: Mapping[str, Ints], stream: str) -> Ints:
     """The integers on a stream: the trace of the block that made them, behind any forks."""
     while stream != dataflow.source:
         block = dataflow.driver[stream]

@@ -56,6 +56,7 @@ class Schedule:
     times: dict[str, Ints]  # per stream: tokens * beats transfer cycles
     ready: dict[str, Ints]  # per stream and beat: the cycle its producer is ready from
     taken: dict[str, Ints]  # per join: the cycle in which it took each beat from its FIFOs
+    needed: dict[str, int]  # per block: cycles that one token takes it by itself
 
     @property
     def first(self) -> int:
@@ -86,7 +87,8 @@ class Schedule:
     def shown(self, stream: str) -> Ints:
         """Per beat, the first cycle in which ``tvalid`` is 1 for it: ready, and the beat before has gone."""
         before = np.concatenate([[-1], self.times[stream][:-1]])
-        return np.maximum(self.ready[stream], before + 1)
+        shown: Ints = np.maximum(self.ready[stream], before + 1)
+        return shown
 
     def stalls(self, stream: str) -> int:
         """Cycles with ``tvalid = 1`` and ``tready = 0``."""
@@ -111,6 +113,14 @@ def slope(cycles: Ints) -> float:
     """Mean step over the second half of an array; nan for fewer than two entries."""
     half = (len(cycles) - 1) // 2
     return float(cycles[-1] - cycles[half]) / (len(cycles) - 1 - half) if len(cycles) > 1 else float("nan")
+
+
+def needed(block: Block, timing: Timing) -> int:
+    """Cycles that a block needs for one token where nothing around it waits: what bounds the pace of the whole."""
+    if block.kind == "Linear":
+        return max(block.reuse_factor, block.beats_in, block.beats_out)
+    beats = max(block.beats_in, block.beats_out)
+    return max(beats, timing.loop, -(-beats * (timing.latency + 2) // timing.credits))
 
 
 def simulate(
@@ -150,6 +160,7 @@ def simulate(
         {stream: flat[f"time {stream}"] for stream in streams},
         {stream: flat[f"offer {stream}"] for stream in streams},
         {block.name: flat[f"time {block.name}.0"] for block in dataflow.blocks if block.is_join},
+        {block.name: needed(block, timing(block)) for block in dataflow.blocks},
     )
 
 

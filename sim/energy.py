@@ -169,4 +169,4 @@ def energy(
     for block in dataflow.blocks:
         items = tuple((a, a.count * table.pj(a)) for a in actions(block, timing(block)))
         blocks.append(BlockEnergy(block.name, block.kind, items, measured.get(block.name, {})))
-    return EnergyReport(table, len(next(iter(traces.values()))), tuple(blocks))
+    return EnergyReport(table, len(traces[dataflow.driver[dataflow.sink].name]), tuple(blocks))
