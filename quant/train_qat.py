@@ -44,6 +44,8 @@ def train_qat(
 ) -> dict[str, Any]:
     """The metrics that were written; ``steps`` in all (a quarter of them with quantizers) replaces the recipe's."""
     folder, chosen = Path(folder), preset(preset_name)
+    if chosen.recipe.threads:
+        torch.set_num_threads(chosen.recipe.threads)
     float_plan, qat_plan = plans(chosen, steps, seed)
     content = text.load(data)
     training, validation, _ = text.split(content, chosen.recipe.context)

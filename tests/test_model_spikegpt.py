@@ -14,6 +14,11 @@ from spikegpt_hls.model.wkv import WKVFunction, initial_wkv_state, wkv
 GOLDEN = Path(__file__).parents[1] / "../shared/golden/spikegpt_reference_3L32d.npz"
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+
+
 def test_released_code_is_reproduced_in_float64() -> None:
     if not GOLDEN.is_file():
         pytest.skip("the released code's logits and spikes are not at ../shared/golden: nothing was compared with them")

@@ -28,6 +28,11 @@ SMALLEST = replace(
 )
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+
+
 def train_smallest(folder: str) -> None:
     """60 steps on one thread, a checkpoint every 3."""
     torch.set_num_threads(1)

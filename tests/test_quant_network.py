@@ -23,6 +23,11 @@ from spikegpt_hls.quant.units import Node, Run
 SIZES = [(2, 8, 8), (1, 48, 4), (1, 64, 2), (1, 96, 8)]  # layers, channels, weight bits
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+
+
 def walk(nodes: list[Node], ids: Ints) -> dict[str, Ints]:
     """The graph in NumPy alone, from the nodes' description."""
     values: dict[str, Ints] = {"tokens": ids}

@@ -19,6 +19,11 @@ S8, U8 = Format(8, 5), Format(8, 6, signed=False)
 CHANNELS = (8, 48, 64, 96)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+
+
 def operations(channels: int, weight_bits: int) -> dict[str, ops.Operation]:
     wide = Format(11, 5)
     return {
