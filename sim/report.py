@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,8 @@ def write_report(folder: Path, results: Results) -> Path:
     """``folder/report/index.html``, whose path is returned, and ``folder/report.json``; each whole or not at all."""
     content = summary(results)
     page = render(results, content)
-    _write(folder / "report.json", json.dumps(content, indent=1) + "\n")
     _write(folder / "report" / "index.html", page)
+    _write(folder / "report.json", json.dumps(content, indent=1) + "\n")
     return folder / "report" / "index.html"
 
 
@@ -279,5 +280,6 @@ def _write(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            part.unlink(missing_ok=True)
         raise SimulationError(f"the report cannot be written to {path}: {error.strerror}") from error
