@@ -88,8 +88,11 @@ def simulate(graph: Any, sequences: Sequence[ArrayLike]) -> dict[str, list[Ints]
 def _compile(graph: Any) -> None:
     if shutil.which("g++") is None:
         raise ConversionError("C simulation needs g++, which is not on the PATH")
-    with redirect_stdout(log := io.StringIO()):
+    with redirect_stdout(log := io.StringIO()):  # where hls4ml prints what the compiler said
         try:
             graph.compile()
-        except Exception as error:  # hls4ml raises nothing more precise, and prints what the compiler said
-            raise ConversionError(f"the C++ project does not compile ({error}): {log.getvalue()}") from error
+        except OSError:
+            raise
+        except Exception as error:  # hls4ml raises nothing more precise
+            said = next((line for line in log.getvalue().splitlines() if "error" in line), str(error))
+            raise ConversionError(f"the C++ project does not compile: {said}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fifos import fifo_depths
 from spikegpt_hls.hls.layers import Fork, OperationLayer
+from spikegpt_hls.quant.format import Ints
 
 
 def dataflow(graph: Any) -> Dataflow:
@@ -20,6 +22,23 @@ def dataflow(graph: Any) -> Dataflow:
     depths = fifo_depths(blocks)
     sized = tuple(replace(block, fifo_depths=depths.get(block.name, ())) for block in blocks)
     return Dataflow(sized, graph.inputs[0], graph.outputs[0])
+
+
+class _Widened(Mapping[str, Ints]):
+    """Parameters as 64-bit integers when they are looked at: a large model keeps them in bytes."""
+
+    def __init__(self, narrow: Mapping[str, Any]) -> None:
+        self._narrow = narrow
+
+    def __getitem__(self, name: str) -> Ints:
+        wide: Ints = self._narrow[name].astype(np.int64)
+        return wide
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._narrow)
+
+    def __len__(self) -> int:
+        return len(self._narrow)
 
 
 def _block(node: Any) -> Block:
@@ -31,7 +50,7 @@ def _block(node: Any) -> Block:
         raise ConversionError(f"node {node.name!r} ({node.class_name}) is not one of ours")
     op = node.operation
     formats = tuple(op.stream_format(name) for name in op.streams)
-    params = {name: value.astype(np.int64) for name, value in node.get_attr("params").items()}
+    params = _Widened(node.get_attr("params"))
     reuse_factor = node.get_attr("reuse_factor")
     return Block(
         node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor, params=params

@@ -290,6 +290,28 @@ def test_the_written_test_bench_compiles_as_hls4ml_asks(project: Project) -> Non
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
+def test_c_simulation_without_a_compiler_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = convert(small()[1], tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConversionError, match=r"g\+\+, which is not on the PATH"):
+        CSimulation(graph)
+
+
+def test_a_project_that_does_not_compile_says_what_the_compiler_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = convert(small()[1], tmp_path)
+    write = type(graph).write
+
+    def write_broken(self: Any) -> None:
+        write(self)
+        (tmp_path / "firmware" / "defines.h").write_text("#error broken on purpose\n")
+
+    monkeypatch.setattr(type(graph), "write", write_broken)
+    with pytest.raises(ConversionError, match="broken on purpose"):
+        CSimulation(graph)
+
+
 def test_synthesis_says_why_it_was_not_run(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     report, reason = synthesize(project[1])

@@ -12,7 +12,8 @@ template <unsigned VOCABULARY, unsigned CHANNELS> struct embedding_config {
 };
 
 template <class in_T, class out_T, class CONFIG_T, class word_T>
-void embedding(hls::stream<in_T> &ids, hls::stream<out_T> &bits, const word_T *table) {
+void embedding(hls::stream<in_T> &ids, hls::stream<out_T> &bits,
+               const word_T table[CONFIG_T::vocabulary * CONFIG_T::channels / out_T::size]) {
     static const unsigned lanes = out_T::size;
     static const unsigned beats = CONFIG_T::channels / lanes;
     const in_T in = ids.read();

@@ -120,12 +120,13 @@ def _token_shift(op: TokenShift, params: Mapping[str, Ints], _lanes: int, _reuse
 
 
 def _linear(op: Linear, params: Mapping[str, Ints], lanes: int, reuse_factor: int, _index: int) -> Details:
-    simd, pe, _ = fold(op, lanes, reuse_factor)
+    simd, pe, word = fold(op, lanes, reuse_factor)
     arguments = {
         "inputs": op.inputs,
         "outputs": op.outputs,
         "simd": simd,
         "pe": pe,
+        "word": word,
         "accumulator_bits": op.accumulator.bits,
         "accumulator_frac": op.accumulator.frac,
     }

@@ -25,10 +25,13 @@ struct layernorm_config {
     static const unsigned epsilon = EPSILON;
 };
 
+// Mantissas in [1, 4), by 1/64.
+static const unsigned seed_entries = 192;
+
 // 1/sqrt(n) = root * 2^-(mantissa_frac + exponent), root in (1/2, 1]: leading zeros, a table, one Newton step.
 template <class CONFIG_T, class seed_T>
-ap_uint<CONFIG_T::mantissa_frac + 1> reciprocal_root(const ap_uint<CONFIG_T::variance_bits> &n, const seed_T *seeds,
-                                                     unsigned &exponent) {
+ap_uint<CONFIG_T::mantissa_frac + 1> reciprocal_root(const ap_uint<CONFIG_T::variance_bits> &n,
+                                                     const seed_T seeds[seed_entries], unsigned &exponent) {
 #pragma HLS INLINE
     static const int frac = CONFIG_T::mantissa_frac;
     ap_uint<CONFIG_T::variance_bits> countable = n;
@@ -46,8 +49,8 @@ ap_uint<CONFIG_T::mantissa_frac + 1> reciprocal_root(const ap_uint<CONFIG_T::var
 }
 
 template <class in_T, class out_T, class CONFIG_T, class gain_T, class bias_T, class seed_T>
-void layernorm(hls::stream<in_T> &x, hls::stream<out_T> &y, const gain_T *gain, const bias_T *bias,
-               const seed_T *seeds) {
+void layernorm(hls::stream<in_T> &x, hls::stream<out_T> &y, const gain_T gain[CONFIG_T::channels],
+               const bias_T bias[CONFIG_T::channels], const seed_T seeds[seed_entries]) {
     typedef typename in_T::value_type value_t;
     typedef typename raw_type<value_t>::type x_t;
     typedef ap_int<CONFIG_T::deviation_bits> deviation_t;

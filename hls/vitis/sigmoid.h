@@ -12,7 +12,8 @@ template <unsigned CHANNELS, int LO> struct sigmoid_config {
 };
 
 template <class in_T, class out_T, class CONFIG_T, class table_T>
-void sigmoid(hls::stream<in_T> &x, hls::stream<out_T> &y, const table_T *table) {
+void sigmoid(hls::stream<in_T> &x, hls::stream<out_T> &y,
+             const table_T table[1 << format<typename in_T::value_type>::bits]) {
     static const unsigned lanes = in_T::size;
 Beats:
     for (unsigned b = 0; b < CONFIG_T::channels / lanes; b++) {

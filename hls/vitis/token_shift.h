@@ -13,7 +13,7 @@ template <unsigned ID, unsigned CHANNELS, int MU_FRAC> struct token_shift_config
 };
 
 template <class in_T, class out_T, class CONFIG_T, class mu_T>
-void token_shift(hls::stream<in_T> &x, hls::stream<out_T> &y, const mu_T *mu) {
+void token_shift(hls::stream<in_T> &x, hls::stream<out_T> &y, const mu_T mu[CONFIG_T::channels]) {
     typedef format<typename in_T::value_type> x_format;
     static const unsigned lanes = in_T::size;
     typedef ap_int<x_format::raw_bits> x_t;

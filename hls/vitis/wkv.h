@@ -42,7 +42,7 @@ template <class CONFIG_T> struct wkv_sum {
 // (a, b) * 2^exponent + 2^key * (value, 1), aligned to the larger of the two exponents.
 template <class CONFIG_T, class table_T, int V>
 wkv_sum<CONFIG_T> accumulate(const wkv_state<CONFIG_T> &from, typename CONFIG_T::key_t key, const ap_int<V> &value,
-                             const table_T *exp2) {
+                             const table_T exp2[1 << CONFIG_T::octave_frac]) {
 #pragma HLS INLINE
     typedef typename CONFIG_T::distance_t distance_t;
     static const int top = CONFIG_T::mantissa_bits - 1;
@@ -108,8 +108,8 @@ Steps:
 }
 
 template <class k_T, class v_T, class out_T, class CONFIG_T, class decay_T, class bonus_T, class table_T>
-void wkv(hls::stream<k_T> &k, hls::stream<v_T> &v, hls::stream<out_T> &y, const decay_T *decay, const bonus_T *bonus,
-         const table_T *exp2) {
+void wkv(hls::stream<k_T> &k, hls::stream<v_T> &v, hls::stream<out_T> &y, const decay_T decay[CONFIG_T::channels],
+         const bonus_T bonus[CONFIG_T::channels], const table_T exp2[1 << CONFIG_T::octave_frac]) {
     typedef format<typename k_T::value_type> k_format;
     typedef format<typename v_T::value_type> v_format;
     typedef typename CONFIG_T::key_t key_t;
