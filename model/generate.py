@@ -24,9 +24,9 @@ def generate(network: Stepwise, prompt: bytes, tokens: int, sampler: Sampler) ->
         raise ModelError("a prompt needs at least 1 byte")
     state: Any = None
     with torch.no_grad():
-        for token in prompt:
-            logits, state = network.step(torch.tensor([token]), state)
+        fed = list(prompt)
         for _ in range(tokens):
-            token = sampler.pick(logits[0].numpy())
-            yield token
-            logits, state = network.step(torch.tensor([token]), state)
+            for token in fed:
+                logits, state = network.step(torch.tensor([token]), state)
+            fed = [sampler.pick(logits[0].numpy())]
+            yield fed[0]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
+from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.qonnx_ops import DOMAIN, operation_of
 
@@ -17,11 +18,11 @@ GraphState = dict[str, Ints]
 
 
 def load(path: str | Path) -> ModelWrapper:
-    """A graph that ``quant.export`` wrote; ValueError where there is none."""
+    """A graph that ``quant.export`` wrote; ModelError where there is none."""
     try:
         return ModelWrapper(str(path))
     except Exception as error:
-        raise ValueError(f"{path} is missing or no ONNX model") from error
+        raise ModelError(f"{path} is missing or no ONNX model") from error
 
 
 def with_tokens(model: ModelWrapper, batch: int, tokens: int) -> ModelWrapper:

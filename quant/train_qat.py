@@ -19,13 +19,13 @@ import torch
 from rich.console import Console
 
 from spikegpt_hls.model import checkpoint, text
-from spikegpt_hls.model.config import Config, Preset, preset
+from spikegpt_hls.model.config import Preset, preset
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.evaluate import nats_per_token
 from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.model.spikegpt import SpikeGPT, parameter_count
 from spikegpt_hls.model.train import Plan, batch_at, train
-from spikegpt_hls.model.weights import load_exactly
+from spikegpt_hls.model.weights import geometry, load_exactly
 from spikegpt_hls.quant.calibrate import calibrate
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 
@@ -148,9 +148,9 @@ def load_network(path: str | Path) -> tuple[QuantSpikeGPT, dict[str, Any]]:
     """The quantized network of a checkpoint, in ``eval()``, and its header; ModelError says what is wrong."""
     path = Path(path)
     tensors, header = checkpoint.load(path)
-    try:
-        network = QuantSpikeGPT(Config(**header["config"]), header["weight_bits"])
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{path.name} does not say which network it holds") from error
+    config, weight_bits = geometry(tensors, path.name), header.get("weight_bits")
+    if header.get("config") != asdict(config) or not isinstance(weight_bits, int):
+        raise ModelError(f"{path.name} does not say which network it holds, or holds another one")
+    network = QuantSpikeGPT(config, weight_bits)
     load_exactly(network, tensors, path.name)
     return network.eval(), header

@@ -1,5 +1,6 @@
 """Training: it learns, and a killed run ends bit for bit where it would have ended."""
 
+import json
 import multiprocessing
 import signal
 import subprocess
@@ -58,6 +59,13 @@ def test_training_that_is_killed_at_any_time_ends_bit_for_bit_the_same(tmp_path:
         assert process.exitcode == 0
     for name in ("checkpoint.safetensors", "metrics.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert metrics["preset"] == "smallest"
+    assert metrics["steps"] == len(metrics["loss_curve"]) == 60
+    assert metrics["parameters"] == sum(p.numel() for p in SpikeGPT(SMALLEST.config).parameters())
+    for kind in ("float", "integer"):
+        assert 0 < metrics[f"val_nats_{kind}"] < 8
+        assert metrics[f"val_bits_{kind}"] == pytest.approx(metrics[f"val_nats_{kind}"] / np.log(2))
 
 
 def test_a_checkpoint_of_another_plan_is_not_continued(tmp_path: Path) -> None:

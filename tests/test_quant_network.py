@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
@@ -155,7 +156,10 @@ def test_a_checkpoint_restores_the_very_same_integers(tmp_path: Path) -> None:
     assert header["preset"] == "none"
     assert torch.equal(loaded(ids), network(ids))
     tampered = tmp_path / "cut.safetensors"
-    tampered.write_bytes((tmp_path / "checkpoint.safetensors").read_bytes()[:-50])
+    save_file(network.state_dict(), tampered, {"spikegpt_hls": '{"config": {"layers": 1000000}, "weight_bits": 8}'})
+    with pytest.raises(ModelError, match="does not say which network it holds"):
+        load_network(tampered)
+    tampered.write_bytes(tampered.read_bytes()[:-50])
     with pytest.raises(ModelError, match=r"cut\.safetensors is truncated"):
         load_network(tampered)
 
