@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.writer import TOP
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import simulator, taps
@@ -35,7 +36,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Values compared and mismatches per block, in the dataflow's order."""
+    """Values compared and mismatches per trace, in the dataflow's order: ``<block>``, and ``<block>.<state>``."""
 
     traces: Mapping[str, tuple[int, int]]
     first: Difference | None = None
@@ -110,21 +111,29 @@ class Model:
 
 
 def compare(run: Run, expected: Mapping[str, Ints]) -> Comparison:
-    """Every integer that left every operation's block against ``expected[block name]`` (tokens, channels)."""
+    """Every integer that left every operation's block, and every state that it was left with.
+
+    ``expected[block]`` is (tokens, channels), ``expected[block.state]`` (sequences, channels): the last row counts.
+    """
     traces: dict[str, tuple[int, int]] = {}
     first = None
     for block in run.dataflow.blocks:
         if block.operation is None:
             continue
-        got, want = taps.integers(block, run.folder)[1], expected[block.name]
-        unequal = _unequal(got, want)
-        traces[block.name] = (want.size, int(unequal.sum()))
-        if first is None and unequal.any():
-            first = _difference(block, got, want, unequal)
+        found = {block.name: taps.integers(block, run.folder)[1]}
+        found |= {f"{block.name}.{name}": value[None] for name, value in taps.states(block, run.folder).items()}
+        for name, got in found.items():
+            if name != block.name and name not in expected:
+                continue  # vectors of a run that was cut short have no last states
+            want = expected[name] if name == block.name else expected[name][-1:]
+            unequal = _unequal(got, want)
+            traces[name] = (want.size, int(unequal.sum()))
+            if first is None and unequal.any():
+                first = _difference(name, got, want, unequal)
     return Comparison(traces, first)
 
 
-def _unequal(got: Ints, want: Ints) -> np.ndarray:
+def _unequal(got: Ints, want: Ints) -> NDArray[np.bool_]:
     """Elementwise; a value that never came is unequal."""
     unequal = np.ones(want.shape, bool)
     tokens = min(len(got), len(want))
@@ -132,7 +141,7 @@ def _unequal(got: Ints, want: Ints) -> np.ndarray:
     return unequal
 
 
-def _difference(block: Block, got: Ints, want: Ints, unequal: np.ndarray) -> Difference:
+def _difference(name: str, got: Ints, want: Ints, unequal: NDArray[np.bool_]) -> Difference:
     token, channel = (int(axis[0]) for axis in np.nonzero(unequal))
     value = int(got[token, channel]) if token < len(got) else 0
-    return Difference(block.name, token, channel, value, int(want[token, channel]))
+    return Difference(name, token, channel, value, int(want[token, channel]))

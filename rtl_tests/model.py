@@ -23,13 +23,13 @@ from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, lif_blocks
 from spikegpt_hls.model.sampling import Sampler
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.rtl_tests.bench import bursts
+from spikegpt_hls.rtl_tests.taps import signed
 
 
 def unpack(words: list[int], lanes: int, fmt: Format) -> Ints:
     """The integers of a packet of packed words."""
     mask = (1 << fmt.bits) - 1
-    raw = np.array([(word >> (lane * fmt.bits)) & mask for word in words for lane in range(lanes)], np.int64)
-    return np.where(raw > fmt.hi, raw - (1 << fmt.bits), raw)
+    return signed(np.array([(word >> (lane * fmt.bits)) & mask for word in words for lane in range(lanes)]), fmt)
 
 
 class ModelTB:

@@ -1,4 +1,4 @@
-"""What ``tap.sv`` recorded of a stream: the cycle of every transfer, and its integers."""
+"""What the testbench recorded: cycle and integers of every transfer of every stream, and the last states."""
 
 from __future__ import annotations
 
@@ -7,25 +7,55 @@ from pathlib import Path
 import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.hls.rtl.states import state_memory
+from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.rtl_tests.simulator import ToolError
 
 _CYCLE_DIGITS = 8
 
 
 def read(path: Path, lanes: int, bits: int) -> tuple[Ints, Ints]:
-    """Cycles (beats,) and unsigned lanes (beats, lanes) of one tap's file: lines of fixed length."""
-    digits = -(-lanes * bits // 4)
+    """Cycles (beats,) and unsigned lanes (beats, lanes) of one tap's file."""
+    nibbles = _nibbles(path, _CYCLE_DIGITS + _digits(lanes * bits))
+    cycles = nibbles[:, :_CYCLE_DIGITS] @ 16 ** np.arange(_CYCLE_DIGITS - 1, -1, -1)
+    return cycles, _fields(nibbles[:, _CYCLE_DIGITS:], lanes, bits) @ (1 << np.arange(bits))
+
+
+def _digits(bits: int) -> int:
+    return -(-bits // 4)
+
+
+def _nibbles(path: Path, digits: int) -> Ints:
+    """(lines, digits) of a file whose lines are all ``digits`` long, most significant first."""
     raw = np.frombuffer(path.read_bytes(), np.uint8)
-    length = _CYCLE_DIGITS + digits + 1
-    if raw.size % length:
+    if raw.size % (digits + 1):
         raise ToolError(f"{path} is cut short")
-    nibbles = _NIBBLE[raw.reshape(-1, length)[:, :-1]]
-    weights = 16 ** np.arange(_CYCLE_DIGITS - 1, -1, -1)
-    cycles = nibbles[:, :_CYCLE_DIGITS] @ weights
-    data = nibbles[:, : _CYCLE_DIGITS - 1 : -1]  # least significant nibble first
-    flat = ((data[:, :, None] >> np.arange(4)) & 1).reshape(len(data), -1)[:, : lanes * bits]
-    return cycles, flat.reshape(-1, lanes, bits) @ (1 << np.arange(bits))
+    return _NIBBLE[raw.reshape(-1, digits + 1)[:, :-1]]
+
+
+def _fields(nibbles: Ints, lanes: int, bits: int) -> Ints:
+    """(lines, lanes, bits), least significant bit first."""
+    flat = ((nibbles[:, ::-1, None] >> np.arange(4)) & 1).reshape(len(nibbles), -1)
+    return flat[:, : lanes * bits].reshape(-1, lanes, bits)
+
+
+def signed(values: Ints, fmt: Format) -> Ints:
+    """What the unsigned bits of ``fmt`` stand for."""
+    return np.where(values > fmt.hi, values - (1 << fmt.bits), values)
+
+
+def states(block: Block, folder: Path) -> dict[str, Ints]:
+    """The states (channels,) that a block's memory held when the simulation ended, by name; empty without state."""
+    layout = state_memory(block)
+    if layout is None:
+        return {}
+    nibbles = _nibbles(folder / f"{block.name}.state", _digits(block.lanes * layout.bits))
+    lanes = _fields(nibbles, block.lanes, layout.bits).reshape(-1, layout.bits)
+    found, low = {}, 0
+    for name, fmt in layout.fields:
+        found[name] = signed(lanes[:, low : low + fmt.bits] @ (1 << np.arange(fmt.bits)), fmt)
+        low += fmt.bits
+    return found
 
 
 def integers(block: Block, folder: Path) -> tuple[Ints, Ints]:
@@ -34,8 +64,7 @@ def integers(block: Block, folder: Path) -> tuple[Ints, Ints]:
     cycles, lanes = read(folder / f"{block.outputs[0]}.hex", block.lanes, fmt.bits)
     tokens = len(cycles) // block.beats_out
     whole = tokens * block.beats_out
-    values = np.where(lanes > fmt.hi, lanes - (1 << fmt.bits), lanes)
-    return cycles[:whole].reshape(tokens, -1), values[:whole].reshape(tokens, -1)
+    return cycles[:whole].reshape(tokens, -1), signed(lanes[:whole], fmt).reshape(tokens, -1)
 
 
 _NIBBLE = np.zeros(256, np.int64)

@@ -89,7 +89,9 @@ def test_rtl_is_pytorch(folder: Path, tmp_path: Path) -> None:
     for run in (flowing, stalled):
         comparison = compare(run, golden)
         assert comparison.mismatches == 0, comparison.first
-        assert comparison.compared == sum(golden[block.name].size for block in run.dataflow.blocks if block.operation)
+        outputs = sum(golden[block.name].size for block in run.dataflow.blocks if block.operation)
+        states = sum(value[-1].size for name, value in golden.items() if "." in name)
+        assert comparison.compared == outputs + states
         assert run.counters["tokens"] == len(golden["tokens"])
         assert run.counters["spikes"] == {name: int(golden[name].sum()) for name in run.counters["spikes"]}
     assert stalled.counters["sink_stalls"] > 0

@@ -26,7 +26,7 @@ STALL_SEED = 20231
 
 
 def make(request: Request) -> None:
-    """``cosim.json``, the table, and the report; MismatchError (exit code 1) at the first value that is not PyTorch's."""
+    """``cosim.json``, the table, and the report; MismatchError (exit code 1) where a value is not PyTorch's."""
     require_tools()
     if request.options.get("prompt"):
         return _prompt(request)
@@ -76,7 +76,7 @@ def _result(
 ) -> dict[str, Any]:
     flowing, comparison = runs["flowing"]
     traces = {
-        name: {"compared": compared, "mismatches": wrong, "kind": dataflow[name].kind}
+        name: {"compared": compared, "mismatches": wrong, "kind": _kind(dataflow, name)}
         for name, (compared, wrong) in comparison.traces.items()
     }
     tokens = len(golden["tokens"])
@@ -97,6 +97,11 @@ def _result(
         "energy_per_token_j": _energy(dataflow, golden),
         "provenance": _provenance(),
     }
+
+
+def _kind(dataflow: Dataflow, trace: str) -> str:
+    name, _, state = trace.partition(".")
+    return f"{dataflow[name].kind} state" if state else dataflow[name].kind
 
 
 def _run_result(run: Run, found: Comparison) -> dict[str, Any]:
@@ -141,7 +146,7 @@ def show(request: Request, result: Mapping[str, Any], page: Path) -> None:
     table = Table("trace", "kind", "values compared", "mismatches")
     others = [0, 0]
     for name, trace in result["traces"].items():
-        if trace["kind"] in SHOWN or name == "head":
+        if trace["kind"].removesuffix(" state") in SHOWN or name == "head":
             kind = "logits" if name == "head" else trace["kind"]
             table.add_row(name, kind, f"{trace['compared']:,}", str(trace["mismatches"]))
         else:

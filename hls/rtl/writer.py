@@ -13,6 +13,7 @@ from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, images, parameters, sources
+from spikegpt_hls.hls.rtl.states import state_memory
 
 TOP = "spikegpt"
 COUNTER_BITS = 48
@@ -125,7 +126,7 @@ def _counters(dataflow: Dataflow, spiking: list[Block]) -> Iterator[str]:
 
 
 def testbench(dataflow: Dataflow) -> Iterator[str]:
-    """The lines of a module that wraps the top and records every transfer of every stream."""
+    """The lines of a module that wraps the top and records every transfer of every stream, and the last states."""
     bits = widths(dataflow)
     yield "// Generated: the top with a tap on every stream. For simulation only."
     yield "module testbench ("
@@ -138,4 +139,21 @@ def testbench(dataflow: Dataflow) -> Iterator[str]:
         path = f"u_{TOP}.{stream}"
         yield f'  tap #(.WIDTH({width}), .NAME("{stream}")) tap_{stream} (.clk, .cycle,'
         yield f"      .transfer(!rst && {path}_tvalid && {path}_tready), .data({path}_tdata));"
+    yield from _state_dump(dataflow)
     yield "endmodule"
+
+
+def _state_dump(dataflow: Dataflow) -> Iterator[str]:
+    """When the simulation ends, every state memory goes into a file, one word per line."""
+    yield "  string folder;"
+    yield "  int file;"
+    yield "  final begin"
+    yield '    if (!$value$plusargs("TAPS=%s", folder)) folder = ".";'
+    for block in dataflow.blocks:
+        state = state_memory(block)
+        if state is not None:
+            word = f"u_{TOP}.u_{block.name}.{state.memory}[i]"
+            yield f'    file = $fopen({{folder, "/{block.name}.state"}}, "w");'
+            yield f'    for (int i = 0; i < {block.beats_in}; i++) $fwrite(file, "%h\\n", {word});'
+            yield "    $fclose(file);"
+    yield "  end"
