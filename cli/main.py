@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 
 import click
 from rich.console import Console
@@ -31,6 +32,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command; what a user can cause ends in one sentence."""
+    warnings.filterwarnings("ignore", module="brevitas")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -15,6 +15,7 @@ from spikegpt_hls.cli.step import write_json
 from spikegpt_hls.cli.steps import export
 from spikegpt_hls.cli.workspace import replacing
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.quant.ops import Linear
 
 TARGETS = ("verilog", "xilinx")
 #: Channels per beat, and what every Linear's ReuseFactor is (None: the largest that keeps 512 cycles per token).
@@ -90,3 +91,36 @@ def resources_of(request: Request) -> dict[str, Any] | None:
     """``resources.json`` where this target has one."""
     path = request.workspace.resources
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def show(request: Request) -> None:
+    """The folding of each Linear, and the resources where they were estimated."""
+    from rich.table import Table
+
+    workspace = request.workspace
+    dataflow = Dataflow.from_json(json.loads((workspace.rtl / "dataflow.json").read_text()))
+    table = Table("Linear", "inputs x outputs", "weight bits", "ReuseFactor (cycles per token)", "multipliers")
+    for block in dataflow.blocks:
+        if isinstance(op := block.operation, Linear):
+            multipliers = op.inputs * op.outputs // block.reuse_factor
+            size, bits = f"{op.inputs} x {op.outputs}", str(op.weight.bits)
+            table.add_row(block.name, size, bits, str(block.reuse_factor), str(multipliers))
+    request.console.print(table)
+    _show_resources(request)
+    request.say(f"RTL: {workspace.rtl}")
+
+
+def _show_resources(request: Request) -> None:
+    from rich.table import Table
+
+    found = resources_of(request)
+    if found is None:
+        return
+    table = Table("block", "LUT", "FF", "DSP", "BRAM36", title=f"{found['family']}, {found['tool']}")
+    rows = {**found["blocks"], "total": found["total"]}
+    for name, row in rows.items():
+        table.add_row(name, *(f"{row[key]:g}" for key in ("lut", "ff", "dsp", "bram36")))
+    request.console.print(table)
+    request.say(f"Vitis project: {request.workspace.hls / 'vitis'}")
+    if found["not_run"]:
+        request.say(f"not run: {found['not_run']}")
