@@ -35,7 +35,7 @@ class Recipe:
     steps: int = 1500
     qat_steps: int = 400
     lr: float = 8e-3
-    qat_lr: float = 2e-3
+    qat_lr: float = 1e-3
     final_lr: float = 1e-5
     warmup: int = 50
     weight_decay: float = 0.01
@@ -58,7 +58,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(Config(2, 64), Recipe()),
-    "small": Preset(Config(4, 128), Recipe(lr=4e-3, qat_lr=1e-3)),
+    "small": Preset(Config(4, 128), Recipe(lr=4e-3)),
     "46m": Preset(Config(12, 512), Recipe(1024, 12, 100_000, 10_000, lr=6e-4, qat_lr=1e-4, warmup=1000, threads=0)),
     "216m": Preset(Config(18, 768), Recipe(1024, 12, 200_000, 20_000, lr=6e-4, qat_lr=1e-4, warmup=1000, threads=0)),
 }
