@@ -95,11 +95,18 @@ def _generate(request: Request) -> None:
     generate.make(request)
 
 
+def _bench(request: Request) -> None:
+    from spikegpt_hls.cli.steps import bench
+
+    bench.make(request)
+
+
 COMMANDS = (
     _command("train-qat", _TRAIN, _train, "Train a quantized SpikeGPT on a text."),
     _command("export", _EXPORT, _export, "Export the checkpoint as QONNX, with golden vectors."),
     _command("hls", _HLS, _hls, "Translate to hardware: RTL, and for xilinx a Vitis HLS project and resources."),
     _command("cosim", (*_HLS, *_SAMPLE, "waves"), _cosim, "Run the RTL of the whole model against PyTorch."),
     _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
+    _command("bench", _HLS, _bench, "Time every implementation, as ratios measured in one run."),
     _command("generate", (*_TRAIN, "tokens", *_SAMPLE), _generate, "Continue a prompt with the integer model."),
 )

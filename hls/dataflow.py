@@ -89,7 +89,7 @@ def _block_to_json(block: Block) -> dict[str, Any]:
 def _block_from_json(entry: Mapping[str, Any]) -> Block:
     *format_in, format_out = (Format(bits, frac, bool(signed)) for bits, frac, signed in entry["formats"])
     operation = entry["attributes"] and OPERATIONS[entry["kind"]].from_attributes(entry["attributes"])
-    plain = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
+    plain: dict[str, Any] = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
     return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, **plain)
 
 

@@ -81,7 +81,7 @@ class Model:
         others = [path for path in sorted(self.rtl.glob("*.sv")) if path not in sources]
         simulator.build([*sources, *others], "testbench", self.work / "simulator", waves=self.waves, optimise=True)
 
-    def run(self, name: str, sequences: Sequence[Sequence[int]], stall: int = 0) -> Run:
+    def run(self, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int = 0) -> Run:
         """Stream the sequences; ``stall`` seeds random stalls on both ports (0: none)."""
         return self._run("stream", name, sequences, stall)
 
@@ -90,7 +90,7 @@ class Model:
         run = self._run("generate", name, [prompt], 0, tokens=tokens, sampler=dict(sampler))
         return list(run.counters["generated"])
 
-    def _run(self, test: str, name: str, sequences: Sequence[Sequence[int]], stall: int, **more: Any) -> Run:
+    def _run(self, test: str, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int, **more: Any) -> Run:
         folder = self.work / name
         folder.mkdir(parents=True, exist_ok=True)
         plain = [[int(token) for token in sequence] for sequence in sequences]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def test_rtl_generates_what_the_integer_model_generates(trained: Path, tmp_path:
     from spikegpt_hls.model.sampling import Sampler
     from spikegpt_hls.quant.train_qat import load_network
 
-    settings = {"seed": 3, "temperature": 0.8, "top_p": 0.9}
+    settings: dict[str, Any] = {"seed": 3, "temperature": 0.8, "top_p": 0.9}
     network, _ = load_network(trained / "checkpoint.safetensors")
     expected = list(generate(network, b"The ", 12, Sampler(**settings)))
     assert rtl(trained, tmp_path).generate("generate", list(b"The "), 12, settings) == expected

@@ -11,7 +11,7 @@ ALLOWED = {
     "model": set(),
     "quant": {"model"},
     "hls": {"quant"},
-    "rtl_tests": {"hls", "quant", "model"},
+    "rtl_tests": {"hls", "quant", "model", "sim"},
     "sim": {"hls", "quant"},
     "cli": set(OURS),
 }

@@ -32,7 +32,7 @@ def _text_changed(request: Request, recorded: dict[str, Any]) -> bool:
         return False
     from spikegpt_hls.model import text
 
-    return text.digest(text.load(request.options["data"])) != recorded["settings"].get("text_sha256")
+    return bool(text.digest(text.load(request.options["data"])) != recorded["settings"].get("text_sha256"))
 
 
 def show(request: Request, metrics: dict[str, Any]) -> None:

@@ -1,0 +1,130 @@
+"""How long the steps of the path take, as ratios measured in one run on this machine."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from rich.table import Table
+
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.steps import hls
+from spikegpt_hls.quant.format import Ints
+
+TOKENS = 64
+
+
+def make(request: Request) -> None:
+    """Seconds per token of every implementation of one meaning, and per training step; ``bench.json``."""
+    hls.make(request)
+    with np.load(request.workspace.vectors, allow_pickle=False) as arrays:
+        ids = arrays["tokens"][:TOKENS]
+    implementations = {
+        "PyTorch, integers, whole sequence": _torch(request, ids),
+        "QONNX, whole sequence": _qonnx(request, ids),
+        "C simulation": _c_simulation(request, ids),
+        "RTL simulation": _rtl(request, ids),
+        "cycle simulator": _cycles(request, ids),
+    }
+    per_token = {name: seconds / len(ids) for name, seconds in implementations.items()}
+    per_step = _training(request)
+    _show(request, "seconds per token", per_token)
+    _show(request, "seconds per training step", per_step)
+    write_json(request.workspace.folder / "bench.json", {"per_token": per_token, "per_training_step": per_step})
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    """One warm-up, then the best of three."""
+    action()
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _show(request: Request, what: str, seconds: dict[str, float]) -> None:
+    fastest = min(seconds.values())
+    table = Table(what, "measured", "ratio to the fastest")
+    for name, value in seconds.items():
+        table.add_row(name, f"{value:.2e}", f"{value / fastest:,.1f}")
+    request.console.print(table)
+
+
+def _torch(request: Request, ids: Ints) -> float:
+    import torch
+
+    from spikegpt_hls.quant.train_qat import load_network
+
+    network, _ = load_network(request.workspace.checkpoint)
+    batch = torch.from_numpy(ids.astype(np.int64))[None]
+    with torch.no_grad():
+        return _seconds(lambda: network(batch))
+
+
+def _qonnx(request: Request, ids: Ints) -> float:
+    from spikegpt_hls.quant.execute import execute, load
+
+    model = load(request.workspace.onnx)
+    return _seconds(lambda: execute(model, ids[None]))
+
+
+def _c_simulation(request: Request, ids: Ints) -> float:
+    from spikegpt_hls.hls.convert import convert
+    from spikegpt_hls.hls.csim import CSimulation
+
+    with TemporaryDirectory() as folder, request.console.status("bench: compiling the C simulation"):
+        simulation = CSimulation(convert(request.workspace.onnx, folder, backend="Vitis"))
+        return _seconds(lambda: simulation.run([ids]))
+
+
+def _rtl(request: Request, ids: Ints) -> float:
+    """The simulation alone: a short run's time is taken off, so that starting the simulator does not count."""
+    from spikegpt_hls.rtl_tests.cosim import Model
+
+    with request.console.status("bench: building and running the RTL simulation"):
+        model = Model(request.workspace.rtl, request.workspace.work)
+        model.build()
+        short, long = (_seconds(lambda n=n: model.run("bench", [_repeated(ids, n)])) for n in (1, 3))  # type: ignore[misc]
+    return (long - short) / 2
+
+
+def _repeated(ids: Ints, times: int) -> Sequence[int]:
+    return np.tile(ids, times).tolist()  # type: ignore[no-any-return]
+
+
+def _cycles(request: Request, ids: Ints) -> float:
+    from spikegpt_hls.hls.dataflow import Dataflow
+    from spikegpt_hls.sim.cycles import simulate
+
+    dataflow = Dataflow.from_json(json.loads((request.workspace.rtl / "dataflow.json").read_text()))
+    return _seconds(lambda: simulate(dataflow, len(ids)))
+
+
+def _training(request: Request) -> dict[str, float]:
+    """A step of the float network and of the quantized one, with the preset's own batch."""
+    import torch
+
+    from spikegpt_hls.model.config import preset
+    from spikegpt_hls.model.spikegpt import SpikeGPT
+    from spikegpt_hls.quant.train_qat import load_network
+
+    chosen = preset(request.workspace.preset)
+    shape = (chosen.recipe.batch, chosen.recipe.context)
+    ids = torch.randint(0, chosen.config.vocabulary, shape)
+    network, _ = load_network(Path(request.workspace.checkpoint))
+    models = {"float": SpikeGPT(chosen.config), "quantization-aware": network}
+    return {name: _seconds(lambda model=model: _step(model.train(), ids)) for name, model in models.items()}  # type: ignore[misc]
+
+
+def _step(model: object, ids: object) -> None:
+    from torch.nn import functional as F
+
+    logits = model(ids)  # type: ignore[operator]
+    F.cross_entropy(logits.flatten(0, 1), ids.flatten()).backward()  # type: ignore[attr-defined]
