@@ -190,7 +190,7 @@ async def _stream(dut: Any, idle: float, backpressure: float) -> None:
             source.send_nowait(AxiStreamFrame(words, tuser=mark))
     want = expected(op, streams, lengths, params)
     for token, words in enumerate(beats(want, lanes, op.out)):
-        frame = await with_timeout(tb.sink.recv(), 50, "ms")
+        frame = await with_timeout(tb.sink.recv(), 1, "ms")
         got = list(frame.tdata)
         assert len(got) == len(words), f"token {token} has {len(got)} beats, not {len(words)}"
         assert frame.tuser == first[token], f"token {token} has tuser {frame.tuser}"

@@ -72,15 +72,18 @@ def tool_environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
 
 @contextmanager
 def _shared_runtime(folder: Path, variant: str) -> Iterator[None]:
-    """Verilator's own runtime is the same in every build: compile it once, for all builds beside ``folder``."""
+    """Verilator's own runtime is the same in every build: compile it once, for all builds beside ``folder``.
+
+    The simulation's main program (``verilator.o``) is not: it holds the model's layout.
+    """
     store = folder.parent / f".runtime-{variant}"
-    for compiled in store.glob("*.o"):
+    for compiled in store.glob("verilated*.o"):
         if not (folder / compiled.name).exists():
             copied = Path(shutil.copy(compiled, folder))
             os.utime(copied, (time.time() + 3600,) * 2)  # newer than the makefile that verilation will write
     yield
     store.mkdir(exist_ok=True)
-    for compiled in folder.glob("verilat*.o"):
+    for compiled in folder.glob("verilated*.o"):
         if not (store / compiled.name).exists():
             partial = store / f"{compiled.name}.{os.getpid()}"
             shutil.copy2(compiled, partial)
