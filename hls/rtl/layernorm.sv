@@ -1,0 +1,399 @@
+// LayerNorm: y = (x - mean) / sqrt(var + eps) * gain + bias, from exact sums (quant/ops/layernorm.py)
+//
+//   S1 = sum x,  S2 = sum x**2,  d = C*x - S1,  N = C*S2 - S1**2 + EPSILON,  (x - mean) / sqrt(var + eps) = d / sqrt(N)
+//
+// A token is written to one of two banks while its sums are made. Stages after an accepted beat: 1 x, 2 squares, 3 sums
+// over the lanes, 4 S1 and S2, 6 S1**2 and C*S2 + EPSILON, 7 N; then 1/sqrt(N) = r * 2**-(16 + e): 8 leading zeros, 9 the
+// mantissa m in [1, 4), 10 the table's seed s, 11 m*s, 12 m*s*s, 13 3 - m*s*s, 14 r (a Newton step), 15 its FIFO.
+// Stages after a read: 1 x, 2 C*x, 3 d, 5 d*r, 6 and 7 shifted, 8 rounded, 9 times gain, 10 plus bias, 11 the result.
+module layernorm #(
+    parameter int CHANNELS       = 64,
+    parameter int LANES          = 1,
+    parameter int X_BITS         = 8,
+    parameter int X_SIGNED       = 1,
+    parameter int GAIN_BITS      = 8,
+    parameter int GAIN_FRAC      = 5,
+    parameter int BIAS_BITS      = 16,
+    parameter int BIAS_FRAC      = 10,
+    parameter int OUT_BITS       = 8,
+    parameter int OUT_FRAC       = 4,
+    parameter int OUT_SIGNED     = 1,
+    parameter int EPSILON        = 10,
+    parameter int SUM_BITS       = 14,
+    parameter int SQUARE_BITS    = 21,
+    parameter int VARIANCE_BITS  = 27,
+    parameter int DEVIATION_BITS = 15,
+    parameter int NORM_BITS      = 15,
+    parameter     GAIN_FILE      = "",
+    parameter     BIAS_FILE      = "",
+    parameter     SEED_FILE      = ""
+) (
+    input  logic                      clk,
+    input  logic                      rst,
+    input  logic [  LANES*X_BITS-1:0] s_axis_x_tdata,
+    input  logic                      s_axis_x_tvalid,
+    output logic                      s_axis_x_tready,
+    input  logic                      s_axis_x_tlast,
+    input  logic                      s_axis_x_tuser,
+    output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
+    output logic                      m_axis_tvalid,
+    input  logic                      m_axis_tready,
+    output logic                      m_axis_tlast,
+    output logic                      m_axis_tuser
+);
+  localparam int Beats = CHANNELS / LANES;
+  localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int Latency = 11;
+  localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
+  localparam int NormFrac = 10;
+  localparam int MantissaFrac = 16;
+  localparam int SeedFrac = 15;
+  localparam int IndexShift = 10;
+  localparam int RootBits = MantissaFrac + 2;  // r is at most 2**MantissaFrac; and a sign
+  localparam int MantissaBits = MantissaFrac + 2;
+  localparam int Pairs = (VARIANCE_BITS + 1) / 2;
+  localparam int PairBits = Pairs > 1 ? $clog2(Pairs) : 1;
+  localparam int ShiftBits = 5;  // of e
+  localparam int Seeds = 192;
+  localparam logic signed [XW+SUM_BITS-1:0] Channels = CHANNELS;
+
+  // The banks: filled beat by beat, free again after their token's last read.
+  logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
+  logic [1:0] full_q;
+  logic fill_q, drain_q;
+  logic [BeatBits-1:0] fill_beat, beat;
+  logic fill_first, fill_last, beat_last;
+
+  // tlast says what the beat counter knows.
+  logic unused_last;
+  assign unused_last = s_axis_x_tlast;
+
+  logic valid, ready;
+  wire accept = s_axis_x_tvalid && s_axis_x_tready;
+  wire read = valid && ready;
+  assign s_axis_x_tready = full_q != 2'd2;
+  assign fill_first = fill_beat == '0;
+
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_fill (
+      .clk,
+      .rst,
+      .step (accept),
+      .index(fill_beat),
+      .last (fill_last)
+  );
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_beat (
+      .clk,
+      .rst,
+      .step (read),
+      .index(beat),
+      .last (beat_last)
+  );
+
+  always_ff @(posedge clk) begin
+    if (accept) bank[{fill_q, fill_beat}] <= s_axis_x_tdata;
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      full_q  <= '0;
+      fill_q  <= 1'b0;
+      drain_q <= 1'b0;
+    end else begin
+      full_q <= full_q + 2'(accept && fill_last) - 2'(read && beat_last);
+      if (accept && fill_last) fill_q <= !fill_q;
+      if (read && beat_last) drain_q <= !drain_q;
+    end
+  end
+
+  // Sums of a token; fill_valid_q[k]: its last beat was accepted k cycles ago.
+  logic [14:1] done_q;
+  logic [3:1] accept_q, first_q, user_q;
+  logic user4_q;
+  logic [LANES*X_BITS-1:0] x_q;
+  logic [LANES*XW-1:0] x2_q;
+  logic [LANES*2*X_BITS-1:0] square2_q;
+  logic signed [SUM_BITS-1:0] lane_sum, sum3_q, sum_q;
+  logic [SQUARE_BITS-1:0] lane_square, square3_q, square_q;
+
+  for (genvar l = 0; l < LANES; l++) begin : gen_square
+    logic signed [  XW-1:0] x;
+    logic signed [2*XW-1:0] square;
+    assign x = {X_SIGNED != 0 && x_q[l*X_BITS+X_BITS-1], x_q[l*X_BITS+:X_BITS]};
+    assign square = x * x;
+    always_ff @(posedge clk) begin
+      x2_q[l*XW+:XW] <= x;
+      square2_q[l*2*X_BITS+:2*X_BITS] <= square[2*X_BITS-1:0];
+    end
+  end
+
+  always_comb begin
+    lane_sum = '0;
+    lane_square = '0;
+    for (int l = 0; l < LANES; l++) begin
+      lane_sum = lane_sum + SUM_BITS'($signed(x2_q[l*XW+:XW]));
+      lane_square = lane_square + SQUARE_BITS'(square2_q[l*2*X_BITS+:2*X_BITS]);
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    done_q    <= rst ? '0 : {done_q[13:1], accept && fill_last};
+    accept_q  <= {accept_q[2:1], accept};
+    first_q   <= {first_q[2:1], fill_first};
+    user_q    <= {user_q[2:1], s_axis_x_tuser};
+    x_q       <= s_axis_x_tdata;
+    sum3_q    <= lane_sum;
+    square3_q <= lane_square;
+    if (accept_q[3]) begin
+      sum_q    <= first_q[3] ? sum3_q : sum_q + sum3_q;
+      square_q <= first_q[3] ? square3_q : square_q + square3_q;
+      user4_q  <= user_q[3];
+    end
+  end
+
+  // N, the mantissa and the exponent of its reciprocal root.
+  logic signed [2*SUM_BITS-1:0] sum_squared;
+  logic [VARIANCE_BITS-1:0] scaled5_q, scaled6_q, variance_q, variance8_q;
+  logic [2*Pairs-1:0] even;
+  logic [  Pairs-1:0] pair;
+  logic [PairBits-1:0] zeros, zeros_q;
+  logic [2*Pairs+MantissaBits-1:0] shifted;
+  logic [MantissaBits-1:0] mantissa_q, mantissa10_q;
+  logic [ShiftBits-1:0] exponent9_q, exponent14;
+
+  multiply #(
+      .A_BITS(SUM_BITS),
+      .B_BITS(SUM_BITS)
+  ) u_sum_squared (
+      .clk,
+      .a(sum_q),
+      .b(sum_q),
+      .product(sum_squared)
+  );
+
+  assign even = (2 * Pairs)'(variance_q);
+  for (genvar i = 0; i < Pairs; i++) begin : gen_pair
+    assign pair[i] = even[2*i] || even[2*i+1];
+  end
+  leading_zeros #(
+      .WIDTH(Pairs)
+  ) u_zeros (
+      .x(pair),
+      .count(zeros),
+      .empty()  // N >= EPSILON >= 1
+  );
+  assign shifted = {(2 * Pairs)'(variance8_q), {MantissaBits{1'b0}}} << {zeros_q, 1'b0};
+
+  always_ff @(posedge clk) begin
+    scaled5_q   <= VARIANCE_BITS'(CHANNELS) * VARIANCE_BITS'(square_q);
+    scaled6_q   <= scaled5_q + VARIANCE_BITS'(EPSILON);
+    variance_q  <= scaled6_q - VARIANCE_BITS'(sum_squared);
+    variance8_q <= variance_q;
+    zeros_q     <= zeros;
+    mantissa_q  <= shifted[2*Pairs+MantissaBits-1-:MantissaBits];
+    exponent9_q <= ShiftBits'(Pairs - 1) - ShiftBits'(zeros_q);
+  end
+
+  // The table's seed and one Newton step: r = s * (3 - m * s * s) / 2.
+  logic [15:0] seeds[Seeds];
+  initial $readmemh(SEED_FILE, seeds);
+
+  logic [7:0] entry;
+  logic [15:0] seed_q, seed11_q, seed12_q, seed13_q;
+  logic [MantissaBits-1:0] first_root_q, second_root_q, correction_q;
+  logic [RootBits-2:0] root_q;
+
+  // The mantissa's upper bits are 64 to 255, the entries 0 to 191.
+  assign entry = mantissa_q[MantissaBits-1:IndexShift] - 8'd64;
+
+  always_ff @(posedge clk) begin
+    seed_q <= seeds[entry];
+    mantissa10_q <= mantissa_q;
+    seed11_q <= seed_q;
+    seed12_q <= seed11_q;
+    seed13_q <= seed12_q;
+    first_root_q  <= MantissaBits'(((MantissaBits + 16)'(mantissa10_q) * (MantissaBits + 16)'(seed_q)) >> MantissaFrac);
+    second_root_q <= MantissaBits'(((MantissaBits + 16)'(first_root_q) * (MantissaBits + 16)'(seed11_q)) >> SeedFrac);
+    correction_q <= MantissaBits'(3 << SeedFrac) - second_root_q;
+    root_q        <= (RootBits - 1)'(((MantissaBits + 16)'(correction_q) * (MantissaBits + 16)'(seed13_q)) >> SeedFrac);
+  end
+
+  delay #(
+      .WIDTH (ShiftBits),
+      .CYCLES(5)
+  ) u_exponent (
+      .clk,
+      .x(exponent9_q),
+      .y(exponent14)
+  );
+
+  // Statistics wait until their token is read. Those of two tokens at most are on their way, one per bank.
+  logic user;
+  logic [RootBits-2:0] root, root3;
+  logic [ShiftBits-1:0] exponent, exponent5, exponent6;
+  logic signed [SUM_BITS-1:0] sum, sum2;
+
+  fifo #(
+      .WIDTH(1 + SUM_BITS),
+      .DEPTH(2)
+  ) u_sums (
+      .clk,
+      .rst,
+      .s_data ({user4_q, sum_q}),
+      .s_valid(done_q[4]),
+      .s_ready(),
+      .m_data ({user, sum}),
+      .m_valid(),
+      .m_ready(read && beat_last)
+  );
+  fifo #(
+      .WIDTH(ShiftBits + RootBits - 1),
+      .DEPTH(2)
+  ) u_roots (
+      .clk,
+      .rst,
+      .s_data ({exponent14, root_q}),
+      .s_valid(done_q[14]),
+      .s_ready(),
+      .m_data ({exponent, root}),
+      .m_valid(valid),
+      .m_ready(read && beat_last)
+  );
+
+  // Stages after a read.
+  logic [ Latency-4:1] read_q;
+  logic [BeatBits-1:0] gain_beat;
+  logic [LANES*GAIN_BITS-1:0] gain[Beats], gain_q;
+  logic [LANES*BIAS_BITS-1:0] bias[Beats], bias_q;
+  logic [LANES*X_BITS-1:0] row_q;
+  logic [LANES*OUT_BITS-1:0] result, result_q;
+  initial $readmemh(GAIN_FILE, gain);
+  initial $readmemh(BIAS_FILE, bias);
+
+  delay #(
+      .WIDTH (SUM_BITS),
+      .CYCLES(2)
+  ) u_sum2 (
+      .clk,
+      .x(sum),
+      .y(sum2)
+  );
+  delay #(
+      .WIDTH (RootBits - 1),
+      .CYCLES(3)
+  ) u_root3 (
+      .clk,
+      .x(root),
+      .y(root3)
+  );
+  delay #(
+      .WIDTH (ShiftBits),
+      .CYCLES(5)
+  ) u_exponent5 (
+      .clk,
+      .x(exponent),
+      .y(exponent5)
+  );
+
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_gain_beat (
+      .clk,
+      .rst,
+      .step (read_q[7]),
+      .index(gain_beat),
+      .last ()
+  );
+
+  always_ff @(posedge clk) begin
+    read_q    <= rst ? '0 : {read_q[6:1], read};
+    row_q     <= bank[{drain_q, beat}];
+    exponent6 <= exponent5;
+    gain_q    <= gain[gain_beat];
+    bias_q    <= bias[gain_beat];
+    result_q  <= result;
+  end
+
+  for (genvar l = 0; l < LANES; l++) begin : gen_lane
+    localparam int ProductBits = DEVIATION_BITS + RootBits;
+    localparam int Down = MantissaFrac - NormFrac;  // the shift is Down + e
+    localparam int FineBits = NORM_BITS + Down;
+    localparam int GainedBits = NORM_BITS + GAIN_BITS;
+    localparam int BiasUp = NormFrac + GAIN_FRAC - BIAS_FRAC;
+    localparam int ScaledBits = (GainedBits > BIAS_BITS + BiasUp ? GainedBits : BIAS_BITS + BiasUp) + 1;
+    logic signed [XW-1:0] x;
+    logic signed [XW+SUM_BITS-1:0] scaled_x_q;
+    logic signed [DEVIATION_BITS-1:0] deviation_q;
+    logic signed [ProductBits-1:0] product, coarse_q;
+    logic signed [ProductBits-1:0] fine;
+    logic signed [FineBits-1:0] fine_q;
+    logic coarse_rest, coarse_rest_q, fine_rest, fine_rest_q, up;
+    logic signed [ NORM_BITS-1:0] norm_q;
+    logic signed [GainedBits-1:0] gained_q;
+    logic signed [ScaledBits-1:0] offset_q, scaled_q;
+
+    assign x = {X_SIGNED != 0 && row_q[l*X_BITS+X_BITS-1], row_q[l*X_BITS+:X_BITS]};
+    always_ff @(posedge clk) begin
+      scaled_x_q  <= (XW + SUM_BITS)'(x) * Channels;
+      deviation_q <= DEVIATION_BITS'(scaled_x_q - (XW + SUM_BITS)'(sum2));
+    end
+    multiply #(
+        .A_BITS(DEVIATION_BITS),
+        .B_BITS(RootBits)
+    ) u_product (
+        .clk,
+        .a(deviation_q),
+        .b($signed({1'b0, root3})),
+        .product
+    );
+
+    // Two shifts of e together; what they drop is remembered for the rounding. |d / sqrt(N)| < sqrt(C) fits NORM_BITS
+    // with one bit to spare, so nothing saturates.
+    assign coarse_rest = (product & ~({ProductBits{1'b1}} << {exponent5[ShiftBits-1:3], 3'd0})) != '0;
+    assign fine = coarse_q >>> exponent6[2:0];
+    assign fine_rest = (coarse_q[6:0] & ~(7'h7f << exponent6[2:0])) != '0;
+    assign up = fine_q[Down-1] && (fine_q[Down-2:0] != '0 || fine_rest_q || fine_q[Down]);
+    always_ff @(posedge clk) begin
+      coarse_q      <= product >>> {exponent5[ShiftBits-1:3], 3'd0};
+      coarse_rest_q <= coarse_rest;
+      fine_q        <= fine[FineBits-1:0];
+      fine_rest_q   <= coarse_rest_q || fine_rest;
+      norm_q        <= fine_q[FineBits-1:Down] + NORM_BITS'(up);
+      gained_q      <= norm_q * $signed(gain_q[l*GAIN_BITS+:GAIN_BITS]);
+      offset_q      <= ScaledBits'($signed(bias_q[l*BIAS_BITS+:BIAS_BITS])) <<< BiasUp;
+      scaled_q      <= gained_q + offset_q;
+    end
+
+    requantize #(
+        .IN_BITS   (ScaledBits),
+        .SHIFT     (NormFrac + GAIN_FRAC - OUT_FRAC),
+        .OUT_BITS  (OUT_BITS),
+        .OUT_SIGNED(OUT_SIGNED)
+    ) u_requantize (
+        .x(scaled_q),
+        .y(result[l*OUT_BITS+:OUT_BITS])
+    );
+  end
+
+  stream_pipe #(
+      .WIDTH  (LANES * OUT_BITS),
+      .LATENCY(Latency),
+      .CREDITS(Latency + 2)
+  ) u_pipe (
+      .clk,
+      .rst,
+      .valid,
+      .ready,
+      .last  (beat_last),
+      .user,
+      .result(result_q),
+      .m_axis_tdata,
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tlast,
+      .m_axis_tuser
+  );
+endmodule

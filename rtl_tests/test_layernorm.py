@@ -1,0 +1,83 @@
+"""LayerNorm in RTL: one bit to twelve, rows without variance and with the most, tokens of one beat."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from spikegpt_hls.hls.rtl.blocks import Image, single
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import BIT, LayerNorm
+from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
+
+BYTE, GAIN, BIAS = Format(8, 4), Format(8, 5), Format(16, 10)
+LENGTHS = (5, 1, 4)
+
+
+def layernorm(channels: int, x: Format = BYTE, out: Format = BYTE, gain: Format = GAIN) -> LayerNorm:
+    return LayerNorm(out, channels, x, gain, BIAS)
+
+
+@pytest.mark.parametrize(
+    ("channels", "lanes", "x", "out", "gain"),
+    [
+        (64, 1, BIT, Format(8, 5), GAIN),  # ln0 reads spikes
+        (64, 8, Format(12, 6), Format(8, 4), Format(8, 0)),
+        (48, 2, Format(8, 0), Format(10, 8), Format(8, 10)),
+        (96, 8, Format(8, 4), Format(8, -1), GAIN),
+        (8, 8, Format(8, 7), Format(8, 5), GAIN),  # a token is one beat
+        (8, 1, Format(12, 0), Format(8, 7, signed=False), GAIN),
+        (96, 1, Format(9, 4), Format(8, 5), GAIN),
+        (8, 2, BIT, Format(16, 12), GAIN),
+    ],
+)
+def test_random_rows(channels: int, lanes: int, x: Format, out: Format, gain: Format) -> None:
+    op = layernorm(channels, x, out, gain)
+    check(single(op, lanes, random_params(op, seed=2)), sequences(op, LENGTHS, seed=channels), LENGTHS)
+
+
+@pytest.mark.parametrize("x", [Format(12, 5), Format(8, 0), BIT])
+def test_extreme_rows(x: Format) -> None:
+    """Constant rows, the largest variance, the largest deviation of one channel, a step between neighbours."""
+    channels = 48
+    op = layernorm(channels, x, Format(16, 10))
+    channel = np.arange(channels)
+    rows = [np.full(channels, value) for value in (0, x.lo, x.hi, x.lo + 1)]
+    rows += [np.where(channel % 2, x.lo, x.hi), np.where(channel == 0, x.hi, x.lo), np.where(channel == 47, x.lo, x.hi)]
+    rows += [np.where(channel == 5, 1, 0), np.where(channel < 24, 1, 0), np.where(channel == 9, x.lo, 0)]
+    rows += [np.random.default_rng(n).integers(x.lo >> n, (x.hi >> n) + 1, channels) for n in range(12)]
+    check(single(op, 2, random_params(op, seed=3)), [np.array(rows)], [len(rows)])
+
+
+def test_the_variance_takes_every_magnitude() -> None:
+    """Rows of growing spread: each exponent, and mantissas all over the table."""
+    op = layernorm(8, Format(12, 0), Format(16, 12))
+    rng = np.random.default_rng(4)
+    rows = np.clip(np.rint(rng.normal(size=(300, 8)) * 2.0 ** rng.uniform(-2, 11, (300, 1))), -2048, 2047)
+    check(single(op, 8, random_params(op, seed=4)), [rows.astype(np.int64)], [300], test="flowing")
+
+
+@pytest.mark.parametrize(("memory", "word", "bit"), [("GAIN_FILE", 3, 4), ("BIAS_FILE", 3, 12)])
+def test_a_flipped_bit_is_noticed(memory: str, word: int, bit: int) -> None:
+    op = layernorm(8)
+    block, streams = single(op, 1, random_params(op, seed=5)), sequences(op, LENGTHS, seed=5)
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel 3"):
+        check(block, streams, LENGTHS, flip_bit(memory, word, bit), test="flowing")
+
+
+def test_a_seed_table_off_by_an_eighth_is_noticed() -> None:
+    def corrupt(memory: dict[str, Image]) -> dict[str, Image]:
+        seeds = memory["SEED_FILE"]
+        return {**memory, "SEED_FILE": replace(seeds, words=tuple(word * 7 // 8 for word in seeds.words))}
+
+    op = layernorm(8)
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel \d+"):
+        check(single(op, 1, random_params(op, 5)), sequences(op, LENGTHS, 5), LENGTHS, corrupt, test="flowing")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("channels", "lanes", "bits"), list(product((8, 48, 64, 96), (1, 2, 8), (1, 8, 9, 12))))
+def test_grid(channels: int, lanes: int, bits: int) -> None:
+    op = layernorm(channels, Format(bits, bits // 2, signed=bits > 1))
+    check(single(op, lanes, random_params(op, seed=6)), sequences(op, LENGTHS, seed=bits), LENGTHS)
