@@ -1,0 +1,196 @@
+// WKV: y = (a + e^(u+k) v) / (b + e^(u+k));  a <- e^w a + e^k v;  b <- e^w b + e^k   (quant/ops/wkv.py)
+//
+// In base 2, with a and b as mantissas under one exponent per channel. The states lie in RAM, one word of LANES states
+// per beat, read in cycle 4 after a beat was accepted and written in cycle 12: a loop of 9 cycles. The lanes' stages are
+// listed in wkv_lane.sv.
+module wkv #(
+    parameter int CHANNELS   = 64,
+    parameter int LANES      = 1,
+    parameter int K_BITS     = 8,
+    parameter int K_SIGNED   = 1,
+    parameter int V_BITS     = 8,
+    parameter int V_FRAC     = 4,
+    parameter int V_SIGNED   = 1,
+    parameter int OUT_BITS   = 10,
+    parameter int OUT_FRAC   = 6,
+    parameter int OUT_SIGNED = 1,
+    parameter int KEY_FACTOR = 1477,
+    parameter int B_BITS     = 24,
+    parameter int E_BITS     = 12,
+    parameter int K_DEPTH    = 2,
+    parameter int V_DEPTH    = 2,
+    parameter     DECAY_FILE = "",
+    parameter     BONUS_FILE = "",
+    parameter     EXP2_FILE  = ""
+) (
+    input  logic                      clk,
+    input  logic                      rst,
+    input  logic [  LANES*K_BITS-1:0] s_axis_k_tdata,
+    input  logic                      s_axis_k_tvalid,
+    output logic                      s_axis_k_tready,
+    input  logic                      s_axis_k_tlast,
+    input  logic                      s_axis_k_tuser,
+    input  logic [  LANES*V_BITS-1:0] s_axis_v_tdata,
+    input  logic                      s_axis_v_tvalid,
+    output logic                      s_axis_v_tready,
+    input  logic                      s_axis_v_tlast,
+    input  logic                      s_axis_v_tuser,
+    output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
+    output logic                      m_axis_tvalid,
+    input  logic                      m_axis_tready,
+    output logic                      m_axis_tlast,
+    output logic                      m_axis_tuser
+);
+  localparam int Beats = CHANNELS / LANES;
+  localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int Latency = 12 + OUT_BITS;
+  localparam int Loop = 9;
+  localparam int DecayBits = 16;
+  localparam int BonusBits = 12;
+  localparam int B = B_BITS - 1;  // the denominator's sign bit is always 0
+  localparam int A = B_BITS + V_BITS - (V_SIGNED != 0 ? 1 : 0);
+  localparam int StateBits = A + B + E_BITS;
+
+  logic [  LANES*K_BITS-1:0] k;
+  logic [  LANES*V_BITS-1:0] v;
+  logic [LANES*OUT_BITS-1:0] result;
+  logic valid, ready, last, user;
+
+  // The two streams carry the same markers.
+  logic unused_markers;
+  assign unused_markers = s_axis_v_tlast ^ s_axis_v_tuser;
+
+  stream_join #(
+      .A_WIDTH(LANES * K_BITS),
+      .B_WIDTH(LANES * V_BITS),
+      .A_DEPTH(K_DEPTH),
+      .B_DEPTH(V_DEPTH)
+  ) u_join (
+      .clk,
+      .rst,
+      .s_axis_a_tdata(s_axis_k_tdata),
+      .s_axis_a_tvalid(s_axis_k_tvalid),
+      .s_axis_a_tready(s_axis_k_tready),
+      .s_axis_a_tlast(s_axis_k_tlast),
+      .s_axis_a_tuser(s_axis_k_tuser),
+      .s_axis_b_tdata(s_axis_v_tdata),
+      .s_axis_b_tvalid(s_axis_v_tvalid),
+      .s_axis_b_tready(s_axis_v_tready),
+      .a(k),
+      .b(v),
+      .last,
+      .user,
+      .valid,
+      .ready
+  );
+
+  // valid_q[n]: a beat was accepted n cycles ago. Beats keep their order, so a counter at each stage knows the channel.
+  logic [12:1] valid_q;
+  logic first5;
+  logic [IndexBits-1:0] bonus_index, read_index, write_index;
+  logic [LANES*DecayBits-1:0] decay[Beats], decay_q;
+  logic [LANES*BonusBits-1:0] bonus[Beats], bonus_q;
+  logic [LANES*StateBits-1:0] state[Beats], state_q, next;
+  initial $readmemh(DECAY_FILE, decay);
+  initial $readmemh(BONUS_FILE, bonus);
+
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_bonus_index (
+      .clk,
+      .rst,
+      .step (valid_q[2]),
+      .index(bonus_index),
+      .last ()
+  );
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_read_index (
+      .clk,
+      .rst,
+      .step (valid_q[4]),
+      .index(read_index),
+      .last ()
+  );
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_write_index (
+      .clk,
+      .rst,
+      .step (valid_q[12]),
+      .index(write_index),
+      .last ()
+  );
+  delay #(
+      .WIDTH (1),
+      .CYCLES(5)
+  ) u_first5 (
+      .clk,
+      .x(user),
+      .y(first5)
+  );
+
+  always_ff @(posedge clk) begin
+    valid_q <= rst ? '0 : {valid_q[11:1], valid && ready};
+    bonus_q <= bonus[bonus_index];
+    decay_q <= decay[read_index];
+    state_q <= state[read_index];
+  end
+
+  always_ff @(posedge clk) begin
+    if (valid_q[12]) state[write_index] <= next;
+  end
+
+  for (genvar l = 0; l < LANES; l++) begin : gen_lane
+    wkv_lane #(
+        .K_BITS    (K_BITS),
+        .K_SIGNED  (K_SIGNED),
+        .V_BITS    (V_BITS),
+        .V_FRAC    (V_FRAC),
+        .V_SIGNED  (V_SIGNED),
+        .OUT_BITS  (OUT_BITS),
+        .OUT_FRAC  (OUT_FRAC),
+        .OUT_SIGNED(OUT_SIGNED),
+        .KEY_FACTOR(KEY_FACTOR),
+        .A_BITS    (A),
+        .B_BITS    (B),
+        .E_BITS    (E_BITS),
+        .EXP2_FILE (EXP2_FILE)
+    ) u_lane (
+        .clk,
+        .k(k[l*K_BITS+:K_BITS]),
+        .v(v[l*V_BITS+:V_BITS]),
+        .bonus(bonus_q[l*BonusBits+:BonusBits]),
+        .decay(decay_q[l*DecayBits+:DecayBits]),
+        .first(first5),
+        .read_a(state_q[l*StateBits+B+E_BITS+:A]),
+        .read_b(state_q[l*StateBits+E_BITS+:B]),
+        .read_e(state_q[l*StateBits+:E_BITS]),
+        .next_a(next[l*StateBits+B+E_BITS+:A]),
+        .next_b(next[l*StateBits+E_BITS+:B]),
+        .next_e(next[l*StateBits+:E_BITS]),
+        .y(result[l*OUT_BITS+:OUT_BITS])
+    );
+  end
+
+  stream_pipe #(
+      .WIDTH  (LANES * OUT_BITS),
+      .LATENCY(Latency),
+      .CREDITS(Latency + 2),
+      .BEATS  (Beats),
+      .LOOP   (Loop)
+  ) u_pipe (
+      .clk,
+      .rst,
+      .valid,
+      .ready,
+      .last,
+      .user,
+      .result,
+      .m_axis_tdata,
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tlast,
+      .m_axis_tuser
+  );
+endmodule
