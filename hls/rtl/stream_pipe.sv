@@ -25,20 +25,20 @@ module stream_pipe #(
 );
   localparam int CreditBits = $clog2(CREDITS + 1);
 
-  logic [LATENCY:0] valid_q;  // valid_q[k]: a beat was accepted k cycles ago
-  logic [LATENCY:0] last_q, user_q;
+  logic [LATENCY:1] valid_q, last_q, user_q;  // valid_q[k]: a beat was accepted k cycles ago
   logic [CreditBits-1:0] reserved_q;
 
   wire accept = valid && ready;
   wire leave = m_axis_tvalid && m_axis_tready;
 
-  assign valid_q[0] = accept;
-  assign last_q[0]  = last;
-  assign user_q[0]  = user;
-
-  for (genvar k = 1; k <= LATENCY; k++) begin : gen_stage
+  always_ff @(posedge clk) begin
+    valid_q[1] <= !rst && accept;
+    last_q[1]  <= last;
+    user_q[1]  <= user;
+  end
+  for (genvar k = 2; k <= LATENCY; k++) begin : gen_stage
     always_ff @(posedge clk) begin
-      valid_q[k] <= rst ? 1'b0 : valid_q[k-1];
+      valid_q[k] <= !rst && valid_q[k-1];
       last_q[k]  <= last_q[k-1];
       user_q[k]  <= user_q[k-1];
     end
