@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikegpt_hls.hls.folding import Folding, fold
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.ops import OPERATIONS, Operation
+from spikegpt_hls.quant.ops import OPERATIONS, Linear, Operation
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,12 @@ class Block:
     def kind(self) -> str:
         """The op type, or ``Fork``."""
         return "Fork" if self.operation is None else type(self.operation).__name__
+
+    @property
+    def folding(self) -> Folding:
+        """Of a Linear; ConversionError where its ReuseFactor does not fold it."""
+        assert isinstance(self.operation, Linear)
+        return fold(self.operation, self.lanes, self.reuse_factor, self.name)
 
     @property
     def is_join(self) -> bool:

@@ -16,11 +16,17 @@ TARGET_CYCLES = 512  # per token, where nobody asks for a ReuseFactor
 
 
 class Folding(NamedTuple):
-    """Inputs and outputs per step, and outputs per result word: whole steps and whole beats at once."""
+    """A Linear's grid (FINN's SIMD and PE), and the result words that hold whole steps and whole beats at once."""
 
-    simd: int
-    pe: int
-    word: int
+    simd: int  # inputs per step
+    pe: int  # outputs per step
+    word: int  # outputs per result word
+    words: int  # result words per token
+    steps: int  # per token: the ReuseFactor
+
+    @property
+    def steps_per_word(self) -> int:
+        return self.steps // self.words
 
 
 def fold(op: Linear, lanes: int, reuse_factor: int, name: str = "Linear") -> Folding:
@@ -61,4 +67,4 @@ def _grid(inputs: int, outputs: int, lanes: int, reuse_factor: int) -> Folding |
     pe = multipliers // simd
     word = lcm(pe, lanes)
     whole = multipliers % simd == 0 and lanes % simd == 0 and outputs % pe == 0 and outputs % word == 0
-    return Folding(simd, pe, word) if whole else None
+    return Folding(simd, pe, word, outputs // word, reuse_factor) if whole else None

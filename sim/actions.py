@@ -25,7 +25,6 @@ from spikegpt_hls.quant.ops.sigmoid import Sigmoid
 from spikegpt_hls.quant.ops.squared_relu import SquaredReLU
 from spikegpt_hls.quant.ops.token_shift import TokenShift
 from spikegpt_hls.quant.ops.wkv import BONUS, DECAY, EXPONENT, OCTAVE_FRAC, TABLE_FRAC, WKV
-from spikegpt_hls.sim.actors import Folding
 from spikegpt_hls.sim.errors import SimulationError
 
 
@@ -105,7 +104,7 @@ def token_shift(op: TokenShift, block: Block) -> Iterator[Action]:
 
 def linear(op: Linear, block: Block) -> Iterator[Action]:
     """Each weight is read once per token, each input once per cycle and lane of the folding."""
-    folding, products = Folding.of(block), op.inputs * op.outputs
+    folding, products = block.folding, op.inputs * op.outputs
     bank = 2 * op.inputs * op.x.bits
     yield write("token bank", op.x.bits, op.inputs, bank)
     yield read("token bank", op.x.bits, folding.steps * folding.simd, bank)

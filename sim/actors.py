@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import lcm
 
-from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.quant.ops.linear import Linear
+from spikegpt_hls.hls.folding import Folding
 from spikegpt_hls.sim.errors import SimulationError
 
 
@@ -146,35 +144,6 @@ class Normalize:
         return moved
 
 
-@dataclass(frozen=True)
-class Folding:
-    """How a Linear's products are spread over multipliers and cycles (FINN's PE and SIMD)."""
-
-    simd: int  # inputs per cycle
-    pe: int  # outputs per cycle
-    word: int  # outputs per result word, RW
-    steps: int  # cycles per token, the reuse factor
-    steps_per_word: int
-
-    @classmethod
-    def of(cls, block: Block) -> Folding:
-        """``SIMD = min(lanes, M)``, ``PE = M / SIMD``, ``RW = lcm(PE, lanes)``; SimulationError where one is odd."""
-        operation = block.operation
-        assert isinstance(operation, Linear)
-        products = operation.inputs * operation.outputs
-        multipliers = products // block.reuse_factor
-        simd = min(block.lanes, multipliers)
-        pe = multipliers // max(simd, 1)
-        word = lcm(pe, block.lanes)
-        whole = multipliers and pe * simd * block.reuse_factor == products
-        if not whole or operation.outputs % word or operation.inputs % simd:
-            raise SimulationError(
-                f"{block.name}: a reuse factor of {block.reuse_factor} does not fold {operation.inputs} x "
-                f"{operation.outputs} over {block.lanes} lanes"
-            )
-        return cls(simd, pe, word, block.reuse_factor, block.reuse_factor * word // operation.outputs)
-
-
 class Fold:
     """Linear before its output pipe: two banks, steps that never wait inside a result word, two result words."""
 
@@ -182,7 +151,7 @@ class Fold:
         self, beats_in: Channel, issues: Channel, beats: int, folding: Folding, lanes: int, result: int
     ) -> None:
         self.banks, self.issues = Banks(beats_in, beats), issues
-        self.words = folding.steps // folding.steps_per_word  # result words per token
+        self.words = folding.words
         self.steps, self.beats_per_word, self.result = folding.steps_per_word, folding.word // lanes, result
         self.last_step: list[int] = []  # of each result word
         self.released: list[int] = []  # last step of each token

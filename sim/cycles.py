@@ -20,7 +20,7 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.hls.rtl.timing import timing as rtl_timing
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.sim.actors import Actor, Channel, Expand, Fold, Folding, Generation, Normalize, Pipe, Sink
+from spikegpt_hls.sim.actors import Actor, Channel, Expand, Fold, Generation, Normalize, Pipe, Sink
 from spikegpt_hls.sim.errors import SimulationError
 
 LONGEST_PERIOD = 8  # tokens
@@ -211,7 +211,7 @@ class _Network:
         elif block.kind == "LayerNorm":
             self.actors.append(Normalize(inputs[0], inner, block.beats_in, timing.stats))
         elif block.kind == "Linear":
-            fold = Fold(inputs[0], inner, block.beats_in, Folding.of(block), block.lanes, timing.result)
+            fold = Fold(inputs[0], inner, block.beats_in, block.folding, block.lanes, timing.result)
             self.folds.append(fold)
             self.actors.append(fold)
         else:

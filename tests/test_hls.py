@@ -232,7 +232,7 @@ def test_legal_factors_fold_into_whole_steps_words_and_beats(inputs: int, output
     op = Linear(X, inputs, outputs, X, X)
     legal = legal_factors(inputs, outputs, lanes)
     for factor in legal:
-        simd, pe, word = fold(op, lanes, factor)
+        simd, pe, word, *_ = fold(op, lanes, factor)
         assert simd * pe * factor == inputs * outputs
         assert outputs % word == word % pe == word % lanes == 0
     for factor in set(range(1, 200)) - set(legal):

@@ -6,11 +6,11 @@ from collections import deque
 import pytest
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.folding import legal_factors
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, BinaryEmbedding, Gate, LayerNorm, Linear, Sigmoid
 from spikegpt_hls.sim import cycles
-from spikegpt_hls.sim.actors import Folding
 from spikegpt_hls.sim.cycles import simulate
 from spikegpt_hls.sim.errors import SimulationError
 
@@ -56,7 +56,8 @@ class Graph:
                 stream = self.add(name, LayerNorm(BYTE, channels, BYTE, BYTE, BYTE), [stream])
             else:
                 operation = Linear(BYTE, channels, channels, BYTE, BYTE)
-                stream = self.add(name, operation, [stream], reuse_factor=self.rng.choice(foldings(self, operation)))
+                factors = legal_factors(channels, channels, self.lanes)
+                stream = self.add(name, operation, [stream], reuse_factor=self.rng.choice(factors))
         return stream
 
     def residual(self, stream, tag):
@@ -73,20 +74,6 @@ class Graph:
         return self.timings[block.name]
 
 
-def foldings(graph, operation):
-    """The reuse factors that fold an operation over the graph's lanes."""
-    products = operation.inputs * operation.outputs
-    good = []
-    for reuse in (r for r in range(1, products + 1) if products % r == 0):
-        try:
-            Folding.of(Block("l", operation, ("x",), ("l",), operation.inputs, operation.outputs, (BYTE,), BYTE,
-                             graph.lanes, reuse))  # fmt: skip
-        except SimulationError:
-            continue
-        good.append(reuse)
-    return good
-
-
 def random_graph(seed):
     rng = random.Random(seed)
     channels, lanes = rng.choice([(4, 1), (8, 2), (6, 3), (4, 4), (8, 1)])
@@ -95,7 +82,9 @@ def random_graph(seed):
     for n in range(rng.randint(0, 2)):
         stream = graph.residual(stream, f"r{n}")
     head = Linear(BYTE, channels, 2 * channels, BYTE, BYTE)
-    return graph, graph.add("out", head, [stream], reuse_factor=rng.choice(foldings(graph, head)))
+    return graph, graph.add(
+        "out", head, [stream], reuse_factor=rng.choice(legal_factors(head.inputs, head.outputs, lanes))
+    )
 
 
 class Clocked:
@@ -112,7 +101,7 @@ class Clocked:
         self.received, self.full = 0, []  # beats; the cycle in which each token was complete
         self.tokens_read, self.beat = 0, 0
         self.words, self.step, self.starts = deque(), 0, 0  # words: cycle of the last step, or None while stepping
-        self.fold = Folding.of(block) if self.kind == "Linear" else None
+        self.fold = block.folding if self.kind == "Linear" else None
 
     def valid(self):
         return [count > 0 for count in self.out]
@@ -341,5 +330,3 @@ def test_bad_requests_are_refused_in_one_sentence():
         simulate(dataflow, 0, timing=graph.timing)
     with pytest.raises(SimulationError, match="never ready"):
         simulate(dataflow, 1, sink_ready=[False], timing=graph.timing)
-    with pytest.raises(SimulationError, match="reuse factor of 5 does not fold 8 x 8"):
-        Folding.of(Block("l", Linear(BYTE, 8, 8, BYTE, BYTE), ("x",), ("l",), 8, 8, (BYTE,), BYTE, 1, 5))

@@ -11,6 +11,13 @@ from hls4ml.model.layers import Layer
 from hls4ml.model.optimizer import layer_optimizer
 from hls4ml.writer.writers import Writer
 
+from spikegpt_hls.hls.errors import ConversionError
+
+
+_ELSEWHERE = (
+    "SpikeRTL writes RTL; rtl_tests.cosim.Model simulates it, sim.resources synthesises it (spikegpt-hls cosim, hls)"
+)
+
 
 class SpikeRTLWriter(Writer):
     """Writes ``<output_dir>/rtl``."""
@@ -54,6 +61,14 @@ class SpikeRTLBackend(FPGABackend):
         self, part: str = "generic", clock_period: float = 10, io_type: str = "io_stream", **_: Any
     ) -> dict[str, Any]:
         return {"Part": part, "ClockPeriod": clock_period, "IOType": io_type, "HLSConfig": {}}
+
+    def compile(self, model: Any) -> str:
+        """hls4ml's ``predict`` has no RTL simulator to call."""
+        raise ConversionError(_ELSEWHERE)
+
+    def build(self, model: Any, **_: Any) -> None:
+        """As ``compile``."""
+        raise ConversionError(_ELSEWHERE)
 
     @layer_optimizer(Layer)  # type: ignore[untyped-decorator]
     def init_base_layer(self, layer: Any) -> None:

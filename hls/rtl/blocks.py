@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
@@ -86,20 +87,10 @@ def images(block: Block) -> dict[str, Image]:
 def weight_image(block: Block) -> Image:
     """Word ``step`` holds ``PE x SIMD`` weights: step = group * (inputs/SIMD) + i multiplies the inputs
     ``i*SIMD + s`` into the outputs ``group*PE + p``, at ``[(p*SIMD + s)*BITS +: BITS]``."""
-    op, (simd, pe, _) = block.operation, folding(block)
+    op, (simd, pe, *_) = block.operation, block.folding
     assert isinstance(op, Linear)
     tiles = np.reshape(block.params["weight"], (op.outputs // pe, pe, op.inputs // simd, simd))
     return pack(tiles.transpose(0, 2, 1, 3).reshape(-1, pe * simd), op.weight.bits)
-
-
-def folding(block: Block) -> tuple[int, int, int]:
-    """``(SIMD, PE, RW)`` of a Linear: inputs and outputs per step, and outputs per result word."""
-    op = block.operation
-    assert isinstance(op, Linear)
-    multipliers = op.inputs * op.outputs // block.reuse_factor
-    simd = min(block.lanes, multipliers)
-    pe = multipliers // simd
-    return simd, pe, int(np.lcm(pe, block.lanes))
 
 
 SOURCES = Path(__file__).parent
@@ -164,7 +155,7 @@ def _derived(block: Block) -> Mapping[str, int]:
                 "E_BITS": op.state_format("exponent").bits,
             }
         case Linear():
-            simd, pe, word = folding(block)
+            simd, pe, word, *_ = block.folding
             return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
     return {}
 

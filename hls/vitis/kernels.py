@@ -120,7 +120,7 @@ def _token_shift(op: TokenShift, params: Mapping[str, Ints], _lanes: int, _reuse
 
 
 def _linear(op: Linear, params: Mapping[str, Ints], lanes: int, reuse_factor: int, _index: int) -> Details:
-    simd, pe, word = fold(op, lanes, reuse_factor)
+    simd, pe, word, *_ = fold(op, lanes, reuse_factor)
     arguments = {
         "inputs": op.inputs,
         "outputs": op.outputs,
