@@ -13,7 +13,6 @@ from hls4ml.writer.writers import Writer
 
 from spikegpt_hls.hls.errors import ConversionError
 
-
 _ELSEWHERE = (
     "SpikeRTL writes RTL; rtl_tests.cosim.Model simulates it, sim.resources synthesises it (spikegpt-hls cosim, hls)"
 )
