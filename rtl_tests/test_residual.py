@@ -1,0 +1,47 @@
+"""Residual in RTL: every input value with and without a spike, saturated and grown, on coarse and fine grids."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import BIT, Residual
+from spikegpt_hls.rtl_tests.bench import check, sequences
+
+LENGTHS = (9, 1, 20)
+
+
+@pytest.mark.parametrize(
+    ("channels", "lanes", "x", "out", "depth"),
+    [
+        (8, 8, Format(8, 4), Format(8, 4), 2),  # saturates
+        (48, 2, Format(10, 0), Format(11, 0), 2),
+        (64, 1, BIT, Format(3, 0), 100),  # the embedding's bits
+        (96, 8, Format(8, 8, signed=False), Format(9, 8, signed=False), 5),
+        (8, 1, Format(4, 9), Format(12, 9), 2),  # a spike beyond the range of x
+    ],
+)
+def test_sums(channels: int, lanes: int, x: Format, out: Format, depth: int) -> None:
+    op = Residual(out, channels, x)
+    check(single(op, lanes, {}, depth=depth), sequences(op, LENGTHS, seed=channels), LENGTHS)
+
+
+def test_every_input_value_with_and_without_a_spike() -> None:
+    op = Residual(Format(8, 5), 64, Format(8, 5))
+    x = np.resize(np.arange(-128, 128), (8, 64))
+    check(single(op, 8, {}), [x, np.repeat([0, 1], 4)[:, None] + 0 * x], [8])
+
+
+def test_a_spike_of_the_wrong_worth_is_noticed() -> None:
+    op = Residual(Format(8, 4), 8, Format(8, 4))
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel \d+"):
+        check(single(op, 8, {}), sequences(op, LENGTHS, seed=1), LENGTHS, override={"X_FRAC": 3}, test="flowing")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("channels", "lanes", "frac"), list(product((8, 48, 64, 96), (1, 2, 8), (0, 4, 8))))
+def test_grid(channels: int, lanes: int, frac: int) -> None:
+    op = Residual(Format(9, frac), channels, Format(8, frac))
+    check(single(op, lanes, {}), sequences(op, LENGTHS, seed=frac), LENGTHS)

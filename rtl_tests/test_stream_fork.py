@@ -1,0 +1,111 @@
+"""The fork in RTL: every reader gets every beat, whoever stalls, in the cycles that the cycle simulator says.
+
+The cocotb test below runs inside the simulation that the pytest functions build.
+"""
+
+import os
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+
+from spikegpt_hls.hls.rtl.blocks import MODULES, sources
+from spikegpt_hls.rtl_tests import simulator
+from spikegpt_hls.rtl_tests.bench import BUILD
+from spikegpt_hls.sim.actors import Channel, Pipe
+
+BEATS = 200
+
+
+def plan(outputs: int, seed: int) -> tuple[list[int], np.ndarray]:
+    """When each beat is shown, and in which cycles each output is ready: stalls of either side, in bursts."""
+    rng = np.random.default_rng(seed)
+    bursts = rng.random((outputs, 200)) < rng.choice([0.3, 0.9, 1.0], (outputs, 1))
+    return np.sort(rng.integers(0, rng.choice([1, 3 * BEATS]), BEATS)).tolist(), np.repeat(bursts, 7, axis=1)
+
+
+def times(outputs: int, seed: int) -> list[list[int]]:
+    """Transfer cycles of the input, then of each output, from the cycle simulator's own cell."""
+    offers, ready = plan(outputs, seed)
+    source = Channel("x", "fork", offer=offers)
+    readers = [Channel(f"m{n}", "sink") for n in range(outputs)]
+    fork = Pipe([source], readers)
+    while fork.advance():
+        for channel, pattern in zip(readers, ready, strict=True):
+            for beat in range(len(channel.time), len(channel.offer)):
+                cycle = max(channel.offer[beat], channel.time[-1] + 1 if channel.time else 0)
+                channel.time.append(cycle + int(np.argmax(np.append(pattern[cycle:], True))))
+    return [source.time, *(channel.time for channel in readers)]
+
+
+@cocotb.test()
+async def copies(dut: Any) -> None:
+    width, outputs, seed = int(dut.WIDTH.value), int(dut.OUTPUTS.value), int(os.environ["SEED"])
+    offers, ready = plan(outputs, seed)
+    data = np.random.default_rng(seed).integers(0, 1 << width, BEATS).tolist()
+    marks = [(n % 5 == 4, n < 5) for n in range(BEATS)]
+    moved: list[list[int]] = [[] for _ in range(outputs + 1)]
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    dut.rst.value = 1
+    dut.s_axis_x_tvalid.value = 0
+    for _ in range(3):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    for cycle in range(ready.shape[1]):
+        beat = len(moved[0])
+        shown = beat < BEATS and cycle >= offers[beat]
+        dut.s_axis_x_tvalid.value = int(shown)
+        if shown:
+            dut.s_axis_x_tdata.value = data[beat]
+            dut.s_axis_x_tlast.value, dut.s_axis_x_tuser.value = map(int, marks[beat])
+        takes = ready[:, cycle].tolist()
+        dut.m_axis_tready.value = sum(int(take) << n for n, take in enumerate(takes))
+        await RisingEdge(dut.clk)
+        if shown and dut.s_axis_x_tready.value:
+            moved[0].append(cycle)
+        valid, last, user, word = (
+            int(getattr(dut, f"m_axis_t{part}").value) for part in ("valid", "last", "user", "data")
+        )
+        for n in range(outputs):
+            if takes[n] and valid >> n & 1:
+                due = len(moved[n + 1])
+                have = (word >> n * width & ((1 << width) - 1), (bool(last >> n & 1), bool(user >> n & 1)))
+                assert have == (data[due], marks[due]), f"first difference at output {n}, beat {due}"
+                moved[n + 1].append(cycle)
+    for stream, (have, want) in enumerate(zip(moved, times(outputs, seed), strict=True)):
+        wrong = next((i for i, pair in enumerate(zip_longest(have, want)) if pair[0] != pair[1]), None)
+        assert wrong is None, f"beat {wrong} of stream {stream} moved in cycle {have[wrong : wrong + 1]}"
+
+
+def run(width: int, outputs: int) -> None:
+    top = MODULES["Fork"]
+    folder = BUILD.resolve() / f"{top}_{width}_{outputs}"
+    simulator.build(sources("Fork"), top, folder, {"WIDTH": width, "OUTPUTS": outputs})
+    replay(folder)
+
+
+def replay(folder: Path) -> None:
+    for seed in range(3):
+        simulator.run(MODULES["Fork"], __name__, folder, {"SEED": str(seed)})
+
+
+@pytest.mark.parametrize(("width", "outputs"), [(8, 2), (1, 3), (60, 5), (16, 1)])
+def test_copies_in_the_cycles_of_the_model(width: int, outputs: int) -> None:
+    run(width, outputs)
+
+
+def test_a_cell_with_more_room_than_it_says_is_noticed() -> None:
+    """The negative control: a fork whose FIFOs are deeper than the contract's two places."""
+    text = next(path for path in sources("Fork") if path.stem == MODULES["Fork"]).read_text()
+    folder = BUILD.resolve() / "stream_fork_too_deep"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stream_fork.sv").write_text(text.replace(".DEPTH(2)", ".DEPTH(3)"))
+    files = [folder / "stream_fork.sv", *(path for path in sources("Fork") if path.stem != MODULES["Fork"])]
+    simulator.build(files, MODULES["Fork"], folder, {"WIDTH": 8, "OUTPUTS": 2})
+    with pytest.raises(AssertionError, match=r"beat \d+ of stream 0 moved"):
+        replay(folder)

@@ -1,0 +1,42 @@
+"""Token shift in RTL: the token before, zero at a sequence's start; mixes beyond 0..1; unsigned and wide inputs."""
+
+from itertools import product
+
+import pytest
+
+from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import TokenShift
+from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
+
+LENGTHS = (7, 1, 1, 12)
+BYTE, MU = Format(8, 4), Format(10, 8)
+
+
+@pytest.mark.parametrize(
+    ("channels", "lanes", "x", "mu", "out"),
+    [
+        (8, 8, BYTE, MU, BYTE),  # one beat a token: every beat reads the row that the beat before wrote
+        (48, 2, Format(8, 6), MU, Format(8, 6)),
+        (64, 1, Format(12, 3), Format(12, 10), Format(8, 0)),
+        (96, 8, Format(8, 8, signed=False), Format(4, 2), Format(8, 9, signed=False)),
+        (8, 1, Format(4, -2), MU, Format(16, 7)),
+    ],
+)
+def test_mixes(channels: int, lanes: int, x: Format, mu: Format, out: Format) -> None:
+    op = TokenShift(out, channels, x, mu)
+    check(single(op, lanes, random_params(op, seed=1)), sequences(op, LENGTHS, seed=channels), LENGTHS)
+
+
+def test_a_flipped_mix_is_noticed() -> None:
+    op = TokenShift(BYTE, 8, BYTE, MU)
+    block, corrupt = single(op, 2, random_params(op, seed=2)), flip_bit("MU_FILE", 1, 10 + 7)
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel 3"):
+        check(block, sequences(op, LENGTHS, seed=2), LENGTHS, corrupt, test="flowing")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("channels", "lanes", "frac"), list(product((8, 48, 64, 96), (1, 2, 8), (0, 4, 8))))
+def test_grid(channels: int, lanes: int, frac: int) -> None:
+    op = TokenShift(Format(8, frac), channels, Format(8, frac), MU)
+    check(single(op, lanes, random_params(op, seed=3)), sequences(op, LENGTHS, seed=frac), LENGTHS)
