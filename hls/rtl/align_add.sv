@@ -31,8 +31,10 @@ module align_add #(
   // The shifted operands keep one bit more: it rounds half up where the sum has a 1 beside it.
   logic signed [A_BITS:0] small_a, shifted_a_q;
   logic [B_BITS:0] shifted_b_q;
+  /* verilator lint_off UNUSEDSIGNAL */
   logic signed [A_BITS+1:0] total_a;
   logic [B_BITS+1:0] total_b;
+  /* verilator lint_on UNUSEDSIGNAL */
 
   assign below = above_q[E_BITS-1];
   assign distance = below ? below_q : above_q;

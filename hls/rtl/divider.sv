@@ -13,9 +13,12 @@ module divider #(
   localparam int Q = QUOTIENT_BITS;
 
   for (genvar i = 0; i < Q; i++) begin : gen_stage
+    // Of the last stage only the quotient is read.
+    /* verilator lint_off UNUSEDSIGNAL */
     // The rest, then the dividend's bits that are still to come, then the quotient's bits so far.
     logic [D+Q-1:0] work, work_q;
     logic [D-1:0] by, by_q;
+    /* verilator lint_on UNUSEDSIGNAL */
     logic [  D:0] less;  // its top bit is the borrow: the rest is below twice the divisor
     logic [D-1:0] rest;
     if (i == 0) begin : gen_first

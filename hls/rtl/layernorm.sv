@@ -55,7 +55,7 @@ module layernorm #(
   localparam int PairBits = Pairs > 1 ? $clog2(Pairs) : 1;
   localparam int ShiftBits = 5;  // of e
   localparam int Seeds = 192;
-  localparam logic signed [XW+SUM_BITS-1:0] Channels = CHANNELS;
+  localparam logic signed [XW+SUM_BITS-1:0] Channels = (XW + SUM_BITS)'(CHANNELS);
 
   // The banks: filled beat by beat, free again after their token's last read.
   logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
@@ -109,7 +109,7 @@ module layernorm #(
     end
   end
 
-  // Sums of a token; fill_valid_q[k]: its last beat was accepted k cycles ago.
+  // Sums of a token. done_q[k]: its last beat was accepted k cycles ago.
   logic [14:1] done_q;
   logic [3:1] accept_q, first_q, user_q;
   logic user4_q;
@@ -121,7 +121,9 @@ module layernorm #(
 
   for (genvar l = 0; l < LANES; l++) begin : gen_square
     logic signed [  XW-1:0] x;
-    logic signed [2*XW-1:0] square;
+    /* verilator lint_off UNUSEDSIGNAL */
+    logic signed [2*XW-1:0] square;  // its upper bits are 0
+    /* verilator lint_on UNUSEDSIGNAL */
     assign x = {X_SIGNED != 0 && x_q[l*X_BITS+X_BITS-1], x_q[l*X_BITS+:X_BITS]};
     assign square = x * x;
     always_ff @(posedge clk) begin
@@ -155,12 +157,14 @@ module layernorm #(
   end
 
   // N, the mantissa and the exponent of its reciprocal root.
-  logic signed [2*SUM_BITS-1:0] sum_squared;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic signed [2*SUM_BITS-1:0] sum_squared;  // not negative
+  logic [2*Pairs+MantissaBits-1:0] shifted;  // floored to the mantissa
+  /* verilator lint_on UNUSEDSIGNAL */
   logic [VARIANCE_BITS-1:0] scaled5_q, scaled6_q, variance_q, variance8_q;
   logic [2*Pairs-1:0] even;
   logic [  Pairs-1:0] pair;
   logic [PairBits-1:0] zeros, zeros_q;
-  logic [2*Pairs+MantissaBits-1:0] shifted;
   logic [MantissaBits-1:0] mantissa_q, mantissa10_q;
   logic [ShiftBits-1:0] exponent9_q, exponent14;
 
@@ -210,14 +214,14 @@ module layernorm #(
   assign entry = mantissa_q[MantissaBits-1:IndexShift] - 8'd64;
 
   always_ff @(posedge clk) begin
-    seed_q <= seeds[entry];
-    mantissa10_q <= mantissa_q;
-    seed11_q <= seed_q;
-    seed12_q <= seed11_q;
-    seed13_q <= seed12_q;
+    seed_q        <= seeds[entry];
+    mantissa10_q  <= mantissa_q;
+    seed11_q      <= seed_q;
+    seed12_q      <= seed11_q;
+    seed13_q      <= seed12_q;
     first_root_q  <= MantissaBits'(((MantissaBits + 16)'(mantissa10_q) * (MantissaBits + 16)'(seed_q)) >> MantissaFrac);
     second_root_q <= MantissaBits'(((MantissaBits + 16)'(first_root_q) * (MantissaBits + 16)'(seed11_q)) >> SeedFrac);
-    correction_q <= MantissaBits'(3 << SeedFrac) - second_root_q;
+    correction_q  <= MantissaBits'(3 << SeedFrac) - second_root_q;
     root_q        <= (RootBits - 1)'(((MantissaBits + 16)'(correction_q) * (MantissaBits + 16)'(seed13_q)) >> SeedFrac);
   end
 
@@ -233,7 +237,8 @@ module layernorm #(
   // Statistics wait until their token is read. Those of two tokens at most are on their way, one per bank.
   logic user;
   logic [RootBits-2:0] root, root3;
-  logic [ShiftBits-1:0] exponent, exponent5, exponent6;
+  logic [ShiftBits-1:0] exponent, exponent5;
+  logic [2:0] exponent6;
   logic signed [SUM_BITS-1:0] sum, sum2;
 
   fifo #(
@@ -311,7 +316,7 @@ module layernorm #(
   always_ff @(posedge clk) begin
     read_q    <= rst ? '0 : {read_q[6:1], read};
     row_q     <= bank[{drain_q, beat}];
-    exponent6 <= exponent5;
+    exponent6 <= exponent5[2:0];
     gain_q    <= gain[gain_beat];
     bias_q    <= bias[gain_beat];
     result_q  <= result;
@@ -328,7 +333,9 @@ module layernorm #(
     logic signed [XW+SUM_BITS-1:0] scaled_x_q;
     logic signed [DEVIATION_BITS-1:0] deviation_q;
     logic signed [ProductBits-1:0] product, coarse_q;
-    logic signed [ProductBits-1:0] fine;
+    /* verilator lint_off UNUSEDSIGNAL */
+    logic signed [ProductBits-1:0] fine;  // its upper bits are signs
+    /* verilator lint_on UNUSEDSIGNAL */
     logic signed [FineBits-1:0] fine_q;
     logic coarse_rest, coarse_rest_q, fine_rest, fine_rest_q, up;
     logic signed [ NORM_BITS-1:0] norm_q;
@@ -353,8 +360,8 @@ module layernorm #(
     // Two shifts of e together; what they drop is remembered for the rounding. |d / sqrt(N)| < sqrt(C) fits NORM_BITS
     // with one bit to spare, so nothing saturates.
     assign coarse_rest = (product & ~({ProductBits{1'b1}} << {exponent5[ShiftBits-1:3], 3'd0})) != '0;
-    assign fine = coarse_q >>> exponent6[2:0];
-    assign fine_rest = (coarse_q[6:0] & ~(7'h7f << exponent6[2:0])) != '0;
+    assign fine = coarse_q >>> exponent6;
+    assign fine_rest = (coarse_q[6:0] & ~(7'h7f << exponent6)) != '0;
     assign up = fine_q[Down-1] && (fine_q[Down-2:0] != '0 || fine_rest_q || fine_q[Down]);
     always_ff @(posedge clk) begin
       coarse_q      <= product >>> {exponent5[ShiftBits-1:3], 3'd0};

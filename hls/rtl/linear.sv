@@ -165,8 +165,11 @@ module linear #(
   logic [SIMD*PE*WEIGHT_BITS-1:0] rom[Steps];
   initial $readmemh(WEIGHT_FILE, rom);
 
-  logic [4:1] step_q, row_first_q, row_last_q, word_done_q, user_q;
+  logic [4:1] step_q, row_first_q, word_done_q, user_q;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [4:1] row_last_q;  // of use where a word has several rows
   logic [4*GroupBits-1:0] group_q;
+  /* verilator lint_on UNUSEDSIGNAL */
   logic [PartBits-1:0] part_q;
   logic [LANES*X_BITS-1:0] beat_q;
   logic [SIMD*X_BITS-1:0] x_q;
@@ -220,8 +223,7 @@ module linear #(
       for (genvar g = 0; g < Groups; g++) begin : gen_group
         logic [ACC_BITS-1:0] collected_q;
         always_ff @(posedge clk) begin
-          if (step_q[4] && row_last_q[4] && group_q[3*GroupBits+:GroupBits] == GroupBits'(g))
-            collected_q <= next;
+          if (step_q[4] && row_last_q[4] && group_q[3*GroupBits+:GroupBits] == GroupBits'(g)) collected_q <= next;
         end
         assign result[(g*PE+p)*ACC_BITS+:ACC_BITS] = collected_q;
       end

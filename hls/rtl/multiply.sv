@@ -27,7 +27,7 @@ module multiply #(
     always_ff @(posedge clk) begin
       low_q   <= low * b;
       high_q  <= high * b;
-      product <= ((A_BITS + B_BITS)'(high_q) <<< Cut) + low_q;
+      product <= ((A_BITS + B_BITS)'(high_q) <<< Cut) + (A_BITS + B_BITS)'(low_q);
     end
   end
 endmodule

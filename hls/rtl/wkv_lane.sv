@@ -49,18 +49,28 @@ module wkv_lane #(
   localparam int SumBits = (KeyBits > 12 ? KeyBits : 12) + 1;
   localparam int TermBits = (SumBits - OctaveFrac > E_BITS ? SumBits - OctaveFrac : E_BITS) + 2;
   localparam int WeightBits = MantissaBits;
-  localparam logic signed [FactorBits-1:0] Factor = KEY_FACTOR;
+  localparam logic signed [FactorBits-1:0] Factor = FactorBits'(KEY_FACTOR);
   localparam logic signed [ScaledBits-1:0] Half = 1 << (KeyShift - 1);
-  localparam logic signed [TermBits-1:0] Top = MantissaBits - 1;
+  localparam logic signed [TermBits-1:0] Top = TermBits'(MantissaBits - 1);
   localparam logic signed [E_BITS-1:0] Empty = {1'b1, {E_BITS - 1{1'b0}}};
 
   logic [TableFrac:0] exp2[2**OctaveFrac];
   initial $readmemh(EXP2_FILE, exp2);
 
+  // Not all of their bits are of use: signs that are known, bits below a rounding, room that a state never takes.
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic signed [ScaledBits-1:0] rounded;
+  logic signed [WeightBits+VW:0] weighted6_q, weighted10_q;
+  logic signed [B_BITS+DecayBits+1:0] product_b7;
+  logic signed [TermBits-1:0] sum_e;
+  logic signed [A_BITS:0] sum_a;
+  logic [B_BITS:0] sum_b;
+  /* verilator lint_on UNUSEDSIGNAL */
+
   // The key in base 2, and its value.
   logic signed [KW-1:0] key1_q;
   logic signed [VW-1:0] value1_q, value5, value9;
-  logic signed [ScaledBits-1:0] scaled2_q, rounded;
+  logic signed [ScaledBits-1:0] scaled2_q;
   logic signed [KeyBits-1:0] key3_q, key8;
   logic signed [SumBits-1:0] sum4_q;
 
@@ -70,7 +80,7 @@ module wkv_lane #(
     value1_q  <= {V_SIGNED != 0 && v[V_BITS-1], v};
     scaled2_q <= key1_q * Factor;
     key3_q    <= rounded[ScaledBits-1:KeyShift];
-    sum4_q    <= key3_q + bonus;
+    sum4_q    <= SumBits'(key3_q) + SumBits'(bonus);
   end
 
   delay #(
@@ -100,7 +110,6 @@ module wkv_lane #(
 
   // The state, and the sums with the bonus.
   logic signed [A_BITS-1:0] a, a6_q;
-  logic signed [WeightBits+VW:0] weighted6_q, weighted10_q;
   logic [B_BITS-1:0] b, b6_q, weight6_q;
   logic signed [E_BITS-1:0] e;
   logic signed [TermBits-1:0] term5_q, unused_exponent;
@@ -148,9 +157,8 @@ module wkv_lane #(
   localparam int Drop = FullB - MantissaBits;
   localparam int ZeroBits = $clog2(FullB);
   // The exponent of the mantissas after that shift, where there were no leading zeros.
-  localparam logic signed [TermBits-1:0] DownBy = Drop - DecayBits;
+  localparam logic signed [TermBits-1:0] DownBy = TermBits'(Drop - DecayBits);
   logic signed [A_BITS+DecayBits:0] product_a7, product_a8_q;
-  logic signed [B_BITS+DecayBits+1:0] product_b7;
   logic [FullB-1:0] product_b8_q, shifted_b9_q;
   logic signed [FullA-1:0] shifted_a9_q;
   logic [ZeroBits-1:0] zeros, zeros8_q;
@@ -161,9 +169,6 @@ module wkv_lane #(
   logic signed [WeightBits:0] weight9;
   logic signed [A_BITS-1:0] a10_q;
   logic [B_BITS-1:0] b10_q, weight10_q;
-  logic signed [TermBits-1:0] sum_e;
-  logic signed [A_BITS:0] sum_a;
-  logic [B_BITS:0] sum_b;
 
   multiply #(
       .A_BITS(A_BITS),
@@ -210,9 +215,7 @@ module wkv_lane #(
     shifted_a9_q <= product_a8_q <<< zeros8_q;
     shifted_b9_q <= product_b8_q << zeros8_q;
     empty9_q <= empty8_q;
-    exponent9_q <= empty8_q ? TermBits'(Empty) : TermBits'(e8_q) + DownBy - $signed(
-        TermBits'(zeros8_q)
-    );
+    exponent9_q <= empty8_q ? TermBits'(Empty) : TermBits'(e8_q) + DownBy - $signed(TermBits'(zeros8_q));
     entry9_q <= exp2[key8[OctaveFrac-1:0]];
     term9_q <= TermBits'(key8 >>> OctaveFrac) - Top;
 
