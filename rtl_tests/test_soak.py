@@ -1,4 +1,4 @@
-"""Random whole models until the time is up (``make soak minutes=N``): every seed is printed, and one can be run again."""
+"""Random whole models until the time is up (``make soak minutes=N``); every seed is printed and can be run again."""
 
 from __future__ import annotations
 
