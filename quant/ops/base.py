@@ -34,10 +34,9 @@ class Operation:
         """Integers in, integers out, and the state after the last token."""
         raise NotImplementedError
 
-    def __call__(self, *streams: Ints, state: State | None = None, **params: Ints) -> Ints:
-        """The output alone, from the initial state unless ``state`` is given."""
-        batch = np.shape(streams[0])[0]
-        return self.run(streams, params, self.initial_state(batch) if state is None else state)[0]
+    def __call__(self, *streams: Ints, **params: Ints) -> Ints:
+        """The output alone, from the initial state."""
+        return self.run(streams, params, self.initial_state(len(streams[0])))[0]
 
     @property
     def n_in(self) -> int:
