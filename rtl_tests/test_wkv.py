@@ -22,7 +22,7 @@ def wkv(channels: int, k: Format = KEY, v: Format = VALUE, out: Format | None = 
     ("channels", "lanes", "k", "v", "out"),
     [
         (8, 8, Format(8, 4), Format(8, 5), None),  # one beat a token: the interlock paces every one
-        (8, 1, Format(8, 4), Format(8, 0), None),  # one beat fewer than the loop
+        (8, 1, Format(8, 4), Format(8, 0), None),  # one beat fewer than two under the loop
         (64, 8, Format(8, 6), Format(8, 5), Format(8, 5)),
         (48, 2, Format(8, 0), Format(8, 8), Format(6, 7)),
         (96, 2, Format(6, 7), Format(4, 2), Format(12, 9)),

@@ -4,8 +4,8 @@
 //
 // A token is written to one of two banks while its sums are made. Stages after an accepted beat: 1 x, 2 squares, 3 sums
 // over the lanes, 4 S1 and S2, 6 S1**2 and C*S2 + EPSILON, 7 N; then 1/sqrt(N) = r * 2**-(16 + e): 8 leading zeros, 9 the
-// mantissa m in [1, 4), 10 the table's seed s, 11 m*s, 12 m*s*s, 13 3 - m*s*s, 14 r (a Newton step), 15 its FIFO.
-// Stages after a read: 1 x, 2 C*x, 3 d, 5 d*r, 6 and 7 shifted, 8 rounded, 9 times gain, 10 plus bias, 11 the result.
+// mantissa m in [1, 4), 10 and 11 the table's seed s, 12 m*s, 13 m*s*s, 14 3 - m*s*s, 15 r (a Newton step), 16 its FIFO.
+// Stages after a read: 1 and 2 x, 3 C*x, 4 d, 6 d*r, 7 and 8 shifted, 9 rounded, 10 times gain, 11 plus bias, 12 the result.
 module layernorm #(
     parameter int CHANNELS       = 64,
     parameter int LANES          = 1,
@@ -43,7 +43,7 @@ module layernorm #(
 );
   localparam int Beats = CHANNELS / LANES;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
-  localparam int Latency = 11;
+  localparam int Latency = 12;
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int NormFrac = 10;
   localparam int MantissaFrac = 16;
@@ -55,6 +55,7 @@ module layernorm #(
   localparam int PairBits = Pairs > 1 ? $clog2(Pairs) : 1;
   localparam int ShiftBits = 5;  // of e
   localparam int Seeds = 192;
+  localparam int NewtonBits = MantissaBits + 16;  // of a product with the seed
   localparam logic signed [XW+SUM_BITS-1:0] Channels = (XW + SUM_BITS)'(CHANNELS);
 
   // The banks: filled beat by beat, free again after their token's last read.
@@ -110,7 +111,7 @@ module layernorm #(
   end
 
   // Sums of a token. done_q[k]: its last beat was accepted k cycles ago.
-  logic [14:1] done_q;
+  logic [15:1] done_q;
   logic [3:1] accept_q, first_q, user_q;
   logic user4_q;
   logic [LANES*X_BITS-1:0] x_q;
@@ -142,7 +143,7 @@ module layernorm #(
   end
 
   always_ff @(posedge clk) begin
-    done_q    <= rst ? '0 : {done_q[13:1], accept && fill_last};
+    done_q    <= rst ? '0 : {done_q[14:1], accept && fill_last};
     accept_q  <= {accept_q[2:1], accept};
     first_q   <= {first_q[2:1], fill_first};
     user_q    <= {user_q[2:1], s_axis_x_tuser};
@@ -165,8 +166,8 @@ module layernorm #(
   logic [2*Pairs-1:0] even;
   logic [  Pairs-1:0] pair;
   logic [PairBits-1:0] zeros, zeros_q;
-  logic [MantissaBits-1:0] mantissa_q, mantissa10_q;
-  logic [ShiftBits-1:0] exponent9_q, exponent14;
+  logic [MantissaBits-1:0] mantissa_q, mantissa10_q, mantissa11_q;
+  logic [ShiftBits-1:0] exponent9_q, exponent15;
 
   multiply #(
       .A_BITS(SUM_BITS),
@@ -206,7 +207,7 @@ module layernorm #(
   initial $readmemh(SEED_FILE, seeds);
 
   logic [7:0] entry;
-  logic [15:0] seed_q, seed11_q, seed12_q, seed13_q;
+  logic [15:0] seed10_q, seed11_q, seed12_q, seed13_q, seed14_q;
   logic [MantissaBits-1:0] first_root_q, second_root_q, correction_q;
   logic [RootBits-2:0] root_q;
 
@@ -214,32 +215,34 @@ module layernorm #(
   assign entry = mantissa_q[MantissaBits-1:IndexShift] - 8'd64;
 
   always_ff @(posedge clk) begin
-    seed_q        <= seeds[entry];
-    mantissa10_q  <= mantissa_q;
-    seed11_q      <= seed_q;
-    seed12_q      <= seed11_q;
-    seed13_q      <= seed12_q;
-    first_root_q  <= MantissaBits'(((MantissaBits + 16)'(mantissa10_q) * (MantissaBits + 16)'(seed_q)) >> MantissaFrac);
-    second_root_q <= MantissaBits'(((MantissaBits + 16)'(first_root_q) * (MantissaBits + 16)'(seed11_q)) >> SeedFrac);
-    correction_q  <= MantissaBits'(3 << SeedFrac) - second_root_q;
-    root_q        <= (RootBits - 1)'(((MantissaBits + 16)'(correction_q) * (MantissaBits + 16)'(seed13_q)) >> SeedFrac);
+    seed10_q <= seeds[entry];
+    seed11_q <= seed10_q;
+    seed12_q <= seed11_q;
+    seed13_q <= seed12_q;
+    seed14_q <= seed13_q;
+    mantissa10_q <= mantissa_q;
+    mantissa11_q <= mantissa10_q;
+    first_root_q <= MantissaBits'((NewtonBits'(mantissa11_q) * NewtonBits'(seed11_q)) >> MantissaFrac);
+    second_root_q <= MantissaBits'((NewtonBits'(first_root_q) * NewtonBits'(seed12_q)) >> SeedFrac);
+    correction_q <= MantissaBits'(3 << SeedFrac) - second_root_q;
+    root_q <= (RootBits - 1)'((NewtonBits'(correction_q) * NewtonBits'(seed14_q)) >> SeedFrac);
   end
 
   delay #(
       .WIDTH (ShiftBits),
-      .CYCLES(5)
+      .CYCLES(6)
   ) u_exponent (
       .clk,
       .x(exponent9_q),
-      .y(exponent14)
+      .y(exponent15)
   );
 
   // Statistics wait until their token is read. Those of two tokens at most are on their way, one per bank.
   logic user;
-  logic [RootBits-2:0] root, root3;
-  logic [ShiftBits-1:0] exponent, exponent5;
-  logic [2:0] exponent6;
-  logic signed [SUM_BITS-1:0] sum, sum2;
+  logic [RootBits-2:0] root, root4;
+  logic [ShiftBits-1:0] exponent, exponent6;
+  logic [2:0] exponent7;
+  logic signed [SUM_BITS-1:0] sum, sum3;
 
   fifo #(
       .WIDTH(1 + SUM_BITS),
@@ -260,8 +263,8 @@ module layernorm #(
   ) u_roots (
       .clk,
       .rst,
-      .s_data ({exponent14, root_q}),
-      .s_valid(done_q[14]),
+      .s_data ({exponent15, root_q}),
+      .s_valid(done_q[15]),
       .s_ready(),
       .m_data ({exponent, root}),
       .m_valid(valid),
@@ -269,38 +272,38 @@ module layernorm #(
   );
 
   // Stages after a read.
-  logic [ Latency-4:1] read_q;
+  logic [7:1] read_q;
   logic [BeatBits-1:0] gain_beat;
-  logic [LANES*GAIN_BITS-1:0] gain[Beats], gain_q;
-  logic [LANES*BIAS_BITS-1:0] bias[Beats], bias_q;
-  logic [LANES*X_BITS-1:0] row_q;
+  logic [LANES*GAIN_BITS-1:0] gain[Beats], gain8_q, gain_q;
+  logic [LANES*BIAS_BITS-1:0] bias[Beats], bias8_q, bias_q;
+  logic [LANES*X_BITS-1:0] row1_q, row_q;
   logic [LANES*OUT_BITS-1:0] result, result_q;
   initial $readmemh(GAIN_FILE, gain);
   initial $readmemh(BIAS_FILE, bias);
 
   delay #(
       .WIDTH (SUM_BITS),
-      .CYCLES(2)
-  ) u_sum2 (
+      .CYCLES(3)
+  ) u_sum3 (
       .clk,
       .x(sum),
-      .y(sum2)
+      .y(sum3)
   );
   delay #(
       .WIDTH (RootBits - 1),
-      .CYCLES(3)
-  ) u_root3 (
+      .CYCLES(4)
+  ) u_root4 (
       .clk,
       .x(root),
-      .y(root3)
+      .y(root4)
   );
   delay #(
       .WIDTH (ShiftBits),
-      .CYCLES(5)
-  ) u_exponent5 (
+      .CYCLES(6)
+  ) u_exponent6 (
       .clk,
       .x(exponent),
-      .y(exponent5)
+      .y(exponent6)
   );
 
   beat_counter #(
@@ -315,10 +318,13 @@ module layernorm #(
 
   always_ff @(posedge clk) begin
     read_q    <= rst ? '0 : {read_q[6:1], read};
-    row_q     <= bank[{drain_q, beat}];
-    exponent6 <= exponent5[2:0];
-    gain_q    <= gain[gain_beat];
-    bias_q    <= bias[gain_beat];
+    row1_q    <= bank[{drain_q, beat}];
+    row_q     <= row1_q;
+    exponent7 <= exponent6[2:0];
+    gain8_q   <= gain[gain_beat];
+    bias8_q   <= bias[gain_beat];
+    gain_q    <= gain8_q;
+    bias_q    <= bias8_q;
     result_q  <= result;
   end
 
@@ -345,7 +351,7 @@ module layernorm #(
     assign x = {X_SIGNED != 0 && row_q[l*X_BITS+X_BITS-1], row_q[l*X_BITS+:X_BITS]};
     always_ff @(posedge clk) begin
       scaled_x_q  <= (XW + SUM_BITS)'(x) * Channels;
-      deviation_q <= DEVIATION_BITS'(scaled_x_q - (XW + SUM_BITS)'(sum2));
+      deviation_q <= DEVIATION_BITS'(scaled_x_q - (XW + SUM_BITS)'(sum3));
     end
     multiply #(
         .A_BITS(DEVIATION_BITS),
@@ -353,18 +359,18 @@ module layernorm #(
     ) u_product (
         .clk,
         .a(deviation_q),
-        .b($signed({1'b0, root3})),
+        .b($signed({1'b0, root4})),
         .product
     );
 
     // Two shifts of e together; what they drop is remembered for the rounding. |d / sqrt(N)| < sqrt(C) fits NORM_BITS
     // with one bit to spare, so nothing saturates.
-    assign coarse_rest = (product & ~({ProductBits{1'b1}} << {exponent5[ShiftBits-1:3], 3'd0})) != '0;
-    assign fine = coarse_q >>> exponent6;
-    assign fine_rest = (coarse_q[6:0] & ~(7'h7f << exponent6)) != '0;
+    assign coarse_rest = (product & ~({ProductBits{1'b1}} << {exponent6[ShiftBits-1:3], 3'd0})) != '0;
+    assign fine = coarse_q >>> exponent7;
+    assign fine_rest = (coarse_q[6:0] & ~(7'h7f << exponent7)) != '0;
     assign up = fine_q[Down-1] && (fine_q[Down-2:0] != '0 || fine_rest_q || fine_q[Down]);
     always_ff @(posedge clk) begin
-      coarse_q      <= product >>> {exponent5[ShiftBits-1:3], 3'd0};
+      coarse_q      <= product >>> {exponent6[ShiftBits-1:3], 3'd0};
       coarse_rest_q <= coarse_rest;
       fine_q        <= fine[FineBits-1:0];
       fine_rest_q   <= coarse_rest_q || fine_rest;

@@ -1,7 +1,7 @@
 // WKV: y = (a + e^(u+k) v) / (b + e^(u+k));  a <- e^w a + e^k v;  b <- e^w b + e^k   (quant/ops/wkv.py)
 //
 // In base 2, with a and b as mantissas under one exponent per channel. The states lie in RAM, one word of LANES states
-// per beat, read in cycle 4 after a beat was accepted and written in cycle 12: a loop of 9 cycles. The lanes' stages are
+// per beat, read in cycle 3 after a beat was accepted and written in cycle 12: a loop of 10 cycles. The lanes' stages are
 // listed in wkv_lane.sv.
 module wkv #(
     parameter int CHANNELS   = 64,
@@ -44,7 +44,7 @@ module wkv #(
   localparam int Beats = CHANNELS / LANES;
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Latency = 12 + OUT_BITS;
-  localparam int Loop = 9;
+  localparam int Loop = 10;
   localparam int DecayBits = 16;
   localparam int BonusBits = 12;
   localparam int B = B_BITS - 1;  // the denominator's sign bit is always 0
@@ -86,10 +86,10 @@ module wkv #(
 
   // valid_q[n]: a beat was accepted n cycles ago. Beats keep their order, so a counter at each stage knows the channel.
   logic [12:1] valid_q;
-  logic first5;
+  logic first4;
   logic [IndexBits-1:0] bonus_index, read_index, write_index;
   logic [LANES*DecayBits-1:0] decay[Beats], decay_q;
-  logic [LANES*BonusBits-1:0] bonus[Beats], bonus_q;
+  logic [LANES*BonusBits-1:0] bonus[Beats], bonus2_q, bonus_q;
   logic [LANES*StateBits-1:0] state[Beats], state_q, next;
   initial $readmemh(DECAY_FILE, decay);
   initial $readmemh(BONUS_FILE, bonus);
@@ -99,7 +99,7 @@ module wkv #(
   ) u_bonus_index (
       .clk,
       .rst,
-      .step (valid_q[2]),
+      .step (valid_q[1]),
       .index(bonus_index),
       .last ()
   );
@@ -108,7 +108,7 @@ module wkv #(
   ) u_read_index (
       .clk,
       .rst,
-      .step (valid_q[4]),
+      .step (valid_q[3]),
       .index(read_index),
       .last ()
   );
@@ -123,18 +123,19 @@ module wkv #(
   );
   delay #(
       .WIDTH (1),
-      .CYCLES(5)
-  ) u_first5 (
+      .CYCLES(4)
+  ) u_first4 (
       .clk,
       .x(user),
-      .y(first5)
+      .y(first4)
   );
 
   always_ff @(posedge clk) begin
-    valid_q <= rst ? '0 : {valid_q[11:1], valid && ready};
-    bonus_q <= bonus[bonus_index];
-    decay_q <= decay[read_index];
-    state_q <= state[read_index];
+    valid_q  <= rst ? '0 : {valid_q[11:1], valid && ready};
+    bonus2_q <= bonus[bonus_index];
+    bonus_q  <= bonus2_q;
+    decay_q  <= decay[read_index];
+    state_q  <= state[read_index];
   end
 
   always_ff @(posedge clk) begin
@@ -162,7 +163,7 @@ module wkv #(
         .v(v[l*V_BITS+:V_BITS]),
         .bonus(bonus_q[l*BonusBits+:BonusBits]),
         .decay(decay_q[l*DecayBits+:DecayBits]),
-        .first(first5),
+        .first(first4),
         .read_a(state_q[l*StateBits+B+E_BITS+:A]),
         .read_b(state_q[l*StateBits+E_BITS+:B]),
         .read_e(state_q[l*StateBits+:E_BITS]),

@@ -23,7 +23,7 @@ module wkv_lane #(
     input  logic        [  K_BITS-1:0] k,       // cycle 0
     input  logic        [  V_BITS-1:0] v,
     input  logic signed [        11:0] bonus,   // cycle 3
-    input  logic        [        15:0] decay,   // cycle 5
+    input  logic        [        15:0] decay,   // cycle 4
     input  logic                       first,
     input  logic signed [  A_BITS-1:0] read_a,
     input  logic        [  B_BITS-1:0] read_b,
@@ -109,24 +109,26 @@ module wkv_lane #(
   );
 
   // The state, and the sums with the bonus.
-  logic signed [A_BITS-1:0] a, a6_q;
-  logic [B_BITS-1:0] b, b6_q, weight6_q;
-  logic signed [E_BITS-1:0] e;
+  logic signed [A_BITS-1:0] a5_q, a6_q;
+  logic [B_BITS-1:0] b5_q, b6_q, weight6_q;
+  logic signed [E_BITS-1:0] e5_q;
+  logic [DecayBits-1:0] decay5_q;
   logic signed [TermBits-1:0] term5_q, unused_exponent;
   logic [TableFrac:0] entry5_q;
   logic signed [WeightBits:0] weight5;
   logic signed [A_BITS:0] numerator, numerator9_q;
   logic [B_BITS:0] divisor, divisor9_q, divisor10_q, divisor11_q;
 
-  assign a = first ? '0 : read_a;
-  assign b = first ? '0 : read_b;
-  assign e = first ? Empty : read_e;
   assign weight5 = {1'b0, entry5_q, {MantissaBits - 1 - TableFrac{1'b0}}};
   always_ff @(posedge clk) begin
     entry5_q     <= exp2[sum4_q[OctaveFrac-1:0]];
     term5_q      <= TermBits'(sum4_q >>> OctaveFrac) - Top;
-    a6_q         <= a;
-    b6_q         <= b;
+    a5_q         <= first ? '0 : read_a;
+    b5_q         <= first ? '0 : read_b;
+    e5_q         <= first ? Empty : read_e;
+    decay5_q     <= decay;
+    a6_q         <= a5_q;
+    b6_q         <= b5_q;
     weighted6_q  <= weight5 * value5;
     weight6_q    <= B_BITS'(weight5);
     numerator9_q <= numerator;
@@ -139,7 +141,7 @@ module wkv_lane #(
       .E_BITS(TermBits)
   ) u_mean (
       .clk,
-      .exponent(TermBits'(e)),
+      .exponent(TermBits'(e5_q)),
       .term(term5_q),
       .a(a6_q),
       .b(b6_q),
@@ -175,8 +177,8 @@ module wkv_lane #(
       .B_BITS(DecayBits + 1)
   ) u_decay_a (
       .clk,
-      .a,
-      .b($signed({1'b0, decay})),
+      .a(a5_q),
+      .b($signed({1'b0, decay5_q})),
       .product(product_a7)
   );
   multiply #(
@@ -184,8 +186,8 @@ module wkv_lane #(
       .B_BITS(DecayBits + 1)
   ) u_decay_b (
       .clk,
-      .a($signed({1'b0, b})),
-      .b($signed({1'b0, decay})),
+      .a($signed({1'b0, b5_q})),
+      .b($signed({1'b0, decay5_q})),
       .product(product_b7)
   );
   delay #(
@@ -193,7 +195,7 @@ module wkv_lane #(
       .CYCLES(2)
   ) u_e7 (
       .clk,
-      .x(e),
+      .x(e5_q),
       .y(e7)
   );
   leading_zeros #(
