@@ -70,8 +70,8 @@ def check(
     simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
 
 
-#: Which cycles the sink takes a beat in, over and over; a pattern that both starves and chokes short pipelines.
-READY = (True, True, False, True, True, True, False, False, False, True, True, True, True)
+#: Which cycles the sink takes a beat in, over and over: short stalls, then one that fills every buffer.
+READY = (True, True, False, True, True, True, False, False, False, True, True, True, True) * 4 + (False,) * 60
 
 
 def transfers(block: Block, tokens: int) -> dict[str, Ints]:
