@@ -63,8 +63,9 @@ def check(
         (folder / f"{name}.hex").write_text(image.hex())
     case = {"kind": block.kind, "attributes": op.attributes(), "lanes": block.lanes, "lengths": list(lengths)}
     (folder / "case.json").write_text(json.dumps(case))
-    arrays = dict(zip(op.streams, streams, strict=True)) | transfers(block, sum(lengths))
-    np.savez(folder / "case.npz", **arrays, **{f"p_{name}": value for name, value in block.params.items()})
+    arrays: dict[str, Any] = dict(zip(op.streams, streams, strict=True)) | transfers(block, sum(lengths))
+    arrays |= {f"p_{name}": value for name, value in block.params.items()}
+    np.savez(folder / "case.npz", **arrays)
     files = {name: f'"{folder / name}.hex"' for name in memory}
     simulator.build(sources(block.kind), MODULES[block.kind], folder, {**values, **files})
     simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)

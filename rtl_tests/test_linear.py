@@ -32,7 +32,7 @@ def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
         (64, 64, 1, 512, Format(8, 7), Format(8, 4), Format(8, 3)),  # one input, many outputs a step
         (64, 48, 2, 64, Format(4, 3), Format(8, 5), Format(6, 0)),  # two inputs, one row a word
         (48, 96, 8, 288, Format(2, 1), Format(8, 8, signed=False), Format(8, 2)),  # a word of several rows
-        (96, 48, 2, 4608, Format(8, 9), Format(8, 2), Format(8, 6)),  # one multiplier: a beat in two steps
+        (96, 8, 2, 768, Format(8, 9), Format(8, 2), Format(8, 6)),  # one multiplier: a beat in two steps
         (8, 8, 8, 16, Format(4, 2), Format(12, 6), Format(16, 9)),  # half a beat a step, a token of one beat
         (8, 8, 8, 1, Format(8, 7), Format(8, 4), Format(8, 4)),  # one step a token
         (48, 64, 1, 48, Format(8, 7), BIT, Format(8, -2)),  # spikes in, every output at once

@@ -77,9 +77,9 @@ async def copies(dut: Any) -> None:
                 have = (word >> n * width & ((1 << width) - 1), (bool(last >> n & 1), bool(user >> n & 1)))
                 assert have == (data[due], marks[due]), f"first difference at output {n}, beat {due}"
                 moved[n + 1].append(cycle)
-    for stream, (have, want) in enumerate(zip(moved, times(outputs, seed), strict=True)):
-        wrong = next((i for i, pair in enumerate(zip_longest(have, want)) if pair[0] != pair[1]), None)
-        assert wrong is None, f"beat {wrong} of stream {stream} moved in cycle {have[wrong : wrong + 1]}"
+    for stream, (cycles, want) in enumerate(zip(moved, times(outputs, seed), strict=True)):
+        wrong = next((i for i, pair in enumerate(zip_longest(cycles, want)) if pair[0] != pair[1]), None)
+        assert wrong is None, f"beat {wrong} of stream {stream} moved in cycle {cycles[wrong : wrong + 1]}"
 
 
 def run(width: int, outputs: int) -> None:
