@@ -76,10 +76,11 @@ class Model:
         self.rtl, self.work, self.waves = rtl.resolve(), work.resolve(), waves
         self.dataflow = Dataflow.from_json(json.loads((rtl / "dataflow.json").read_text()))
 
-    def build(self) -> None:
+    def build(self, optimise: bool = True) -> None:
+        """``optimise`` for long runs: it compiles for half a minute, and simulates several times as fast."""
         sources = [self.rtl / "testbench.sv", self.rtl / f"{TOP}.sv", _HERE / "tap.sv"]
         others = [path for path in sorted(self.rtl.glob("*.sv")) if path not in sources]
-        simulator.build([*sources, *others], "testbench", self.work / "simulator", waves=self.waves, optimise=True)
+        simulator.build([*sources, *others], "testbench", self.work / "simulator", waves=self.waves, optimise=optimise)
 
     def run(self, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int = 0) -> Run:
         """Stream the sequences; ``stall`` seeds random stalls on both ports (0: none)."""
