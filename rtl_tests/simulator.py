@@ -94,7 +94,7 @@ def _build_arguments(name: str, waves: bool) -> list[str]:
     if name != "verilator":
         return ["-g2012"]
     quiet = ["-Wno-fatal", "-Wno-WIDTHTRUNC", "-Wno-PINCONNECTEMPTY", "--x-initial", "0"]
-    return [*quiet, "--output-split", "0", *(["--trace-vcd"] if waves else [])]
+    return [*quiet, "--output-split", "0", "--output-split-cfuncs", "1000", *(["--trace-vcd"] if waves else [])]
 
 
 def build(

@@ -116,9 +116,8 @@ def test_one_flipped_weight_bit_is_found_and_named(trained: Path, tmp_path: Path
     words = image.read_text().splitlines()
     words[0] = f"{int(words[0], 16) ^ 1 << 6:0{len(words[0])}x}"
     image.write_text("\n".join(words) + "\n")
-    comparison = compare(
-        model.run("flipped", [sequences[0][:20]]), {name: value[:20] for name, value in golden.items()}
-    )
+    expected = {name: value[:20] for name, value in golden.items() if "." not in name}
+    comparison = compare(model.run("flipped", [sequences[0][:20]]), expected)
     assert comparison.mismatches > 0
     assert comparison.first is not None
     assert comparison.first.block == "blocks_0_att_key"
