@@ -3,9 +3,8 @@
 //   S1 = sum x,  S2 = sum x**2,  d = C*x - S1,  N = C*S2 - S1**2 + EPSILON,  (x - mean) / sqrt(var + eps) = d / sqrt(N)
 //
 // A token is written to one of two banks while its sums are made. Stages after an accepted beat: 1 x, 2 squares, 3 sums
-// over the lanes, 4 S1 and S2, 6 S1**2 and C*S2 + EPSILON, 7 N; then 1/sqrt(N) = r * 2**-(16 + e): 8 leading zeros, 9 the
-// mantissa m in [1, 4), 10 and 11 the table's seed s, 12 m*s, 13 m*s*s, 14 3 - m*s*s, 15 r (a Newton step), 16 its FIFO.
-// Stages after a read: 1 and 2 x, 3 C*x, 4 d, 6 d*r, 7 and 8 shifted, 9 rounded, 10 times gain, 11 plus bias, 12 the result.
+// over the lanes, 4 S1 and S2, 6 S1**2 and C*S2 + EPSILON, 7 N, 15 its reciprocal root r * 2**-(16 + e), 16 its FIFO.
+// Stages after a read: 1 and 2 x, up to 11 those of layernorm_lane.sv, 12 the result.
 module layernorm #(
     parameter int CHANNELS       = 64,
     parameter int LANES          = 1,
@@ -45,18 +44,8 @@ module layernorm #(
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Latency = 12;
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
-  localparam int NormFrac = 10;
-  localparam int MantissaFrac = 16;
-  localparam int SeedFrac = 15;
-  localparam int IndexShift = 10;
-  localparam int RootBits = MantissaFrac + 2;  // r is at most 2**MantissaFrac; and a sign
-  localparam int MantissaBits = MantissaFrac + 2;
-  localparam int Pairs = (VARIANCE_BITS + 1) / 2;
-  localparam int PairBits = Pairs > 1 ? $clog2(Pairs) : 1;
+  localparam int RootBits = 17;
   localparam int ShiftBits = 5;  // of e
-  localparam int Seeds = 192;
-  localparam int NewtonBits = MantissaBits + 16;  // of a product with the seed
-  localparam logic signed [XW+SUM_BITS-1:0] Channels = (XW + SUM_BITS)'(CHANNELS);
 
   // The banks: filled beat by beat, free again after their token's last read.
   logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
@@ -157,17 +146,13 @@ module layernorm #(
     end
   end
 
-  // N, the mantissa and the exponent of its reciprocal root.
+  // N, and its reciprocal root.
   /* verilator lint_off UNUSEDSIGNAL */
   logic signed [2*SUM_BITS-1:0] sum_squared;  // not negative
-  logic [2*Pairs+MantissaBits-1:0] shifted;  // floored to the mantissa
   /* verilator lint_on UNUSEDSIGNAL */
-  logic [VARIANCE_BITS-1:0] scaled5_q, scaled6_q, variance_q, variance8_q;
-  logic [2*Pairs-1:0] even;
-  logic [  Pairs-1:0] pair;
-  logic [PairBits-1:0] zeros, zeros_q;
-  logic [MantissaBits-1:0] mantissa_q, mantissa10_q, mantissa11_q;
-  logic [ShiftBits-1:0] exponent9_q, exponent15;
+  logic [VARIANCE_BITS-1:0] scaled5_q, scaled6_q, variance_q;
+  logic [ RootBits-1:0] root15;
+  logic [ShiftBits-1:0] exponent15;
 
   multiply #(
       .A_BITS(SUM_BITS),
@@ -179,67 +164,25 @@ module layernorm #(
       .product(sum_squared)
   );
 
-  assign even = (2 * Pairs)'(variance_q);
-  for (genvar i = 0; i < Pairs; i++) begin : gen_pair
-    assign pair[i] = even[2*i] || even[2*i+1];
-  end
-  leading_zeros #(
-      .WIDTH(Pairs)
-  ) u_zeros (
-      .x(pair),
-      .count(zeros),
-      .empty()  // N >= EPSILON >= 1
-  );
-  assign shifted = {(2 * Pairs)'(variance8_q), {MantissaBits{1'b0}}} << {zeros_q, 1'b0};
-
   always_ff @(posedge clk) begin
-    scaled5_q   <= VARIANCE_BITS'(CHANNELS) * VARIANCE_BITS'(square_q);
-    scaled6_q   <= scaled5_q + VARIANCE_BITS'(EPSILON);
-    variance_q  <= scaled6_q - VARIANCE_BITS'(sum_squared);
-    variance8_q <= variance_q;
-    zeros_q     <= zeros;
-    mantissa_q  <= shifted[2*Pairs+MantissaBits-1-:MantissaBits];
-    exponent9_q <= ShiftBits'(Pairs - 1) - ShiftBits'(zeros_q);
+    scaled5_q  <= VARIANCE_BITS'(CHANNELS) * VARIANCE_BITS'(square_q);
+    scaled6_q  <= scaled5_q + VARIANCE_BITS'(EPSILON);
+    variance_q <= scaled6_q - VARIANCE_BITS'(sum_squared);
   end
 
-  // The table's seed and one Newton step: r = s * (3 - m * s * s) / 2.
-  logic [15:0] seeds[Seeds];
-  initial $readmemh(SEED_FILE, seeds);
-
-  logic [7:0] entry;
-  logic [15:0] seed10_q, seed11_q, seed12_q, seed13_q, seed14_q;
-  logic [MantissaBits-1:0] first_root_q, second_root_q, correction_q;
-  logic [RootBits-2:0] root_q;
-
-  // The mantissa's upper bits are 64 to 255, the entries 0 to 191.
-  assign entry = mantissa_q[MantissaBits-1:IndexShift] - 8'd64;
-
-  always_ff @(posedge clk) begin
-    seed10_q <= seeds[entry];
-    seed11_q <= seed10_q;
-    seed12_q <= seed11_q;
-    seed13_q <= seed12_q;
-    seed14_q <= seed13_q;
-    mantissa10_q <= mantissa_q;
-    mantissa11_q <= mantissa10_q;
-    first_root_q <= MantissaBits'((NewtonBits'(mantissa11_q) * NewtonBits'(seed11_q)) >> MantissaFrac);
-    second_root_q <= MantissaBits'((NewtonBits'(first_root_q) * NewtonBits'(seed12_q)) >> SeedFrac);
-    correction_q <= MantissaBits'(3 << SeedFrac) - second_root_q;
-    root_q <= (RootBits - 1)'((NewtonBits'(correction_q) * NewtonBits'(seed14_q)) >> SeedFrac);
-  end
-
-  delay #(
-      .WIDTH (ShiftBits),
-      .CYCLES(6)
-  ) u_exponent (
+  reciprocal_root #(
+      .N_BITS   (VARIANCE_BITS),
+      .SEED_FILE(SEED_FILE)
+  ) u_root (
       .clk,
-      .x(exponent9_q),
-      .y(exponent15)
+      .n(variance_q),
+      .root(root15),
+      .exponent(exponent15)
   );
 
   // Statistics wait until their token is read. Those of two tokens at most are on their way, one per bank.
   logic user;
-  logic [RootBits-2:0] root, root4;
+  logic [RootBits-1:0] root, root4;
   logic [ShiftBits-1:0] exponent, exponent6;
   logic [2:0] exponent7;
   logic signed [SUM_BITS-1:0] sum, sum3;
@@ -258,12 +201,12 @@ module layernorm #(
       .m_ready(read && beat_last)
   );
   fifo #(
-      .WIDTH(ShiftBits + RootBits - 1),
+      .WIDTH(ShiftBits + RootBits),
       .DEPTH(2)
   ) u_roots (
       .clk,
       .rst,
-      .s_data ({exponent15, root_q}),
+      .s_data ({exponent15, root15}),
       .s_valid(done_q[15]),
       .s_ready(),
       .m_data ({exponent, root}),
@@ -290,7 +233,7 @@ module layernorm #(
       .y(sum3)
   );
   delay #(
-      .WIDTH (RootBits - 1),
+      .WIDTH (RootBits),
       .CYCLES(4)
   ) u_root4 (
       .clk,
@@ -329,65 +272,30 @@ module layernorm #(
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    localparam int ProductBits = DEVIATION_BITS + RootBits;
-    localparam int Down = MantissaFrac - NormFrac;  // the shift is Down + e
-    localparam int FineBits = NORM_BITS + Down;
-    localparam int GainedBits = NORM_BITS + GAIN_BITS;
-    localparam int BiasUp = NormFrac + GAIN_FRAC - BIAS_FRAC;
-    localparam int ScaledBits = (GainedBits > BIAS_BITS + BiasUp ? GainedBits : BIAS_BITS + BiasUp) + 1;
-    logic signed [XW-1:0] x;
-    logic signed [XW+SUM_BITS-1:0] scaled_x_q;
-    logic signed [DEVIATION_BITS-1:0] deviation_q;
-    logic signed [ProductBits-1:0] product, coarse_q;
-    /* verilator lint_off UNUSEDSIGNAL */
-    logic signed [ProductBits-1:0] fine;  // its upper bits are signs
-    /* verilator lint_on UNUSEDSIGNAL */
-    logic signed [FineBits-1:0] fine_q;
-    logic coarse_rest, coarse_rest_q, fine_rest, fine_rest_q, up;
-    logic signed [ NORM_BITS-1:0] norm_q;
-    logic signed [GainedBits-1:0] gained_q;
-    logic signed [ScaledBits-1:0] offset_q, scaled_q;
-
-    assign x = {X_SIGNED != 0 && row_q[l*X_BITS+X_BITS-1], row_q[l*X_BITS+:X_BITS]};
-    always_ff @(posedge clk) begin
-      scaled_x_q  <= (XW + SUM_BITS)'(x) * Channels;
-      deviation_q <= DEVIATION_BITS'(scaled_x_q - (XW + SUM_BITS)'(sum3));
-    end
-    multiply #(
-        .A_BITS(DEVIATION_BITS),
-        .B_BITS(RootBits)
-    ) u_product (
+    layernorm_lane #(
+        .CHANNELS      (CHANNELS),
+        .X_BITS        (X_BITS),
+        .X_SIGNED      (X_SIGNED),
+        .GAIN_BITS     (GAIN_BITS),
+        .GAIN_FRAC     (GAIN_FRAC),
+        .BIAS_BITS     (BIAS_BITS),
+        .BIAS_FRAC     (BIAS_FRAC),
+        .OUT_BITS      (OUT_BITS),
+        .OUT_FRAC      (OUT_FRAC),
+        .OUT_SIGNED    (OUT_SIGNED),
+        .SUM_BITS      (SUM_BITS),
+        .DEVIATION_BITS(DEVIATION_BITS),
+        .NORM_BITS     (NORM_BITS)
+    ) u_lane (
         .clk,
-        .a(deviation_q),
-        .b($signed({1'b0, root4})),
-        .product
-    );
-
-    // Two shifts of e together; what they drop is remembered for the rounding. |d / sqrt(N)| < sqrt(C) fits NORM_BITS
-    // with one bit to spare, so nothing saturates.
-    assign coarse_rest = (product & ~({ProductBits{1'b1}} << {exponent6[ShiftBits-1:3], 3'd0})) != '0;
-    assign fine = coarse_q >>> exponent7;
-    assign fine_rest = (coarse_q[6:0] & ~(7'h7f << exponent7)) != '0;
-    assign up = fine_q[Down-1] && (fine_q[Down-2:0] != '0 || fine_rest_q || fine_q[Down]);
-    always_ff @(posedge clk) begin
-      coarse_q      <= product >>> {exponent6[ShiftBits-1:3], 3'd0};
-      coarse_rest_q <= coarse_rest;
-      fine_q        <= fine[FineBits-1:0];
-      fine_rest_q   <= coarse_rest_q || fine_rest;
-      norm_q        <= fine_q[FineBits-1:Down] + NORM_BITS'(up);
-      gained_q      <= norm_q * $signed(gain_q[l*GAIN_BITS+:GAIN_BITS]);
-      offset_q      <= ScaledBits'($signed(bias_q[l*BIAS_BITS+:BIAS_BITS])) <<< BiasUp;
-      scaled_q      <= gained_q + offset_q;
-    end
-
-    requantize #(
-        .IN_BITS   (ScaledBits),
-        .SHIFT     (NormFrac + GAIN_FRAC - OUT_FRAC),
-        .OUT_BITS  (OUT_BITS),
-        .OUT_SIGNED(OUT_SIGNED)
-    ) u_requantize (
-        .x(scaled_q),
-        .y(result[l*OUT_BITS+:OUT_BITS])
+        .x2(row_q[l*X_BITS+:X_BITS]),
+        .sum3,
+        .root4,
+        .upper6(exponent6[4:3]),
+        .lower7(exponent7),
+        .gain9(gain_q[l*GAIN_BITS+:GAIN_BITS]),
+        .bias9(bias_q[l*BIAS_BITS+:BIAS_BITS]),
+        .y11(result[l*OUT_BITS+:OUT_BITS])
     );
   end
 

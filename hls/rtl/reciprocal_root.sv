@@ -1,0 +1,84 @@
+// 1/sqrt(n) ~ root * 2**-(16 + exponent), root in (2**15, 2**16], for n >= 1 (quant/ops/layernorm.py, `reciprocal_root`)
+//
+// Cycles after n: 1 leading zeros, 2 the mantissa m in [1, 4), 3 and 4 the table's seed s, 5 m*s, 6 m*s*s, 7 3 - m*s*s,
+// 8 the root (a Newton step). A new n may come in every cycle.
+module reciprocal_root #(
+    parameter int N_BITS    = 27,
+    parameter     SEED_FILE = ""
+) (
+    input  logic              clk,
+    input  logic [N_BITS-1:0] n,
+    output logic [      16:0] root,
+    output logic [       4:0] exponent
+);
+  localparam int MantissaFrac = 16;
+  localparam int SeedFrac = 15;
+  localparam int IndexShift = 10;
+  localparam int Seeds = 192;
+  localparam int MantissaBits = MantissaFrac + 2;
+  localparam int NewtonBits = MantissaBits + 16;  // of a product with the seed
+  localparam int Pairs = (N_BITS + 1) / 2;
+  localparam int PairBits = Pairs > 1 ? $clog2(Pairs) : 1;
+
+  // The highest 1 to the upper two bits, by an even shift: 4**exponent is taken out of n.
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [2*Pairs+MantissaBits-1:0] shifted;  // floored to the mantissa
+  /* verilator lint_on UNUSEDSIGNAL */
+  logic [N_BITS-1:0] n1_q;
+  logic [2*Pairs-1:0] even;
+  logic [Pairs-1:0] pair;
+  logic [PairBits-1:0] zeros, zeros1_q;
+  logic [MantissaBits-1:0] mantissa2_q, mantissa3_q, mantissa4_q;
+  logic [4:0] exponent2_q;
+
+  assign even = (2 * Pairs)'(n);
+  for (genvar i = 0; i < Pairs; i++) begin : gen_pair
+    assign pair[i] = even[2*i] || even[2*i+1];
+  end
+  leading_zeros #(
+      .WIDTH(Pairs)
+  ) u_zeros (
+      .x(pair),
+      .count(zeros),
+      .empty()  // n >= 1
+  );
+  assign shifted = {(2 * Pairs)'(n1_q), {MantissaBits{1'b0}}} << {zeros1_q, 1'b0};
+
+  // The table's seed and one Newton step: root = s * (3 - m * s * s) / 2.
+  logic [15:0] seeds[Seeds];
+  initial $readmemh(SEED_FILE, seeds);
+
+  logic [7:0] entry;
+  logic [15:0] seed3_q, seed4_q, seed5_q, seed6_q, seed7_q;
+  logic [MantissaBits-1:0] first_q, second_q, correction_q;
+
+  // The mantissa's upper bits are 64 to 255, the entries 0 to 191.
+  assign entry = mantissa2_q[MantissaBits-1:IndexShift] - 8'd64;
+
+  always_ff @(posedge clk) begin
+    n1_q         <= n;
+    zeros1_q     <= zeros;
+    mantissa2_q  <= shifted[2*Pairs+MantissaBits-1-:MantissaBits];
+    exponent2_q  <= 5'(Pairs - 1) - 5'(zeros1_q);
+    mantissa3_q  <= mantissa2_q;
+    mantissa4_q  <= mantissa3_q;
+    seed3_q      <= seeds[entry];
+    seed4_q      <= seed3_q;
+    seed5_q      <= seed4_q;
+    seed6_q      <= seed5_q;
+    seed7_q      <= seed6_q;
+    first_q      <= MantissaBits'((NewtonBits'(mantissa4_q) * NewtonBits'(seed4_q)) >> MantissaFrac);
+    second_q     <= MantissaBits'((NewtonBits'(first_q) * NewtonBits'(seed5_q)) >> SeedFrac);
+    correction_q <= MantissaBits'(3 << SeedFrac) - second_q;
+    root         <= 17'((NewtonBits'(correction_q) * NewtonBits'(seed7_q)) >> SeedFrac);
+  end
+
+  delay #(
+      .WIDTH (5),
+      .CYCLES(6)
+  ) u_exponent (
+      .clk,
+      .x(exponent2_q),
+      .y(exponent)
+  );
+endmodule
