@@ -57,7 +57,7 @@ def check(
     memory = images(block)
     memory = corrupt(memory) if corrupt else memory
     values = {**parameters(block), **(override or {})}
-    folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest(values, memory)}"
+    folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest(values, memory, streams)}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
@@ -90,8 +90,10 @@ def transfers(block: Block, tokens: int) -> dict[str, Ints]:
     return moves | {f"at_{name}": schedule.ready[name] for name in streams}
 
 
-def _digest(values: Mapping[str, int], memory: Mapping[str, Image]) -> str:
-    return hashlib.sha256(repr((sorted(values.items()), sorted(memory.items()))).encode()).hexdigest()[:12]
+def _digest(values: Mapping[str, int], memory: Mapping[str, Image], streams: Sequence[Ints]) -> str:
+    """Names a case by all that it is made of: cases that run side by side never share a folder."""
+    parts = repr((sorted(values.items()), sorted(memory.items()))).encode(), *(stream.tobytes() for stream in streams)
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 def sequences(op: Operation, lengths: Sequence[int], seed: int) -> list[Ints]:
