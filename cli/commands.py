@@ -20,7 +20,7 @@ _OPTIONS: dict[str, Any] = {
     "sequences": click.option("--sequences", type=click.IntRange(1), help="Back-to-back sequences of the tokens."),
     "lanes": click.option("--lanes", type=int, help="Channels per beat of every stream."),
     "reuse": click.option("--reuse", type=int, help="hls4ml's ReuseFactor of every Linear: cycles per token."),
-    "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL run."),
+    "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL's first tokens."),
     "prompt": click.option("--prompt", help="Text to continue."),
     "temperature": click.option("--temperature", type=float, help="Sampling temperature; 0 takes the likeliest."),
     "top_p": click.option("--top-p", type=float, help="Share of probability that sampling keeps."),

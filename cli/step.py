@@ -65,7 +65,7 @@ def _digest(path: Path) -> str:
     total = hashlib.sha256()
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     for file in files:
-        if file.is_file():
+        if file.is_file() and file.suffix != ".pyc":
             total.update(str(file.relative_to(path)).encode() + b"\0" + file.read_bytes())
     return total.hexdigest()
 

@@ -77,7 +77,8 @@ def train(
     losses = _restore(resume, model, optimizer, named, header) if resume else []
     model.train()
     with _progress(console) as progress:
-        task = progress.add_task(title, total=plan.steps, completed=len(losses), note="")
+        resumed = f" from step {len(losses)}" if losses else ""
+        task = progress.add_task(title + resumed, total=plan.steps, completed=len(losses), note="")
         for step in range(len(losses), plan.steps):
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr_at(step)

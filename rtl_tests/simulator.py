@@ -94,7 +94,7 @@ def _build_arguments(name: str, waves: bool) -> list[str]:
     if name != "verilator":
         return ["-g2012"]
     quiet = ["-Wno-fatal", "-Wno-WIDTHTRUNC", "-Wno-PINCONNECTEMPTY", "--x-initial", "0"]
-    return [*quiet, "--output-split", "0", "--output-split-cfuncs", "1000", *(["--trace-vcd"] if waves else [])]
+    return [*quiet, "--output-split", "0", "--output-split-cfuncs", "1000", *(["--trace-depth", "3"] if waves else [])]
 
 
 def build(
@@ -115,7 +115,7 @@ def build(
         try:
             _runner().build(
                 sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
-                build_args=_build_arguments(name, waves), log_file=log, timescale=("1ns", "1ps"), waves=False,
+                build_args=_build_arguments(name, waves), log_file=log, timescale=("1ns", "1ps"), waves=waves,
             )  # fmt: skip
         except (RuntimeError, SystemExit) as error:
             raise ToolError(f"{top} could not be built; see {log}: {_first_error(log)}") from error
@@ -140,7 +140,10 @@ def run(
     results = logs / "results.xml"
     results.unlink(missing_ok=True)
     extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
-    with tool_environment(), suppress(SystemExit):  # the runner exits where a test fails; the results say which
+    with (
+        tool_environment(),
+        suppress(SystemExit, RuntimeError),
+    ):  # where a test fails or the simulator stops: the results say which
         _runner().test(
             test_module=module,
             hdl_toplevel=top,

@@ -54,7 +54,7 @@ def loss_curve(losses: Sequence[float], float_steps: int | None) -> str:
             x=float_steps, y=1, yref="paper", text="quantized from here", showarrow=False, xanchor="right", xshift=-4
         )
     figure.update_xaxes(title="step")
-    figure.update_yaxes(title="nats per character")
+    figure.update_yaxes(title="nats per byte")
     return html(figure, 320)
 
 

@@ -119,7 +119,7 @@ def headline(results: Results) -> dict[str, Figure]:
             f"val_bits_{kind}",
             label,
             metrics[f"val_bits_{kind}"],
-            "bits/character",
+            "bits/byte",
             "measured",
             validation,
             "train-qat",
@@ -141,7 +141,7 @@ def headline(results: Results) -> dict[str, Figure]:
         )
         if "transfers" in cosim:
             beats = cosim["transfers"]
-            label = f"of {beats['compared']:,} beats in the RTL's own cycle"
+            label = f"beats of {beats['compared']:,} whose RTL cycle the simulator foretold"
             add(
                 "transfers_equal", label, beats["equal"], "", "measured", f"cycle simulator against the {runs}", "cosim"
             )
@@ -161,7 +161,7 @@ def headline(results: Results) -> dict[str, Figure]:
     zeros = f"zeros in the traces of {energy.tokens} tokens; this hardware computes them all the same"
     add("macs", "multiply-accumulates per token", int(energy.macs), "", "derived", "the graph", "report")
     share = 100 * energy.skippable_macs / energy.macs if energy.macs else 0.0
-    add("skippable_macs", "of them with a zero input", share, "%", "measured", zeros, "report")
+    add("skippable_macs", "of the multiplications with a zero input", share, "%", "measured", zeros, "report")
     return figures
 
 

@@ -1,6 +1,7 @@
 """Who may import whom: the folders meet in one direction only, and hardware benches never load torch."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ ALLOWED = {
 }
 #: Never load torch: the integer meaning, and all that runs inside a simulator or reads a graph.
 WITHOUT_TORCH = ("quant/format.py", "quant/ops", "quant/qonnx_ops.py", "hls", "rtl_tests", "sim", "model/sampling.py")
+
+
+def test_every_folder_of_ours_is_packaged() -> None:
+    """An editable install finds what a wheel would lack."""
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT) for folder in OURS for path in (ROOT / folder).rglob("*.py")}
+    assert sorted(packaged) == sorted("spikegpt_hls." + str(folder).replace("/", ".") for folder in folders)
 
 
 def imports(path: Path) -> set[str]:

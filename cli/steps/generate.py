@@ -33,9 +33,10 @@ def make(request: Request) -> None:
     """Print the prompt and its continuation, each byte as it comes."""
     train.make(Request(request.workspace, {**request.options, "seed": None}, request.console))
     prompt = (request.options.get("prompt") or PROMPT).encode()
+    continuation = tokens(request, prompt, request.options.get("tokens") or TOKENS)  # bad settings end here
     out = sys.stdout.buffer
     out.write(prompt)
-    for token in tokens(request, prompt, request.options.get("tokens") or TOKENS):
+    for token in continuation:
         out.write(bytes([token]))
         out.flush()
     out.write(b"\n")

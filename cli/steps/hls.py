@@ -14,10 +14,12 @@ from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.step import write_json
 from spikegpt_hls.cli.steps import export
 from spikegpt_hls.cli.workspace import replacing
+from spikegpt_hls.hls import dataflow as hls_dataflow
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.quant.ops import Linear
 
 TARGETS = ("verilog", "xilinx")
+SOURCES = Path(hls_dataflow.__file__).parent
 #: Channels per beat, and what every Linear's ReuseFactor is (None: the largest that keeps 512 cycles per token).
 DEFAULTS = {"lanes": 2, "reuse": None}
 
@@ -27,7 +29,8 @@ def make(request: Request) -> None:
     export.make(request)
     workspace = request.workspace
     outputs = (workspace.rtl / "spikegpt.sv", *((workspace.resources,) if workspace.target == "xilinx" else ()))
-    step = request.step(f"hls-{workspace.target}", (workspace.onnx,), outputs, DEFAULTS)
+    # our own blocks and kernels are inputs too: another version of them makes other hardware
+    step = request.step(f"hls-{workspace.target}", (workspace.onnx, SOURCES), outputs, DEFAULTS)
     if step.up_to_date:
         return
     with replacing(workspace.hls) as folder:

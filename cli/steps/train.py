@@ -19,7 +19,6 @@ def make(request: Request) -> dict[str, Any]:
         from spikegpt_hls.quant.train_qat import train_qat
 
         settings = {name: value for name, value in step.settings.items() if name != "text_sha256"}
-        request.say(f"train-qat: preset {workspace.preset}, text {settings['data']}")
         metrics = train_qat(workspace.folder, workspace.preset, console=request.console, **settings)
         done = Request(workspace, {**settings, "text_sha256": metrics["text_sha256"]})
         done.step("train-qat", (), outputs, DEFAULTS).done()
@@ -44,8 +43,9 @@ def show(request: Request, metrics: dict[str, Any]) -> None:
         table.add_row(label, *(f"{metrics[f'val_{unit}_{kind}']:.4f}" for unit in ("nats", "bits")))
     request.console.print(table)
     difference = metrics["val_nats_integer"] / metrics["val_nats_float"] - 1
+    request.say(f"integer differs from float by {difference:+.2%}; measured over {metrics['validation']}")
     request.say(
-        f"integer differs from float by {difference:+.2%}; {metrics['parameters']:,} parameters, "
-        f"{metrics['weight_bits']}-bit weights, {metrics['steps']} steps, over {metrics['validation']}"
+        f"text {metrics['data']}, {metrics['parameters']:,} parameters, {metrics['weight_bits']}-bit weights, "
+        f"{metrics['steps']} steps, seed {metrics['seed']}"
     )
     request.say(f"checkpoint: {request.workspace.checkpoint}")
