@@ -14,11 +14,17 @@ class Config:
     layers: int
     channels: int
     vocabulary: int = 256
+    classes: int | None = None  # None: the head writes one logit per token of the vocabulary, else one per class
 
     def __post_init__(self) -> None:
-        for name in ("layers", "channels", "vocabulary"):
+        for name in ("layers", "channels", "vocabulary", "outputs"):
             if getattr(self, name) < 1:
                 raise ModelError(f"a network needs at least 1 of {name}, not {getattr(self, name)}")
+
+    @property
+    def outputs(self) -> int:
+        """Logits per token."""
+        return self.vocabulary if self.classes is None else self.classes
 
     @property
     def hidden(self) -> int:

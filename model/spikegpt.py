@@ -42,7 +42,7 @@ class Block(nn.Module):
 
 
 class SpikeGPT(nn.Module):
-    """A language model whose blocks write spikes: ids (B, T) to logits (B, T, vocabulary)."""
+    """A language model whose blocks write spikes: ids (B, T) to logits (B, T, outputs)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -50,14 +50,17 @@ class SpikeGPT(nn.Module):
         self.emb = nn.Embedding(config.vocabulary, config.channels)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.ln_out = nn.LayerNorm(config.channels)
-        self.head = nn.Linear(config.channels, config.vocabulary, bias=False)
+        self.head = nn.Linear(config.channels, config.outputs, bias=False)
         initialise(self)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path) -> Self:
-        """The network in a ``.safetensors`` or ``.pth`` file with the released names; ModelError says what is wrong."""
+    def from_pretrained(cls, path: str | Path, classes: int | None = None) -> Self:
+        """The network in a ``.safetensors`` or ``.pth`` file with the released names; ModelError says what is wrong.
+
+        ``classes`` is named for a classifier, whose head has that many rows; a language model's has the vocabulary's.
+        """
         tensors = read_tensors(Path(path))
-        model = cls(geometry(tensors, Path(path).name))
+        model = cls(geometry(tensors, Path(path).name, classes))
         load_exactly(model, tensors, Path(path).name)
         return model
 

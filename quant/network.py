@@ -90,7 +90,7 @@ class QuantSpikeGPT(nn.Module):
         self.emb = BinaryEmbedding(config.vocabulary, config.channels)
         self.blocks = nn.ModuleList(Block(config, layer, weight_bits) for layer in range(config.layers))
         self.ln_out = LayerNorm(config.channels)
-        self.head = Linear(config.channels, config.vocabulary, weight_bits, None)
+        self.head = Linear(config.channels, config.outputs, weight_bits, None)
         for path, module in self.named_modules():
             if isinstance(module, Unit):
                 module.node = path.replace(".", "_")

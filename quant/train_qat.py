@@ -148,8 +148,11 @@ def load_network(path: str | Path) -> tuple[QuantSpikeGPT, dict[str, Any]]:
     """The quantized network of a checkpoint, in ``eval()``, and its header; ModelError says what is wrong."""
     path = Path(path)
     tensors, header = checkpoint.load(path)
-    config, weight_bits = geometry(tensors, path.name), header.get("weight_bits")
-    if header.get("config") != asdict(config) or not isinstance(weight_bits, int):
+    described = header.get("config")
+    classes = described.get("classes") if isinstance(described, dict) else None
+    classes = classes if isinstance(classes, int) else None
+    config, weight_bits = geometry(tensors, path.name, classes), header.get("weight_bits")
+    if described != asdict(config) or not isinstance(weight_bits, int):
         raise ModelError(f"{path.name} does not say which network it holds, or holds another one")
     network = QuantSpikeGPT(config, weight_bits)
     load_exactly(network, tensors, path.name)
