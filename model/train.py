@@ -1,4 +1,4 @@
-"""Training: one visible loop for any module that maps ids (B, T) to logits, resumable bit for bit.
+"""Training: one visible loop for any network and any objective, resumable bit for bit.
 
 Everything the next step depends on is in the checkpoint: parameters, Adam's moments, the step, torch's random state.
 The data order follows from (seed, step), so there is nothing else to restore.
@@ -7,13 +7,13 @@ The data order follows from (seed, step), so there is nothing else to restore.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -24,12 +24,13 @@ from spikegpt_hls.model import checkpoint
 
 @dataclass(frozen=True)
 class Plan:
-    """One phase of training."""
+    """One phase of training; a step has ``batch * accumulate`` rows on each process."""
 
     steps: int
     lr: float
     context: int = 64
     batch: int = 16
+    accumulate: int = 1
     final_lr: float = 1e-5
     warmup: int = 50
     weight_decay: float = 0.01
@@ -47,21 +48,42 @@ class Plan:
         return self.final_lr + (self.lr - self.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def batch_at(data: Tensor, plan: Plan, step: int) -> tuple[Tensor, Tensor]:
-    """Inputs and targets (batch, context) of a step, windows drawn from (seed, step) alone."""
-    starts = np.random.default_rng([plan.seed, step]).integers(0, len(data) - plan.context, plan.batch)
-    rows = torch.from_numpy(starts)[:, None] + torch.arange(plan.context + 1)
-    ids = data[rows].long()
-    return ids[:, :-1], ids[:, 1:]
+class Objective(Protocol):
+    """What is minimised.
+
+    A step's batch has ``plan.batch * shards`` rows and follows from (seed, step) alone; ``loss`` is the mean over the
+    rows of one shard, so that the mean over all shards is the batch's, however it is divided.
+    """
+
+    def loss(self, model: nn.Module, step: int, shard: int, shards: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class LanguageModelling:
+    """Cross entropy of the next token over random windows of ``ids`` (N,)."""
+
+    ids: NDArray[np.integer]
+    plan: Plan
+
+    def batch(self, step: int, shard: int = 0, shards: int = 1) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (batch, context) of one shard of a step."""
+        rows, context = self.plan.batch, self.plan.context
+        generator = np.random.default_rng([self.plan.seed, step])
+        starts = generator.integers(0, len(self.ids) - context, rows * shards)[shard * rows :][:rows]
+        windows = torch.from_numpy(self.ids[starts[:, None] + np.arange(context + 1)].astype(np.int64))
+        return windows[:, :-1], windows[:, 1:]
+
+    def loss(self, model: nn.Module, step: int, shard: int, shards: int) -> Tensor:
+        ids, targets = self.batch(step, shard, shards)
+        return F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
 
 
 def train(
     model: nn.Module,
-    text: bytes,
+    objective: Objective,
     plan: Plan,
     resume: Path | None = None,
     identity: dict[str, Any] | None = None,
-    report: Callable[[int, float], None] = lambda step, loss: None,
     title: str = "training",
     console: Console | None = None,
 ) -> list[float]:
@@ -70,7 +92,6 @@ def train(
     ``resume`` is the file of training checkpoints. One that was written for the same plan and ``identity`` is continued
     from; any other is replaced.
     """
-    data = torch.frombuffer(bytearray(text), dtype=torch.uint8)
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(_groups(named, plan), lr=plan.lr, betas=plan.betas)
     header = {"plan": {**asdict(plan), "betas": list(plan.betas)}, "identity": identity or {}}
@@ -82,15 +103,16 @@ def train(
         for step in range(len(losses), plan.steps):
             for group in optimizer.param_groups:
                 group["lr"] = plan.lr_at(step)
-            ids, targets = batch_at(data, plan, step)
-            loss = F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            total = 0.0
+            for shard in range(plan.accumulate):
+                loss = objective.loss(model, step, shard, plan.accumulate) / plan.accumulate
+                loss.backward()
+                total += loss.item()
             nn.utils.clip_grad_norm_(named.values(), plan.clip)
             optimizer.step()
-            losses.append(loss.item())
-            report(step, losses[-1])
-            tokens_per_second = (progress.tasks[task].speed or 0) * plan.batch * plan.context
+            losses.append(total)
+            tokens_per_second = (progress.tasks[task].speed or 0) * plan.batch * plan.accumulate * plan.context
             note = f"loss {losses[-1]:.3f}  {tokens_per_second:,.0f} tokens/s"
             progress.update(task, advance=1, note=note)
             if resume and ((step + 1) % plan.checkpoint_every == 0 or step + 1 == plan.steps):

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -24,7 +25,7 @@ from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.evaluate import nats_per_token
 from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.model.spikegpt import SpikeGPT, parameter_count
-from spikegpt_hls.model.train import Plan, batch_at, train
+from spikegpt_hls.model.train import LanguageModelling, Plan, train
 from spikegpt_hls.model.weights import geometry, load_exactly
 from spikegpt_hls.quant.calibrate import calibrate
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
@@ -55,14 +56,13 @@ def train_qat(
     torch.manual_seed(seed)
     model = SpikeGPT(chosen.config)
     work = folder / "training"
-    curve_float = train(
-        model, training, float_plan, work / "float.safetensors", identity, title="float", console=console
-    )
+    ids = np.frombuffer(training, np.uint8)
+    first, second = LanguageModelling(ids, float_plan), LanguageModelling(ids, qat_plan)
+    curve_float = train(model, first, float_plan, work / "float.safetensors", identity, title="float", console=console)
     network.warm_start(model)
-    stream = torch.frombuffer(bytearray(training), dtype=torch.uint8)
-    calibrate(network, (batch_at(stream, float_plan, step)[0] for step in range(CALIBRATION_BATCHES)))
+    calibrate(network, (first.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
     identity |= {"weight_bits": weight_bits, "float": asdict(float_plan) | {"betas": list(float_plan.betas)}}
-    curve_qat = train(network, training, qat_plan, work / "qat.safetensors", identity, title="qat", console=console)
+    curve_qat = train(network, second, qat_plan, work / "qat.safetensors", identity, title="qat", console=console)
 
     network.eval()
     blocks(network)  # an inexact layer stops here, before anything is written

@@ -19,7 +19,7 @@ from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.generate import generate
 from spikegpt_hls.model.sampling import Sampler
 from spikegpt_hls.model.spikegpt import SpikeGPT
-from spikegpt_hls.model.train import Plan, train
+from spikegpt_hls.model.train import LanguageModelling, Plan, train
 from spikegpt_hls.quant.train_qat import train_qat
 
 SMALLEST = replace(
@@ -69,17 +69,17 @@ def test_training_that_is_killed_at_any_time_ends_bit_for_bit_the_same(tmp_path:
 
 
 def test_a_checkpoint_of_another_plan_is_not_continued(tmp_path: Path) -> None:
-    text, resume = bytes(np.random.default_rng(0).integers(0, 8, 500, dtype=np.uint8)), tmp_path / "t.safetensors"
+    ids, resume = np.random.default_rng(0).integers(0, 8, 500), tmp_path / "t.safetensors"
     plans = [Plan(steps=4, lr=lr, context=8, batch=2, checkpoint_every=2) for lr in (1e-3, 2e-3)]
     ends = []
     for plan in plans:
         torch.manual_seed(0)
         model = SpikeGPT(Config(1, 8, 8))
-        train(model, text, plan, resume)
+        train(model, LanguageModelling(ids, plan), plan, resume)
         ends.append(model.head.weight.detach().clone())
     torch.manual_seed(0)
     fresh = SpikeGPT(Config(1, 8, 8))
-    train(fresh, text, plans[1])
+    train(fresh, LanguageModelling(ids, plans[1]), plans[1])
     assert torch.equal(fresh.head.weight, ends[1])
     assert not torch.equal(ends[0], ends[1])
 
@@ -88,7 +88,8 @@ def test_a_small_network_learns_a_repeated_phrase() -> None:
     torch.manual_seed(0)
     phrase = b"the quick brown fox jumps over the lazy dog. "
     model = SpikeGPT(Config(1, 32))
-    losses = train(model, phrase * 40, Plan(steps=150, lr=1e-2, context=48, batch=4))
+    plan = Plan(steps=150, lr=1e-2, context=48, batch=4)
+    losses = train(model, LanguageModelling(np.frombuffer(phrase * 40, np.uint8), plan), plan)
     assert losses[-1] < 0.5 < losses[0]
     text = bytes(generate(model.eval(), phrase + b"the quick ", 20, Sampler(temperature=0)))
     assert text == b"brown fox jumps over"
