@@ -81,11 +81,9 @@ def shift_half_even(n: Ints, shift: int | Ints) -> Ints:
     """``round(n / 2**shift)``, ties to even; a negative ``shift`` multiplies. ``shift`` may vary by element."""
     n, shift = np.asarray(n, np.int64), np.asarray(shift, np.int64)
     right = np.clip(shift, 0, 62)
-    floor = n >> right
-    rest = n - (floor << right)
-    half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 1)
-    up = (right > 0) & ((rest > half) | ((rest == half) & (floor & 1 == 1)))
-    rounded: Ints = (floor + up) << np.clip(-shift, 0, 62)
+    below_half = ((np.int64(1) << right) >> 1) - (right > 0)
+    odd = (n >> right) & (right > 0)  # an odd floor rounds a tie up, an even one down
+    rounded: Ints = ((n + below_half + odd) >> right) << np.clip(-shift, 0, 62)
     return rounded
 
 
