@@ -17,11 +17,9 @@ from spikegpt_hls.quant.ops.wkv import BONUS, DECAY
 from spikegpt_hls.quant.quantizers import (
     BIAS,
     GAIN_BITS,
-    MAX_WEIGHT_FRAC,
     MU,
     Edge,
     FixedWeight,
-    best_frac,
 )
 from spikegpt_hls.quant.units import Run, Stream, Unit, on_grid
 
@@ -101,24 +99,15 @@ class Linear(qnn.QuantLinear, Unit):
 
     def __init__(self, inputs: int, outputs: int, weight_bits: int, out: Edge | None) -> None:
         super().__init__(inputs, outputs, bias=False, weight_quant=FixedWeight, weight_bit_width=weight_bits)
-        self.weight_bits = weight_bits
         self.out = out
-        self.log2_range.requires_grad_(False)
-
-    @property
-    def log2_range(self) -> nn.Parameter:
-        return self.weight_quant.tensor_quant.scaling_impl.value  # type: ignore[no-any-return]
 
     @property
     def weight_format(self) -> Format:
-        return Format(self.weight_bits, self.weight_bits - 1 - int(self.log2_range))
+        return self.weight_quant.tensor_quant.format  # type: ignore[no-any-return]
 
     def settle(self) -> None:
-        """The scale with the least squared error over today's weights."""
-        weight = self.weight.detach().double().numpy()
-        frac = best_frac(weight, self.weight_bits, True, True, 0, MAX_WEIGHT_FRAC)
-        with torch.no_grad():
-            self.log2_range.fill_(self.weight_bits - 1 - frac)
+        """Choose the scale from today's weights."""
+        self.weight_quant.tensor_quant.settle(self.weight.detach().double().numpy())
 
     def operation(self, *formats: Format) -> ops.Operation:
         sizes = self.in_features, self.out_features
