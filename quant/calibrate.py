@@ -37,7 +37,12 @@ def calibrate(network: QuantSpikeGPT, batches: Iterable[Tensor]) -> None:
 
 
 def random_network(
-    layers: int, channels: int, seed: int = 0, weight_bits: int = 8, vocabulary: int = 256
+    layers: int,
+    channels: int,
+    seed: int = 0,
+    weight_bits: int | str = 8,
+    vocabulary: int = 256,
+    activation_bits: int | str = 8,
 ) -> QuantSpikeGPT:
     """A calibrated network of random weights, in ``eval()``, whose neurons fire: for tests."""
     with torch.random.fork_rng():
@@ -50,7 +55,7 @@ def random_network(
                 elif name != "emb.weight" and parameter.dim() == 2:
                     drive = 4 if name.endswith(("output.weight", "ffn.value.weight")) else 1  # past the threshold
                     parameter.normal_(std=drive / parameter.shape[1] ** 0.5)
-        network = QuantSpikeGPT(model.config, weight_bits)
+        network = QuantSpikeGPT(model.config, weight_bits, activation_bits)
         network.warm_start(model)
         calibrate(network, [torch.randint(0, vocabulary, (4, 64))])
     network.eval()

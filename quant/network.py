@@ -14,15 +14,16 @@ from spikegpt_hls.model.time_mix import time_mix_schedule
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format, bits_for
 from spikegpt_hls.quant.plain_units import LIF, Gate, Residual, Sigmoid, SquaredReLU
-from spikegpt_hls.quant.quantizers import WEIGHT_BITS, Edge
+from spikegpt_hls.quant.quantizers import Edge
 from spikegpt_hls.quant.trained_units import WKV, BinaryEmbedding, LayerNorm, Linear, TokenShift
 from spikegpt_hls.quant.units import Node, Run, State, Stream, Unit
+from spikegpt_hls.quant.widths import Precision
 
 
 class TimeMix(nn.Module):
     """``x + LIF(output(sigmoid(r) * wkv(k, v)))``."""
 
-    def __init__(self, config: Config, layer: int, weight_bits: int) -> None:
+    def __init__(self, config: Config, layer: int, widths: Precision) -> None:
         super().__init__()
         channels = config.channels
         for name, value in time_mix_schedule(config, layer).items():
@@ -30,8 +31,9 @@ class TimeMix(nn.Module):
         for name in "kvr":
             setattr(self, f"shift_{name}", TokenShift(channels, self, f"time_mix_{name}"))
         for name in ("key", "value", "receptance", "output"):
-            setattr(self, name, Linear(channels, channels, weight_bits, Edge()))
-        self.sigmoid, self.wkv, self.gate = Sigmoid(channels), WKV(channels, self), Gate(channels)
+            setattr(self, name, Linear(channels, channels, widths.weight(name), Edge(widths.activation(name))))
+        self.sigmoid, self.wkv = Sigmoid(channels), WKV(channels, self)
+        self.gate = Gate(channels, widths.activation("gate"))
         self.lif, self.residual = LIF(channels), Residual(channels)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
@@ -45,17 +47,18 @@ class TimeMix(nn.Module):
 class ChannelMix(nn.Module):
     """``x + LIF(sigmoid(r) * value(relu(key(.))**2))``."""
 
-    def __init__(self, config: Config, layer: int, weight_bits: int) -> None:
+    def __init__(self, config: Config, layer: int, widths: Precision) -> None:
         super().__init__()
         channels, hidden = config.channels, config.hidden
         mu = time_mix_schedule(config, layer)["time_mix_k"]
         self.time_mix_k, self.time_mix_r = nn.Parameter(mu), nn.Parameter(mu.clone())
         self.shift_k, self.shift_r = TokenShift(channels, self, "time_mix_k"), TokenShift(channels, self, "time_mix_r")
-        self.key = Linear(channels, hidden, weight_bits, Edge(signed=False))  # its ReLU is this edge's lower end
-        self.squared_relu = SquaredReLU(hidden)
-        self.value = Linear(hidden, channels, weight_bits, Edge())
-        self.receptance = Linear(channels, channels, weight_bits, Edge())
-        self.sigmoid, self.gate = Sigmoid(channels), Gate(channels)
+        relu = Edge(widths.activation("key"), signed=False)  # the ReLU is this edge's lower end
+        self.key = Linear(channels, hidden, widths.weight("key"), relu)
+        self.squared_relu = SquaredReLU(hidden, widths.activation("squared_relu"))
+        for name, inputs in (("value", hidden), ("receptance", channels)):
+            setattr(self, name, Linear(inputs, channels, widths.weight(name), Edge(widths.activation(name))))
+        self.sigmoid, self.gate = Sigmoid(channels), Gate(channels, widths.activation("gate"))
         self.lif, self.residual = LIF(channels), Residual(channels)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
@@ -66,13 +69,14 @@ class ChannelMix(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config: Config, layer: int, weight_bits: int) -> None:
+    def __init__(self, config: Config, layer: int, widths: Precision) -> None:
         super().__init__()
         if layer == 0:
-            self.ln0 = LayerNorm(config.channels)
-        self.ln1, self.ln2 = LayerNorm(config.channels), LayerNorm(config.channels)
-        self.att = TimeMix(config, layer, weight_bits)
-        self.ffn = ChannelMix(config, layer, weight_bits)
+            self.ln0 = LayerNorm(config.channels, widths.activation("ln0"))
+        self.ln1 = LayerNorm(config.channels, widths.activation("ln1"))
+        self.ln2 = LayerNorm(config.channels, widths.activation("ln2"))
+        self.att = TimeMix(config, layer, widths.inside("att"))
+        self.ffn = ChannelMix(config, layer, widths.inside("ffn"))
 
     def forward(self, run: Run, x: Stream) -> Stream:
         x = self.att(run, x, self.ln1(run, x))
@@ -80,17 +84,22 @@ class Block(nn.Module):
 
 
 class QuantSpikeGPT(nn.Module):
-    """SpikeGPT whose ``eval()`` is exact integer arithmetic: ids (B, T) to logits (B, T, vocabulary)."""
+    """SpikeGPT whose ``eval()`` is exact integer arithmetic: ids (B, T) to logits (B, T, outputs).
 
-    def __init__(self, config: Config, weight_bits: int = 8) -> None:
+    ``weight_bits`` and ``activation_bits`` are one width for all layers, or widths by layer (``quant.widths``).
+    """
+
+    def __init__(self, config: Config, weight_bits: int | str = 8, activation_bits: int | str = 8) -> None:
         super().__init__()
-        if weight_bits not in WEIGHT_BITS:
-            raise ModelError(f"weights have {', '.join(map(str, WEIGHT_BITS))} bits, not {weight_bits}")
-        self.config, self.weight_bits = config, weight_bits
+        self.config, self.weight_bits, self.activation_bits = config, weight_bits, activation_bits
+        widths = Precision.of(weight_bits, activation_bits)
         self.emb = BinaryEmbedding(config.vocabulary, config.channels)
-        self.blocks = nn.ModuleList(Block(config, layer, weight_bits) for layer in range(config.layers))
-        self.ln_out = LayerNorm(config.channels)
-        self.head = Linear(config.channels, config.outputs, weight_bits, None)
+        self.blocks = nn.ModuleList(
+            Block(config, layer, widths.inside(f"blocks.{layer}")) for layer in range(config.layers)
+        )
+        self.ln_out = LayerNorm(config.channels, widths.activation("ln_out"))
+        self.head = Linear(config.channels, config.outputs, widths.weight("head"), None)
+        widths.check_used()
         for path, module in self.named_modules():
             if isinstance(module, Unit):
                 module.node = path.replace(".", "_")

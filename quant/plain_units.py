@@ -33,10 +33,10 @@ class Sigmoid(Unit):
 class Gate(Unit):
     """Receptance times value, on the grid of the LIF or Linear that reads it."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, bits: int = 8) -> None:
         super().__init__()
         self.channels = channels
-        self.out = Edge()
+        self.out = Edge(bits)
 
     def operation(self, *formats: Format) -> ops.Operation:
         return ops.Gate(self.out.format, self.channels, *formats)
@@ -48,10 +48,10 @@ class Gate(Unit):
 class SquaredReLU(Unit):
     """``max(x, 0)**2``."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, bits: int = 8) -> None:
         super().__init__()
         self.channels = channels
-        self.out = Edge(signed=False)
+        self.out = Edge(bits, signed=False)
 
     def operation(self, *formats: Format) -> ops.Operation:
         return ops.SquaredReLU(self.out.format, self.channels, formats[0])

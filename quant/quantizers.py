@@ -1,7 +1,7 @@
 """Brevitas quantizers with learned power-of-two scales, and the formats they stand for.
 
-A scale is ``2**round(r)`` of a trained ``r`` (log2 of the range): rounding passes its gradient straight through, so that
-weights and binary points train together (TQT, arXiv 1903.08066). Calibration chooses where ``r`` starts.
+A scale is ``2**round(r)`` of a trained ``r`` (log2 of the range): rounding passes its gradient straight through, so
+that weights and binary points train together (TQT, arXiv 1903.08066). Calibration chooses where ``r`` starts.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ from spikegpt_hls.quant.format import Format
 MU = Format(10, 8)  # token shift's mix
 GAIN_BITS = 8
 BIAS = Format(16, 10)  # LayerNorm's bias
-WEIGHT_BITS = (8, 4, 2)
 MIN_FRAC, MAX_FRAC = 0, 12  # of an activation: a spike is worth 1, so no grid needs to be coarser than that
 MAX_WEIGHT_FRAC = 15
 
 
 class FakeQuantizeFunction(torch.autograd.Function):
-    """``clip(round(x / s), lo, hi) * s`` with ``s = 2**-frac``, half to even; ``r`` is log2 of the scale, up to a constant.
+    """``y = clip(round(x / s), lo, hi) * s`` with ``s = 2**-frac``, half to even; ``r`` is log2 s up to a constant.
 
-    The gradient of ``x`` passes where nothing is clipped; ``dy/dr = ln 2 * (y - x)`` there, and ``ln 2 * y`` where it is
-    (TQT, equations 6 to 8).
+    The gradient of ``x`` passes where nothing is clipped; ``dy/dr`` is ``ln 2 * (y - x)`` there, and ``ln 2 * y`` where
+    it is (TQT, equations 6 to 8).
     """
 
     @staticmethod

@@ -47,13 +47,13 @@ class LayerNorm(Unit):
 
     gain_frac: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, bits: int = 8) -> None:
         super().__init__()
         self.channels = channels
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("gain_frac", torch.tensor(5))
-        self.out = Edge()
+        self.out = Edge(bits)
 
     @property
     def gain(self) -> Format:

@@ -127,7 +127,7 @@ def test_one_flipped_weight_bit_is_found_and_named(trained: Path, tmp_path: Path
 def test_rtl_generates_what_the_integer_model_generates(trained: Path, tmp_path: Path) -> None:
     from spikegpt_hls.model.generate import generate
     from spikegpt_hls.model.sampling import Sampler
-    from spikegpt_hls.quant.train_qat import load_network
+    from spikegpt_hls.quant.storage import load_network
 
     settings: dict[str, Any] = {"seed": 3, "temperature": 0.8, "top_p": 0.9}
     network, _ = load_network(trained / "checkpoint.safetensors")

@@ -18,7 +18,7 @@ from spikegpt_hls.quant.execute import execute, execute_step, load
 from spikegpt_hls.quant.export import export
 from spikegpt_hls.quant.format import ExactnessError, Format, Ints
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
-from spikegpt_hls.quant.train_qat import load_network, save
+from spikegpt_hls.quant.storage import load_network, save_network
 from spikegpt_hls.quant.units import Node, Run
 
 SIZES = [(2, 8, 8), (1, 48, 4), (1, 64, 2), (1, 96, 8)]  # layers, channels, weight bits
@@ -149,14 +149,18 @@ def test_parameters_keep_the_released_names() -> None:
 
 
 def test_a_checkpoint_restores_the_very_same_integers(tmp_path: Path) -> None:
-    network = random_network(2, 16, seed=5, weight_bits=4)
-    save(network, tmp_path / "checkpoint.safetensors", {"preset": "none"})
+    network = random_network(2, 16, seed=5, weight_bits="4, head=8", activation_bits="8, *.gate=6")
+    save_network(network, tmp_path / "checkpoint.safetensors", {"preset": "none"})
     loaded, header = load_network(tmp_path / "checkpoint.safetensors")
     ids = torch.arange(40)[None]
     assert header["preset"] == "none"
     assert torch.equal(loaded(ids), network(ids))
     tampered = tmp_path / "cut.safetensors"
-    save_file(network.state_dict(), tampered, {"spikegpt_hls": '{"config": {"layers": 1000000}, "weight_bits": 8}'})
+    save_file(
+        network.state_dict(),
+        tampered,
+        {"spikegpt_hls": '{"config": {"layers": 1000000}, "weight_bits": 8, "activation_bits": 8}'},
+    )
     with pytest.raises(ModelError, match="does not say which network it holds"):
         load_network(tampered)
     tampered.write_bytes(tampered.read_bytes()[:-50])
@@ -172,7 +176,7 @@ def test_gradients_reach_every_parameter() -> None:
 
 
 def test_other_widths_and_states_in_training_are_refused() -> None:
-    with pytest.raises(ModelError, match="weights have 8, 4, 2 bits, not 3"):
+    with pytest.raises(ModelError, match="weights have 2, 4, 8 bits, not 3"):
         QuantSpikeGPT(Config(1, 8), 3)
     with pytest.raises(ModelError, match="eval"):
         random_network(1, 8).train().step(torch.zeros(1, dtype=torch.int64))

@@ -60,7 +60,7 @@ def _show(request: Request, what: str, seconds: dict[str, float]) -> None:
 def _torch(request: Request, ids: Ints) -> float:
     import torch
 
-    from spikegpt_hls.quant.train_qat import load_network
+    from spikegpt_hls.quant.storage import load_network
 
     network, _ = load_network(request.workspace.checkpoint)
     batch = torch.from_numpy(ids.astype(np.int64))[None]
@@ -113,7 +113,7 @@ def _training(request: Request) -> dict[str, float]:
 
     from spikegpt_hls.model.config import preset
     from spikegpt_hls.model.spikegpt import SpikeGPT
-    from spikegpt_hls.quant.train_qat import load_network
+    from spikegpt_hls.quant.storage import load_network
 
     chosen = preset(request.workspace.preset)
     shape = (chosen.recipe.batch, chosen.recipe.context)

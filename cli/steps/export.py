@@ -20,7 +20,7 @@ def make(request: Request) -> None:
         return
     from spikegpt_hls.model import text
     from spikegpt_hls.quant.export import export
-    from spikegpt_hls.quant.train_qat import load_network
+    from spikegpt_hls.quant.storage import load_network
     from spikegpt_hls.quant.vectors import golden
 
     network, _ = load_network(workspace.checkpoint)

@@ -22,7 +22,7 @@ def tokens(request: Request, prompt: bytes, count: int) -> Iterator[int]:
     """The ids that follow ``prompt``, as the integer model and the seed pick them."""
     from spikegpt_hls.model.generate import generate
     from spikegpt_hls.model.sampling import Sampler
-    from spikegpt_hls.quant.train_qat import load_network
+    from spikegpt_hls.quant.storage import load_network
 
     network, _ = load_network(request.workspace.checkpoint)
     sampler = Sampler(**sampler_settings(request))  # type: ignore[arg-type]
