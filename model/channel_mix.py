@@ -6,7 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from spikegpt_hls.model.config import Config
-from spikegpt_hls.model.time_mix import BlockState, mix, time_mix_schedule, token_shift
+from spikegpt_hls.model.kernels import accelerated
+from spikegpt_hls.model.time_mix import BlockState, gate, shift_mix, time_mix_schedule
+
+
+@accelerated
+def squared_relu(x: Tensor) -> Tensor:
+    """``relu(x)**2``."""
+    return torch.relu(x) ** 2
 
 
 class ChannelMix(nn.Module):
@@ -23,8 +30,6 @@ class ChannelMix(nn.Module):
 
     def forward(self, x: Tensor, state: BlockState) -> Tensor:
         """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
-        shifted = token_shift(x, state.get("ffn_shift"))
+        xk, xr = shift_mix(x, state.get("ffn_shift"), self.time_mix_k, self.time_mix_r)
         state["ffn_shift"] = x[:, -1]
-        k = torch.relu(self.key(mix(x, shifted, self.time_mix_k))) ** 2
-        r = self.receptance(mix(x, shifted, self.time_mix_r))
-        return torch.sigmoid(r) * self.value(k)  # type: ignore[no-any-return]
+        return gate(self.receptance(xr), self.value(squared_relu(self.key(xk))))

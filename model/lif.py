@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikegpt_hls.model.kernels import accelerated, in_full_precision
+
 ALPHA = 2.0
 
 
@@ -33,31 +35,49 @@ class SpikeFunction(torch.autograd.Function):
         return grad * arctan_slope(ctx.saved_tensors[0])
 
 
-class LIFFunction(torch.autograd.Function):
+@accelerated
+def lif_forward(x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
     """Spikes and the last membrane for ``x`` (B, T, C) from ``membrane`` (B, C)."""
+    charged, membrane = charges(x, membrane)
+    return (charged >= 1).to(x.dtype).transpose(0, 1), membrane
+
+
+@accelerated
+def lif_backward(grad: Tensor, x: Tensor, membrane: Tensor) -> Tensor:
+    """The gradient of ``x`` from that of the spikes."""
+    h, _ = charges(x, membrane)
+    slope = arctan_slope(h - 1)
+    through_reset = 0.5 * ((h < 1).to(h.dtype) - h * slope)  # of the next charge
+    grads = grad.transpose(0, 1) * slope
+    for t in range(h.shape[0] - 2, -1, -1):
+        grads[t].addcmul_(through_reset[t], grads[t + 1])
+    return (0.5 * grads).transpose(0, 1)
+
+
+def charges(x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
+    """``h`` (T, B, C) of every token, and the membrane after the last."""
+    inputs = x.transpose(0, 1).contiguous()
+    charged = torch.empty_like(inputs)
+    for t in range(inputs.shape[0]):
+        h = torch.lerp(membrane, inputs[t], 0.5, out=charged[t])  # v + (x - v)/2
+        membrane = torch.where(h >= 1, 0.0, h)
+    return charged, membrane
+
+
+class LIFFunction(torch.autograd.Function):
+    """Spikes and the last membrane for ``x`` (B, T, C) from ``membrane`` (B, C), in float32 or float64."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
-        inputs = x.transpose(0, 1).contiguous()  # (T, B, C)
-        charged = torch.empty_like(inputs)
-        v = membrane
-        for t in range(inputs.shape[0]):
-            h = torch.lerp(v, inputs[t], 0.5, out=charged[t])  # v + (x - v)/2
-            v = torch.where(h >= 1, 0.0, h)
-        spikes = (charged >= 1).to(x.dtype)
-        ctx.save_for_backward(charged, spikes)
-        ctx.mark_non_differentiable(v)
-        return spikes.transpose(0, 1), v
+        inputs = in_full_precision(x), in_full_precision(membrane)
+        ctx.save_for_backward(*inputs)
+        spikes, after = lif_forward(*inputs)
+        ctx.mark_non_differentiable(after)
+        return spikes, after
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        h, spikes = ctx.saved_tensors
-        slope = arctan_slope(h - 1)
-        through_reset = 0.5 * (1 - spikes - h * slope)  # of the next charge
-        grads = grad.transpose(0, 1) * slope
-        for t in range(h.shape[0] - 2, -1, -1):
-            grads[t].addcmul_(through_reset[t], grads[t + 1])
-        return (0.5 * grads).transpose(0, 1), None
+        return lif_backward(grad, *ctx.saved_tensors), None
 
 
 class LIF(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikegpt_hls.model.config import Config
+from spikegpt_hls.model.kernels import accelerated
 from spikegpt_hls.model.wkv import wkv
 
 #: What a block remembers between tokens: tensors (B, C) by name; empty before the first token.
@@ -25,6 +26,19 @@ def mix(x: Tensor, shifted: Tensor, mu: Tensor) -> Tensor:
     return torch.lerp(shifted, x, mu)
 
 
+@accelerated
+def shift_mix(x: Tensor, before: Tensor | None, *mus: Tensor) -> tuple[Tensor, ...]:
+    """``x`` (B, T, C) mixed with the token before it, once with every ``mu`` (1, 1, C)."""
+    shifted = token_shift(x, before)
+    return tuple(mix(x, shifted, mu) for mu in mus)
+
+
+@accelerated
+def gate(r: Tensor, x: Tensor) -> Tensor:
+    """``sigmoid(r) * x``."""
+    return torch.sigmoid(r) * x
+
+
 class TimeMix(nn.Module):
     """``output(sigmoid(r) * wkv(k, v))``."""
 
@@ -38,14 +52,12 @@ class TimeMix(nn.Module):
 
     def forward(self, x: Tensor, state: BlockState) -> Tensor:
         """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
-        shifted = token_shift(x, state.get("att_shift"))
+        xk, xv, xr = shift_mix(x, state.get("att_shift"), self.time_mix_k, self.time_mix_v, self.time_mix_r)
         state["att_shift"] = x[:, -1]
-        k = self.key(mix(x, shifted, self.time_mix_k))
-        v = self.value(mix(x, shifted, self.time_mix_v))
-        r = self.receptance(mix(x, shifted, self.time_mix_r))
+        k, v, r = self.key(xk), self.value(xv), self.receptance(xr)
         before = (state["a"], state["b"], state["p"]) if "a" in state else None
         y, (state["a"], state["b"], state["p"]) = wkv(self.time_decay, self.time_first, k, v, before)
-        return self.output(torch.sigmoid(r) * y)  # type: ignore[no-any-return]
+        return self.output(gate(r, y))  # type: ignore[no-any-return]
 
 
 def time_mix_schedule(config: Config, layer: int) -> dict[str, Tensor]:

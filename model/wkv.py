@@ -9,10 +9,13 @@ multiply-add, forward as well as backward.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from spikegpt_hls.model.kernels import accelerated, in_full_precision
 
 #: ``(a, b, p)``, each (B, C).
 WKVState = tuple[Tensor, Tensor, Tensor]
@@ -24,6 +27,35 @@ def initial_wkv_state(k: Tensor) -> WKVState:
     return zero, zero, zero + EMPTY
 
 
+@dataclass
+class Scan:
+    """What the forward scan knows of every token, each (T, B, C)."""
+
+    y: Tensor
+    past: Tensor  # weights of the state and of the token in y
+    now: Tensor
+    fade: Tensor  # weights of the state and of the token in the state after
+    weight: Tensor
+    sums: Tensor  # a and b before each token and after the last (T + 1, 2, B, C)
+    exponents: Tensor  # p before each token and after the last (T + 1, B, C)
+
+
+def scan(w: Tensor, u: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, p: Tensor) -> Scan:
+    """``k`` and ``v`` are (T, B, C)."""
+    p = _exponents(w, k, p)
+    fade, weight = torch.exp(p[:-1] + w - p[1:]), torch.exp(k - p[1:])
+    sums = k.new_empty(k.shape[0] + 1, 2, *a.shape)  # a and b side by side: one scan serves both
+    sums[0, 0], sums[0, 1] = a, b
+    terms = torch.stack([weight * v, weight], 1)
+    for t in range(k.shape[0]):
+        torch.addcmul(terms[t], fade[t], sums[t], out=sums[t + 1])
+    top = torch.maximum(p[:-1], u + k)
+    past, now = torch.exp(p[:-1] - top), torch.exp(u + k - top)
+    denominator = past * sums[:-1, 1] + now
+    past, now = past / denominator, now / denominator
+    return Scan(past * sums[:-1, 0] + now * v, past, now, fade, weight, sums, p)
+
+
 def _exponents(w: Tensor, k: Tensor, p: Tensor) -> Tensor:
     """The running maximum before each token and after the last, (T + 1, B, C)."""
     maxima = k.new_empty(k.shape[0] + 1, *p.shape)
@@ -33,47 +65,50 @@ def _exponents(w: Tensor, k: Tensor, p: Tensor) -> Tensor:
     return maxima
 
 
-class WKVFunction(torch.autograd.Function):
+@accelerated
+def wkv_forward(
+    w: Tensor, u: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, p: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """``y`` (B, T, C) and the state after, from ``w``, ``u`` (C,), ``k``, ``v`` (B, T, C) and the state before."""
+    s = scan(w, u, k.transpose(0, 1), v.transpose(0, 1), a, b, p)
+    return s.y.transpose(0, 1), s.sums[-1, 0].clone(), s.sums[-1, 1].clone(), s.exponents[-1].clone()
+
+
+@accelerated
+def wkv_backward(
+    grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, p: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of ``w``, ``u``, ``k`` and ``v`` from that of ``y``."""
+    grad, v = grad.transpose(0, 1), v.transpose(0, 1)
+    s = scan(w, u, k.transpose(0, 1), v, a, b, p)
+    # gradients of a and b before each token, multiplied by exp(p): bounded as a and b are
+    adjoint = torch.zeros_like(s.sums)
+    adjoint[:-1, 0] = grad * s.past
+    adjoint[:-1, 1] = -adjoint[:-1, 0] * s.y
+    for t in range(v.shape[0] - 1, -1, -1):
+        adjoint[t].addcmul_(s.fade[t], adjoint[t + 1])
+    to_a, to_b = adjoint[1:, 0], adjoint[1:, 1]
+    to_u = grad * s.now * (v - s.y)
+    to_k = to_u + s.weight * (to_a * v + to_b)
+    to_v = grad * s.now + s.weight * to_a
+    to_w = s.fade * (to_a * s.sums[:-1, 0] + to_b * s.sums[:-1, 1])
+    return to_w.sum((0, 1)), to_u.sum((0, 1)), to_k.transpose(0, 1), to_v.transpose(0, 1)
+
+
+class WKVFunction(torch.autograd.Function):
+    """``wkv_forward`` in float32 or float64, differentiable in ``w``, ``u``, ``k`` and ``v``."""
 
     @staticmethod
-    def forward(
-        ctx: Any, w: Tensor, u: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, p: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        k, v = k.transpose(0, 1).contiguous(), v.transpose(0, 1).contiguous()  # (T, B, C)
-        maxima = _exponents(w, k, p)
-        fade = torch.exp(maxima[:-1] + w - maxima[1:])
-        weight = torch.exp(k - maxima[1:])
-        sums = k.new_empty(k.shape[0] + 1, 2, *p.shape)  # a and b side by side: one scan serves both
-        sums[0, 0], sums[0, 1] = a, b
-        terms = torch.stack([weight * v, weight], 1)
-        for t in range(k.shape[0]):
-            torch.addcmul(terms[t], fade[t], sums[t], out=sums[t + 1])
-        top = torch.maximum(maxima[:-1], u + k)
-        past, now = torch.exp(maxima[:-1] - top), torch.exp(u + k - top)
-        denominator = past * sums[:-1, 1] + now
-        y = (past * sums[:-1, 0] + now * v) / denominator
-        ctx.save_for_backward(v, y, fade, weight, sums, past / denominator, now / denominator)
-        last = (sums[-1, 0].clone(), sums[-1, 1].clone(), maxima[-1].clone())
-        ctx.mark_non_differentiable(*last)
-        return y.transpose(0, 1), *last
+    def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+        inputs = tuple(map(in_full_precision, inputs))
+        ctx.save_for_backward(*inputs)
+        y, *after = wkv_forward(*inputs)
+        ctx.mark_non_differentiable(*after)
+        return y, *after
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        v, y, fade, weight, sums, past, now = ctx.saved_tensors
-        grad = grad.transpose(0, 1)
-        # gradients of a and b before each token, multiplied by exp(p): bounded as a and b are
-        adjoint = torch.zeros_like(sums)
-        adjoint[:-1, 0] = grad * past
-        adjoint[:-1, 1] = -adjoint[:-1, 0] * y
-        for t in range(v.shape[0] - 1, -1, -1):
-            adjoint[t].addcmul_(fade[t], adjoint[t + 1])
-        to_a, to_b = adjoint[1:, 0], adjoint[1:, 1]
-        bonus = grad * now * (v - y)
-        grad_k = bonus + weight * (to_a * v + to_b)
-        grad_v = grad * now + weight * to_a
-        grad_w = (fade * (to_a * sums[:-1, 0] + to_b * sums[:-1, 1])).sum((0, 1))
-        return grad_w, bonus.sum((0, 1)), grad_k.transpose(0, 1), grad_v.transpose(0, 1), None, None, None
+        return *wkv_backward(grad, *ctx.saved_tensors), None, None, None
 
 
 def wkv(

@@ -1,0 +1,60 @@
+"""Kernels that compute what a plain function of tensors computes, faster; the plain function stays their oracle."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from types import ModuleType
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from spikegpt_hls.model.errors import ModelError
+
+#: ``torch``: plain functions everywhere.
+VARIABLE = "SPIKEGPT_KERNELS"
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def accelerated(plain: F) -> F:
+    """``plain``, replaced at every call by the kernel of its name, where the tensors' device and type have one."""
+
+    @functools.wraps(plain)
+    def fastest(*tensors: Tensor | None) -> object:
+        return getattr(_kernels(tensors), plain.__name__, plain)(*tensors)
+
+    return fastest  # type: ignore[return-value]
+
+
+def in_full_precision(x: Tensor) -> Tensor:
+    """``x`` in float32 or float64: what a recurrence adds up over time, half precision would lose."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _kernels(tensors: tuple[Tensor | None, ...]) -> ModuleType | None:
+    if os.environ.get(VARIABLE):
+        if os.environ[VARIABLE] != "torch":
+            raise ModelError(f"{VARIABLE} is {os.environ[VARIABLE]!r}: 'torch' is the only value it knows")
+        return None
+    kinds = {(tensor.device.type, tensor.dtype) for tensor in tensors if tensor is not None}
+    if kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}):
+        return _compiled(next(iter(kinds))[1])
+    return _triton() if kinds == {("cuda", torch.float32)} else None
+
+
+@functools.cache
+def _compiled(dtype: torch.dtype) -> ModuleType | None:
+    from spikegpt_hls.model.kernels import compiled
+
+    return compiled if compiled.available(dtype) else None
+
+
+@functools.cache
+def _triton() -> ModuleType | None:
+    try:
+        from spikegpt_hls.model.kernels import triton_scans
+    except ImportError:  # PyTorch for CUDA brings Triton where Triton exists
+        return None
+    return triton_scans
