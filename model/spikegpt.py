@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spikegpt_hls.model.channel_mix import ChannelMix
 from spikegpt_hls.model.config import Config
@@ -19,6 +20,8 @@ State = list[BlockState]
 
 class Block(nn.Module):
     """``x = x + LIF(att(ln1(x)));  x = x + LIF(ffn(ln2(x)))``."""
+
+    dropout = 0.0  # share of the spikes that training leaves out
 
     def __init__(self, config: Config, layer: int) -> None:
         super().__init__()
@@ -36,9 +39,9 @@ class Block(nn.Module):
         if hasattr(self, "ln0"):
             x = self.ln0(x)
         spikes, state["lif1"] = self.lif1(self.att(self.ln1(x), state), state.get("lif1"))
-        x = x + spikes
+        x = x + F.dropout(spikes, self.dropout, self.training)
         spikes, state["lif2"] = self.lif2(self.ffn(self.ln2(x), state), state.get("lif2"))
-        return x + spikes
+        return x + F.dropout(spikes, self.dropout, self.training)
 
 
 class SpikeGPT(nn.Module):

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from spikegpt_hls.model.lif import LIFFunction
 from spikegpt_hls.quant import ops
@@ -79,6 +80,7 @@ class Residual(Unit):
     """Adds spikes to the residual stream; ``out`` is chosen by the network, wide enough for all its additions."""
 
     out: Format
+    dropout = 0.0  # share of the spikes that training leaves out
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -88,4 +90,4 @@ class Residual(Unit):
         return ops.Residual(self.out, self.channels, formats[0])
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return streams[0].value + streams[1].value
+        return streams[0].value + F.dropout(streams[1].value, self.dropout)
