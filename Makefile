@@ -10,11 +10,12 @@ minutes ?= 60
 BIN    := $(venv)/bin
 ENV    := $(venv)/.installed
 SPIKE  := $(BIN)/spikegpt-hls
+LAUNCH   = $(if $(processes),$(BIN)/torchrun --nproc-per-node "$(processes)" -m spikegpt_hls.cli.main,$(SPIKE))
 WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
 
 # A variable that is set becomes the option of its name; one that is not is as in the last run.
 options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
-TRAIN   := data steps seed weight_bits
+TRAIN   := data tokenizer steps seed weight_bits precision accumulate
 EXPORT  := $(TRAIN) tokens sequences
 HLS     := $(EXPORT) lanes reuse
 SAMPLE  := prompt temperature top_p
@@ -33,7 +34,8 @@ help: ## Show the targets and their variables
 	@echo "Variables:"
 	@echo "  preset=tiny|small|46m|216m   target=verilog|xilinx   build=FOLDER   lanes=   reuse=   waves=1"
 	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   seed=   weight_bits=8|4|2"
-	@echo "  tokens=   sequences=   prompt=TEXT   temperature=   top_p=   minutes= (soak)"
+	@echo "  tokenizer=bytes|characters|FILE.json   precision=float32|bfloat16   accumulate=   processes= (train-qat)"
+	@echo "  tokens=   sequences=   prompt=TEXT   stop=TEXT   temperature=   top_p=   minutes= (soak)"
 
 setup: $(ENV) ## Create the environment (.venv) with pinned packages
 
@@ -47,7 +49,7 @@ $(ENV): pyproject.toml constraints.txt
 	@touch $@
 
 train-qat: $(ENV) ## Train a quantized SpikeGPT: text in, checkpoint and losses out
-	@$(SPIKE) train-qat $(WHERE) $(call options,$(TRAIN))
+	@$(LAUNCH) train-qat $(WHERE) $(call options,$(TRAIN))
 
 export: $(ENV) ## Export QONNX and golden vectors
 	@$(SPIKE) export $(WHERE) $(call options,$(EXPORT))
@@ -62,7 +64,7 @@ report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
 	@$(SPIKE) report $(WHERE) $(call options,$(HLS)) $(WAVES)
 
 generate: $(ENV) ## Continue prompt=TEXT by tokens=N bytes with the integer model
-	@$(SPIKE) generate $(WHERE) $(call options,$(TRAIN) tokens $(SAMPLE))
+	@$(SPIKE) generate $(WHERE) $(call options,$(TRAIN) tokens $(SAMPLE) stop)
 
 test: $(ENV) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -13,6 +13,9 @@ from spikegpt_hls.cli.workspace import Workspace
 
 _OPTIONS: dict[str, Any] = {
     "data": click.option("--data", help="Text: a file, or python, shakespeare, enwik8, text8, wikitext2."),
+    "tokenizer": click.option("--tokenizer", help="bytes, characters, or a Hugging Face tokenizers file (JSON)."),
+    "precision": click.option("--precision", help="Of training's matrix products: float32, or bfloat16."),
+    "accumulate": click.option("--accumulate", type=click.IntRange(1), help="Batches whose gradients make a step."),
     "steps": click.option("--steps", type=int, help="Training steps in all (the preset's own by default)."),
     "seed": click.option("--seed", type=click.IntRange(0), help="Seed of training, or of sampling."),
     "weight_bits": click.option("--weight-bits", type=int, help="Bits of a weight: 8, 4, or 2 (ternary)."),
@@ -22,10 +25,12 @@ _OPTIONS: dict[str, Any] = {
     "reuse": click.option("--reuse", type=int, help="hls4ml's ReuseFactor of every Linear: cycles per token."),
     "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL's first tokens."),
     "prompt": click.option("--prompt", help="Text to continue."),
+    "stop": click.option("--stop", help="Text at which the continuation ends."),
     "temperature": click.option("--temperature", type=float, help="Sampling temperature; 0 takes the likeliest."),
     "top_p": click.option("--top-p", type=float, help="Share of probability that sampling keeps."),
 }
-_TRAIN = ("data", "steps", "seed", "weight_bits")
+_BUILD = click.option("--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
+_TRAIN = ("data", "tokenizer", "steps", "seed", "weight_bits", "precision", "accumulate")
 _EXPORT = (*_TRAIN, "tokens", "sequences")
 _HLS = (*_EXPORT, "lanes", "reuse")
 _SAMPLE = ("prompt", "temperature", "top_p")
@@ -44,8 +49,7 @@ def _command(name: str, options: tuple[str, ...], action: Callable[[Request], No
     for option in reversed(options):
         callback = _OPTIONS[option](callback)
     callback = click.option("--target", default="verilog", help="verilog, or xilinx.", show_default=True)(callback)
-    build = click.option("--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
-    callback = build(callback)
+    callback = _BUILD(callback)
     sizes = click.option("--preset", default="tiny", show_default=True, help="tiny, small, 46m or 216m.")
     return click.command(name, help=text)(sizes(callback))
 
@@ -101,6 +105,22 @@ def _bench(request: Request) -> None:
     bench.make(request)
 
 
+@click.command("nlu", help="Train and quantize a classifier of sentences, in BUILD/nlu-TASK.")
+@click.option("--task", required=True, help="mr, subj, sst2 or sst5.")
+@click.option("--data", help="The folder with the task's files.")
+@click.option("--init", help="A checkpoint to start from, its tokenizer beside it (from scratch by default).")
+@click.option("--fold", type=click.IntRange(0, 9), help="Which tenth of mr and subj is the test (0 by default).")
+@_OPTIONS["steps"]
+@_OPTIONS["seed"]
+@_OPTIONS["weight_bits"]
+@_BUILD
+def _nlu(task: str, build: Path, **values: Any) -> None:
+    from spikegpt_hls.cli.steps import nlu
+
+    request = Request(Workspace(build / f"nlu-{task}", f"nlu-{task}"), values)
+    nlu.show(request, nlu.make(request, task))
+
+
 COMMANDS = (
     _command("train-qat", _TRAIN, _train, "Train a quantized SpikeGPT on a text."),
     _command("export", _EXPORT, _export, "Export the checkpoint as QONNX, with golden vectors."),
@@ -108,5 +128,6 @@ COMMANDS = (
     _command("cosim", (*_HLS, *_SAMPLE, "waves"), _cosim, "Run the RTL of the whole model against PyTorch."),
     _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
     _command("bench", _HLS, _bench, "Time every implementation, as ratios measured in one run."),
-    _command("generate", (*_TRAIN, "tokens", *_SAMPLE), _generate, "Continue a prompt with the integer model."),
+    _command("generate", (*_TRAIN, "tokens", *_SAMPLE, "stop"), _generate, "Continue a prompt with the integer model."),
+    _nlu,
 )

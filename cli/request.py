@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,18 @@ from spikegpt_hls.cli.step import Step
 from spikegpt_hls.cli.workspace import Workspace
 
 
+def leads() -> bool:
+    """Whether this is the process that speaks and writes: the first of those that ``torchrun`` started, or the only."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @dataclass(frozen=True)
 class Request:
     """Where to work, and the settings that were named; None stands for "not named"."""
 
     workspace: Workspace
     options: Mapping[str, Any]
-    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True, quiet=not leads()))
 
     def step(self, name: str, inputs: tuple[Path, ...], outputs: tuple[Path, ...], defaults: Mapping[str, Any]) -> Step:
         """The step ``name``; its defaults name the options that concern it."""

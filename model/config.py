@@ -37,7 +37,7 @@ class Recipe:
     """How a network is trained: ``steps`` in float, then ``qat_steps`` with quantizers, AdamW and a cosine each."""
 
     context: int = 64
-    batch: int = 16
+    batch: int = 16  # rows of a process between two gradients
     steps: int = 1500
     qat_steps: int = 400
     lr: float = 8e-3
@@ -47,7 +47,10 @@ class Recipe:
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 1.0
-    validation_windows: int = 64
+    validation_windows: int | None = None  # None: all of the held-out text
+    accumulate: int = 1  # gradients of so many batches make a step
+    ema: float | None = None  # decay of an average of the weights
+    precision: str = "float32"
     checkpoint_every: int = 100
     threads: int = (
         1  # these matrices are too small to gain from more, and one thread is reproducible bit for bit; 0: all
@@ -65,8 +68,14 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(Config(2, 64), Recipe()),
     "small": Preset(Config(4, 128), Recipe(lr=4e-3)),
-    "46m": Preset(Config(12, 512), Recipe(1024, 12, 100_000, 10_000, lr=6e-4, qat_lr=1e-4, warmup=1000, threads=0)),
-    "216m": Preset(Config(18, 768), Recipe(1024, 12, 200_000, 20_000, lr=6e-4, qat_lr=1e-4, warmup=1000, threads=0)),
+    "46m": Preset(
+        Config(12, 512),
+        Recipe(1024, 12, 100_000, 10_000, lr=6e-4, qat_lr=1e-4, warmup=1000, validation_windows=64, threads=0),
+    ),
+    "216m": Preset(
+        Config(18, 768),
+        Recipe(1024, 12, 200_000, 20_000, lr=6e-4, qat_lr=1e-4, warmup=1000, validation_windows=64, threads=0),
+    ),
 }
 
 

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from spikegpt_hls.model.errors import ModelError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one step; what was there stays where the disk is full or read-only."""
+@contextmanager
+def replacing_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to fill that becomes ``path`` in one step; what was there stays where the disk is full or read-only."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
+        raise ModelError(f"cannot write {path}: {error.strerror}") from error
+    finally:
         with contextlib.suppress(OSError):  # the write's own error is the one to report
             partial.unlink(missing_ok=True)
-        raise ModelError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content``."""
+    with replacing_file(path) as file:
+        file.write(content)

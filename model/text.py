@@ -1,4 +1,4 @@
-"""Text as bytes: any file, a named set that is downloaded once, or by default what every Python carries."""
+"""Texts: any file, a named set that is downloaded once, or by default what every Python carries."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import hashlib
 import importlib
 import urllib.request
 import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from platformdirs import user_cache_path
 
@@ -55,21 +58,48 @@ DOWNLOADS = {
 }
 
 
-def load(data: str = DEFAULT, cache: Path | None = None) -> bytes:
+@dataclass(frozen=True)
+class Text:
+    """A text that is read in chunks, as often as needed; it may be larger than memory."""
+
+    name: str
+    parts: Callable[[], Iterator[BinaryIO]]
+
+    def chunks(self, size: int = 1 << 20) -> Iterator[bytes]:
+        for part in self.parts():
+            with part:
+                while chunk := part.read(size):
+                    yield chunk
+
+    @cached_property
+    def sha256(self) -> str:
+        total = hashlib.sha256()
+        for chunk in self.chunks():
+            total.update(chunk)
+        return total.hexdigest()
+
+    @cached_property
+    def bytes(self) -> int:
+        return sum(map(len, self.chunks()))
+
+
+def find(data: str = DEFAULT, cache: Path | None = None) -> Text:
     """The text called ``data``: ``python``, a named set, or the path of any file; ModelError where there is none."""
     if data == DEFAULT:
-        return python_reference()
+        return Text(data, lambda: iter([BytesIO(python_reference())]))
     if data in DOWNLOADS:
-        return _unpack(DOWNLOADS[data], _cached(data, cache or user_cache_path("spikegpt-hls")))
+        content, members = _cached(data, cache or user_cache_path("spikegpt-hls")), DOWNLOADS[data].members
+        return Text(data, lambda: _unpack(content, members) if members else iter([BytesIO(content)]))
     path = Path(data).expanduser()
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            empty = not file.read(1)
     except OSError as error:
         names = ", ".join((DEFAULT, *DOWNLOADS))
         raise ModelError(f"cannot read the text {data}: {error.strerror}; a named set is one of {names}") from error
-    if not text:
+    if empty:
         raise ModelError(f"the text {data} is empty")
-    return text
+    return Text(data, lambda: iter([path.open("rb")]))
 
 
 def python_reference() -> bytes:
@@ -78,19 +108,9 @@ def python_reference() -> bytes:
     return "\n".join(topics[name] for name in sorted(topics)).encode()
 
 
-def split(text: bytes, context: int = 1) -> tuple[bytes, bytes, bytes]:
-    """First 90 % to train, next 5 % to validate, last 5 % to test; each must hold ``context`` + 1 bytes."""
-    first, second = len(text) * 90 // 100, len(text) * 95 // 100
-    parts = text[:first], text[first:second], text[second:]
-    if min(map(len, parts)) < context + 1:
-        needed = 20 * (context + 2)
-        raise ModelError(f"the text has {len(text)} bytes, a context of {context} needs {needed} or more")
-    return parts
-
-
-def digest(text: bytes) -> str:
+def digest(content: bytes) -> str:
     """SHA-256, as hex."""
-    return hashlib.sha256(text).hexdigest()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _cached(name: str, cache: Path) -> bytes:
@@ -112,8 +132,7 @@ def _cached(name: str, cache: Path) -> bytes:
     return content
 
 
-def _unpack(source: Download, content: bytes) -> bytes:
-    if not source.members:
-        return content
+def _unpack(content: bytes, members: tuple[str, ...]) -> Iterator[BinaryIO]:
     with zipfile.ZipFile(BytesIO(content)) as archive:
-        return b"".join(archive.read(member) for member in source.members)
+        for member in members:
+            yield cast(BinaryIO, archive.open(member))

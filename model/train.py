@@ -1,25 +1,27 @@
-"""Training: one visible loop for any network and any objective, resumable bit for bit.
-
-Everything the next step depends on is in the checkpoint: parameters, Adam's moments, the step, torch's random state.
-The data order follows from (seed, step), so there is nothing else to restore.
-"""
+"""Training: one visible loop for any network and any objective, on one process or many, resumable bit for bit."""
 
 from __future__ import annotations
 
 import math
+import shutil
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikegpt_hls.model import checkpoint
+from spikegpt_hls.model import distributed
+from spikegpt_hls.model.dashboard import dashboard
+from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.tokenizer import Ids
+from spikegpt_hls.model.training_state import TrainingState
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Plan:
     clip: float = 1.0
     seed: int = 0
     checkpoint_every: int = 100
+    ema: float | None = None  # decay of the average of the weights that training ends with; None: the last weights
+    precision: str = "float32"  # of matrix products; recurrences and losses are float32 in any case
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ModelError(f"unknown precision {self.precision!r}: choose one of {', '.join(PRECISIONS)}")
+        if min(self.steps, self.batch, self.accumulate) < 1:
+            raise ModelError("training takes at least 1 step of 1 row, accumulated at least once")
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"betas": list(self.betas)}
 
     def lr_at(self, step: int) -> float:
         """Linear warm-up, then a cosine down to ``final_lr``."""
@@ -62,7 +75,7 @@ class Objective(Protocol):
 class LanguageModelling:
     """Cross entropy of the next token over random windows of ``ids`` (N,)."""
 
-    ids: NDArray[np.integer]
+    ids: Ids
     plan: Plan
 
     def batch(self, step: int, shard: int = 0, shards: int = 1) -> tuple[Tensor, Tensor]:
@@ -71,6 +84,7 @@ class LanguageModelling:
         generator = np.random.default_rng([self.plan.seed, step])
         starts = generator.integers(0, len(self.ids) - context, rows * shards)[shard * rows :][:rows]
         windows = torch.from_numpy(self.ids[starts[:, None] + np.arange(context + 1)].astype(np.int64))
+        windows = windows.to(distributed.device())
         return windows[:, :-1], windows[:, 1:]
 
     def loss(self, model: nn.Module, step: int, shard: int, shards: int) -> Tensor:
@@ -86,93 +100,70 @@ def train(
     identity: dict[str, Any] | None = None,
     title: str = "training",
     console: Console | None = None,
+    tensorboard: Path | None = None,
 ) -> list[float]:
     """Train in place and return the loss of every step.
 
     ``resume`` is the file of training checkpoints. One that was written for the same plan and ``identity`` is continued
-    from; any other is replaced.
+    from; any other is replaced. Under ``torchrun`` every process calls this, and the first one writes.
     """
-    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(_groups(named, plan), lr=plan.lr, betas=plan.betas)
-    header = {"plan": {**asdict(plan), "betas": list(plan.betas)}, "identity": identity or {}}
-    losses = _restore(resume, model, optimizer, named, header) if resume else []
-    model.train()
-    with _progress(console) as progress:
-        resumed = f" from step {len(losses)}" if losses else ""
-        task = progress.add_task(title + resumed, total=plan.steps, completed=len(losses), note="")
-        for step in range(len(losses), plan.steps):
-            for group in optimizer.param_groups:
+    shards = distributed.size() * plan.accumulate
+    header = {"plan": plan.as_json(), "shards": shards, "identity": identity or {}}
+    state = TrainingState(model, _optimizer(model, plan), plan.ema, header)
+    if resume:
+        state.restore(resume)
+    if distributed.rank() > 0:
+        resume = tensorboard = None
+    if tensorboard and not state.losses:
+        shutil.rmtree(tensorboard, ignore_errors=True)
+    averaging = distributed.parallel(model.train())
+    tokens = plan.batch * shards * plan.context
+    with dashboard(model, title, len(state.losses), plan.steps, tokens, tensorboard, console) as board:
+        for step in range(len(state.losses), plan.steps):
+            for group in state.optimizer.param_groups:
                 group["lr"] = plan.lr_at(step)
-            optimizer.zero_grad(set_to_none=True)
-            total = 0.0
-            for shard in range(plan.accumulate):
-                loss = objective.loss(model, step, shard, plan.accumulate) / plan.accumulate
-                loss.backward()
-                total += loss.item()
-            nn.utils.clip_grad_norm_(named.values(), plan.clip)
-            optimizer.step()
-            losses.append(total)
-            tokens_per_second = (progress.tasks[task].speed or 0) * plan.batch * plan.accumulate * plan.context
-            note = f"loss {losses[-1]:.3f}  {tokens_per_second:,.0f} tokens/s"
-            progress.update(task, advance=1, note=note)
-            if resume and ((step + 1) % plan.checkpoint_every == 0 or step + 1 == plan.steps):
-                _store(resume, model, optimizer, named, header, losses)
-    return losses
+            with board.watching(step):
+                loss = _backward(averaging, objective, plan, step)
+            norm = nn.utils.clip_grad_norm_(state.named.values(), plan.clip)
+            state.optimizer.step()
+            if state.average:
+                state.average.update(step)
+            state.losses.append(loss)
+            last = step + 1 == plan.steps
+            board.show(step, last, {"loss": loss, "learning rate": plan.lr_at(step), "gradient norm": float(norm)})
+            if resume and ((step + 1) % plan.checkpoint_every == 0 or last):
+                board.flush()
+                state.save(resume)
+    if state.average:
+        state.average.apply()
+    return state.losses
 
 
-def _groups(named: dict[str, nn.Parameter], plan: Plan) -> list[dict[str, Any]]:
+def _backward(model: nn.Module, objective: Objective, plan: Plan, step: int) -> float:
+    """Leave the gradient of the step's batch in the parameters; its loss, or ModelError where training has diverged."""
+    model.zero_grad(set_to_none=True)
+    shards = distributed.size() * plan.accumulate
+    total = 0.0
+    for part in range(plan.accumulate):
+        last = part + 1 == plan.accumulate
+        wait = nullcontext() if last or distributed.size() == 1 else model.no_sync()  # type: ignore[operator]
+        with wait:
+            with torch.autocast(distributed.device().type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+                loss = objective.loss(model, step, distributed.rank() * plan.accumulate + part, shards)
+            (loss / plan.accumulate).backward()
+        total += loss.item() / plan.accumulate
+    total = distributed.mean(total)
+    if not math.isfinite(total):
+        raise ModelError(f"the loss is {total} at step {step}: a lower learning rate than {plan.lr} may help")
+    return total
+
+
+def _optimizer(model: nn.Module, plan: Plan) -> torch.optim.AdamW:
     """Matrices decay; gains, mixes, decays and the embedding, of which only signs count, do not."""
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     decays = {name for name, p in named.items() if p.dim() == 2 and name != "emb.weight"}
-    return [
+    groups = [
         {"params": [p for name, p in named.items() if name in decays], "weight_decay": plan.weight_decay},
         {"params": [p for name, p in named.items() if name not in decays], "weight_decay": 0.0},
     ]
-
-
-def _store(
-    path: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    named: dict[str, nn.Parameter],
-    header: dict[str, Any],
-    losses: list[float],
-) -> None:
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for name, parameter in named.items():
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer.{key}.{name}"] = value
-    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
-    tensors["rng"] = torch.get_rng_state()
-    checkpoint.save(path, tensors, header)
-
-
-def _restore(
-    path: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    named: dict[str, nn.Parameter],
-    header: dict[str, Any],
-) -> list[float]:
-    """The losses so far, after putting everything back; an empty list where there is nothing to continue."""
-    if not path.is_file():
-        return []
-    tensors, written = checkpoint.load(path)
-    if written != header:
-        return []
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    for name, parameter in named.items():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            optimizer.state[parameter][key] = tensors[f"optimizer.{key}.{name}"].clone()
-    torch.set_rng_state(tensors["rng"])
-    return [float(loss) for loss in tensors["losses"]]
-
-
-def _progress(console: Console | None) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-        console=console or Console(stderr=True),
-    )
+    return torch.optim.AdamW(groups, lr=plan.lr, betas=plan.betas, fused=True)

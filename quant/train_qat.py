@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import shutil
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
+from threadpoolctl import threadpool_limits
+from torch import nn
 
-from spikegpt_hls.model import checkpoint, text
-from spikegpt_hls.model.config import Preset, preset
+from spikegpt_hls.model import distributed, text, tokens
+from spikegpt_hls.model import tokenizer as tokenizers
+from spikegpt_hls.model.config import Config, Recipe, preset
 from spikegpt_hls.model.errors import ModelError
-from spikegpt_hls.model.evaluate import nats_per_token
+from spikegpt_hls.model.evaluate import nats_per_token, windows
 from spikegpt_hls.model.files import write_atomically
+from spikegpt_hls.model.firing import Firing, Layer, warning
 from spikegpt_hls.model.spikegpt import SpikeGPT, parameter_count
+from spikegpt_hls.model.tokens import Corpus
 from spikegpt_hls.model.train import LanguageModelling, Plan, train
-from spikegpt_hls.model.weights import geometry, load_exactly
 from spikegpt_hls.quant.calibrate import calibrate
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
+from spikegpt_hls.quant.storage import save_network, versions
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.json"
 CALIBRATION_BATCHES = 8
@@ -40,57 +42,107 @@ def train_qat(
     data: str = text.DEFAULT,
     steps: int | None = None,
     seed: int = 0,
-    weight_bits: int = 8,
+    weight_bits: int | str = 8,
+    tokenizer: str = tokens.BYTES,
+    precision: str | None = None,
+    accumulate: int | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """The metrics that were written; ``steps`` in all (a quarter of them with quantizers) replaces the recipe's."""
+    """The metrics that were written; ``steps`` in all (a quarter of them with quantizers) replaces the recipe's.
+
+    Under ``torchrun`` every process calls this; the first one evaluates and writes, the others wait for it.
+    """
     folder, chosen = Path(folder), preset(preset_name)
-    if chosen.recipe.threads:
-        torch.set_num_threads(chosen.recipe.threads)
-    float_plan, qat_plan = plans(chosen, steps, seed)
-    content = text.load(data)
-    training, validation, _ = text.split(content, chosen.recipe.context)
-    network = QuantSpikeGPT(chosen.config, weight_bits)
-    identity = {"config": asdict(chosen.config), "text_sha256": text.digest(content), "seed": seed}
+    named: dict[str, Any] = {"precision": precision, "accumulate": accumulate}
+    recipe = replace(chosen.recipe, **{name: value for name, value in named.items() if value is not None})
+    float_plan, qat_plan = plans(recipe, steps, seed)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+        threadpool_limits(recipe.threads)  # NumPy's, which the integers run on
+    source = text.find(data)
+    with distributed.joined():
+        corpus = distributed.leader_first(
+            lambda: tokens.prepare(source, tokens.choose(tokenizer, source), folder, console)
+        )
+        network, curves = _learn(folder, chosen.config, corpus, (float_plan, qat_plan), weight_bits, console)
+        return distributed.leader_first(
+            lambda: _finish(folder, preset_name, recipe, network, corpus, curves, seed, console)
+        )
 
-    torch.manual_seed(seed)
-    model = SpikeGPT(chosen.config)
-    work = folder / "training"
-    ids = np.frombuffer(training, np.uint8)
-    first, second = LanguageModelling(ids, float_plan), LanguageModelling(ids, qat_plan)
-    curve_float = train(model, first, float_plan, work / "float.safetensors", identity, title="float", console=console)
-    network.warm_start(model)
-    calibrate(network, (first.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
-    identity |= {"weight_bits": weight_bits, "float": asdict(float_plan) | {"betas": list(float_plan.betas)}}
-    curve_qat = train(network, second, qat_plan, work / "qat.safetensors", identity, title="qat", console=console)
 
-    network.eval()
+def _learn(
+    folder: Path,
+    config: Config,
+    corpus: Corpus,
+    phases: tuple[Plan, Plan],
+    weight_bits: int | str,
+    console: Console | None,
+) -> tuple[QuantSpikeGPT, tuple[list[float], list[float]]]:
+    """The network after both phases, and their losses."""
+    config = replace(config, vocabulary=corpus.tokenizer.vocabulary)
+    training, _ = corpus.split(phases[0].context)
+    first, second = (LanguageModelling(training, plan) for plan in phases)
+    network = QuantSpikeGPT(config, weight_bits)
+    identity = {
+        "config": asdict(config),
+        "text_sha256": corpus.text.sha256,
+        "tokenizer_sha256": corpus.tokenizer.sha256,
+        "seed": phases[0].seed,
+    }
+
+    def run(model: nn.Module, objective: LanguageModelling, title: str) -> list[float]:
+        resume, board = folder / "training" / f"{title}.safetensors", folder / "tensorboard" / title
+        return train(model.to(distributed.device()), objective, objective.plan, resume, identity, title, console, board)
+
+    torch.manual_seed(phases[0].seed)
+    model = SpikeGPT(config)
+    curve_float = run(model, first, "float")
+    network.warm_start(model.cpu())
+    calibrate(network, (first.batch(step)[0].cpu() for step in range(CALIBRATION_BATCHES)))
+    identity |= {"weight_bits": weight_bits, "float": phases[0].as_json()}
+    curve_qat = run(network, second, "qat")
+    return network.cpu().eval(), (curve_float, curve_qat)
+
+
+def _finish(
+    folder: Path,
+    preset_name: str,
+    recipe: Recipe,
+    network: QuantSpikeGPT,
+    corpus: Corpus,
+    curves: tuple[list[float], list[float]],
+    seed: int,
+    console: Console | None,
+) -> dict[str, Any]:
+    """The leader's metrics, written with the checkpoint and its tokenizer; the others read them."""
+    if distributed.rank() > 0:
+        return dict(json.loads((folder / METRICS).read_text()))
     blocks(network)  # an inexact layer stops here, before anything is written
-    metrics = measure(network, validation, chosen) | {
+    metrics = measure(network, corpus, recipe, console) | {
         "preset": preset_name,
-        "data": data,
-        "text_sha256": text.digest(content),
-        "text_bytes": len(content),
-        "weight_bits": weight_bits,
+        "data": corpus.text.name,
+        "text_sha256": corpus.text.sha256,
+        "text_bytes": corpus.text.bytes,
+        "text_tokens": len(corpus.ids),
+        "tokenizer_sha256": corpus.tokenizer.sha256,
+        "weight_bits": network.weight_bits,
+        "precision": recipe.precision,
         "seed": seed,
-        "steps": len(curve_float) + len(curve_qat),
-        "steps_float": len(curve_float),
-        "loss_curve": [round(loss, 5) for loss in curve_float + curve_qat],
+        "steps": sum(map(len, curves)),
+        "steps_float": len(curves[0]),
+        "loss_curve": [round(loss, 5) for curve in curves for loss in curve],
         "versions": versions(),
     }
-    save(
-        network,
-        folder / CHECKPOINT,
-        {key: metrics[key] for key in ("preset", "data", "text_sha256", "seed", "versions")},
-    )
+    kept = ("preset", "data", "text_sha256", "tokenizer_sha256", "seed", "versions")
+    tokenizers.save(corpus.tokenizer, folder)
+    save_network(network, folder / CHECKPOINT, {key: metrics[key] for key in kept})
     write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
-    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(folder / "training", ignore_errors=True)
     return metrics
 
 
-def plans(chosen: Preset, steps: int | None, seed: int) -> tuple[Plan, Plan]:
+def plans(recipe: Recipe, steps: int | None, seed: int) -> tuple[Plan, Plan]:
     """The float phase and the quantized phase of a recipe."""
-    recipe = chosen.recipe
     if steps is not None and steps < 2:
         raise ModelError(f"training takes at least 2 steps, not {steps}")
     qat_steps = recipe.qat_steps if steps is None else max(steps // 4, 1)
@@ -99,6 +151,7 @@ def plans(chosen: Preset, steps: int | None, seed: int) -> tuple[Plan, Plan]:
         lr=recipe.lr,
         context=recipe.context,
         batch=recipe.batch,
+        accumulate=recipe.accumulate,
         final_lr=recipe.final_lr,
         warmup=recipe.warmup,
         weight_decay=recipe.weight_decay,
@@ -106,54 +159,38 @@ def plans(chosen: Preset, steps: int | None, seed: int) -> tuple[Plan, Plan]:
         clip=recipe.clip,
         seed=seed,
         checkpoint_every=recipe.checkpoint_every,
+        ema=recipe.ema,
+        precision=recipe.precision,
     )
     # another seed, so that the second phase does not repeat the first one's windows
     return first, replace(first, steps=qat_steps, lr=recipe.qat_lr, seed=seed + 1_000_003)
 
 
-def measure(network: QuantSpikeGPT, validation: bytes, chosen: Preset) -> dict[str, Any]:
-    """Validation loss of the integers, and of the same weights in the float SpikeGPT with all quantizers off."""
-    recipe, config = chosen.recipe, network.config
-    windows = recipe.validation_windows
-    integer = nats_per_token(network.eval(), validation, recipe.context, windows)
-    unquantized = nats_per_token(network.float_twin().eval(), validation, recipe.context, windows)
+def measure(network: QuantSpikeGPT, corpus: Corpus, recipe: Recipe, console: Console | None = None) -> dict[str, Any]:
+    """Held-out loss of the integers, and of the same weights in the float SpikeGPT with all quantizers off."""
+    _, held_out = corpus.split(recipe.context)
+    config, unit = network.config, corpus.tokenizer.unit
+    counted = len(windows(held_out, recipe.context, recipe.validation_windows))
+    which = "all" if recipe.validation_windows is None else "evenly spaced"
+    losses, neurons = {}, dict[str, dict[str, Layer]]()
+    for kind, model in (("float", network.float_twin().to(distributed.device())), ("integer", network)):
+        firing = Firing(model)
+        with firing.watching():
+            losses[kind] = nats_per_token(
+                model.eval(), held_out, recipe.context, recipe.validation_windows, f"evaluating, {kind}", console
+            )
+        neurons[kind] = firing.layers()
     return {
         "parameters": parameter_count(network.float_twin()),
         "layers": config.layers,
         "channels": config.channels,
         "vocabulary": config.vocabulary,
         "context": recipe.context,
-        "validation_windows": windows,
-        "validation": f"{windows} windows of {recipe.context} bytes, evenly spaced, each from a fresh state",
-        "val_nats_float": unquantized,
-        "val_nats_integer": integer,
-        "val_bits_float": unquantized / math.log(2),
-        "val_bits_integer": integer / math.log(2),
+        "unit": unit,
+        "validation_windows": counted,
+        "validation": f"{which} {counted} windows of {recipe.context} held-out {unit}s, each from a fresh state",
+        **{f"val_nats_{kind}": loss for kind, loss in losses.items()},
+        **{f"val_bits_{kind}": loss / math.log(2) for kind, loss in losses.items()},
+        "firing": {kind: {name: asdict(layer) for name, layer in layers.items()} for kind, layers in neurons.items()},
+        "warning": warning(neurons["integer"]),
     }
-
-
-def versions() -> dict[str, str]:
-    packages = ("torch", "brevitas", "qonnx", "numpy", "spikegpt-hls")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def save(network: QuantSpikeGPT, path: Path, header: dict[str, Any]) -> None:
-    """A checkpoint that ``load_network`` reads."""
-    checkpoint.save(
-        path, network.state_dict(), header | {"config": asdict(network.config), "weight_bits": network.weight_bits}
-    )
-
-
-def load_network(path: str | Path) -> tuple[QuantSpikeGPT, dict[str, Any]]:
-    """The quantized network of a checkpoint, in ``eval()``, and its header; ModelError says what is wrong."""
-    path = Path(path)
-    tensors, header = checkpoint.load(path)
-    described = header.get("config")
-    classes = described.get("classes") if isinstance(described, dict) else None
-    classes = classes if isinstance(classes, int) else None
-    config, weight_bits = geometry(tensors, path.name, classes), header.get("weight_bits")
-    if described != asdict(config) or not isinstance(weight_bits, int):
-        raise ModelError(f"{path.name} does not say which network it holds, or holds another one")
-    network = QuantSpikeGPT(config, weight_bits)
-    load_exactly(network, tensors, path.name)
-    return network.eval(), header

@@ -80,10 +80,9 @@ def write(vectors: dict[str, NDArray], folder: str | Path) -> Path:
     return path
 
 
-def golden(network: QuantSpikeGPT, text: bytes, folder: str | Path, tokens: int = 512, sequences: int = 3) -> Path:
-    """Trace ``tokens`` bytes of held-out ``text`` in ``sequences`` unequal parts and write them."""
+def golden(network: QuantSpikeGPT, ids: NDArray, folder: str | Path, tokens: int = 512, sequences: int = 3) -> Path:
+    """Trace the first ``tokens`` of the held-out ``ids`` in ``sequences`` unequal parts and write them."""
     lengths = sequence_lengths(tokens, sequences)
-    if len(text) < tokens:
-        raise ModelError(f"the held-out text has {len(text)} bytes, {tokens} tokens were asked for")
-    ids = np.frombuffer(text[:tokens], np.uint8)
-    return write(trace(network, np.split(ids, np.cumsum(lengths)[:-1])), folder)
+    if len(ids) < tokens:
+        raise ModelError(f"{len(ids)} tokens are held out, {tokens} were asked for")
+    return write(trace(network, np.split(ids[:tokens], np.cumsum(lengths)[:-1])), folder)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.steps import train
+
+if TYPE_CHECKING:
+    from spikegpt_hls.model.tokenizer import Ids
 
 DEFAULTS = {"tokens": 512, "sequences": 3}
 
@@ -18,17 +23,29 @@ def make(request: Request) -> None:
     step = request.step("export", (workspace.checkpoint,), outputs, DEFAULTS)
     if step.up_to_date:
         return
-    from spikegpt_hls.model import text
     from spikegpt_hls.quant.export import export
     from spikegpt_hls.quant.storage import load_network
     from spikegpt_hls.quant.vectors import golden
 
-    network, _ = load_network(workspace.checkpoint)
-    metrics = json.loads(workspace.metrics.read_text())
-    held_out = text.split(text.load(metrics["data"]), metrics["context"])[2]
+    network, header = load_network(workspace.checkpoint)
+    held_out = _held_out(request, header)
     settings = step.settings
     with request.console.status("export: QONNX and golden vectors"):
         export(network, workspace.folder)
         golden(network, held_out, workspace.folder, settings["tokens"], settings["sequences"])
     request.say(f"export: {workspace.onnx}, and vectors of {settings['tokens']} held-out tokens")
     step.done()
+
+
+def _held_out(request: Request, header: Mapping[str, Any]) -> Ids:
+    """The tokens that the network has not seen in training."""
+    from spikegpt_hls.model import text, tokenizer, tokens
+    from spikegpt_hls.model.errors import ModelError
+
+    workspace = request.workspace
+    source = text.find(header["data"])
+    if source.sha256 != header["text_sha256"]:
+        raise ModelError(f"the text {source.name} has changed since the network was trained on it: train again")
+    used = tokenizer.beside(workspace.checkpoint, header)
+    context = json.loads(workspace.metrics.read_text())["context"]
+    return tokens.prepare(source, used, workspace.folder, request.console).split(context)[1]

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.request import Request, leads
+from spikegpt_hls.cli.step import Step
 
-DEFAULTS = {"data": "python", "steps": None, "seed": 0, "weight_bits": 8, "text_sha256": None}
+DEFAULTS = {
+    "data": "python",
+    "tokenizer": "bytes",
+    "steps": None,
+    "seed": 0,
+    "weight_bits": 8,
+    "precision": None,
+    "accumulate": None,
+    "text_sha256": None,
+    "tokenizer_sha256": None,
+}
+DIGESTS = ("text_sha256", "tokenizer_sha256")
 
 
 def make(request: Request) -> dict[str, Any]:
@@ -15,30 +28,50 @@ def make(request: Request) -> dict[str, Any]:
     workspace = request.workspace
     outputs = (workspace.checkpoint, workspace.metrics)
     step = request.step("train-qat", (), outputs, DEFAULTS)
-    if not step.up_to_date or _text_changed(request, step.recorded):
+    if not step.up_to_date or _changed(request, step):
+        settings = {name: value for name, value in step.settings.items() if name not in DIGESTS}
+        check(workspace.preset, settings)
         from spikegpt_hls.quant.train_qat import train_qat
 
-        settings = {name: value for name, value in step.settings.items() if name != "text_sha256"}
         metrics = train_qat(workspace.folder, workspace.preset, console=request.console, **settings)
-        done = Request(workspace, {**settings, "text_sha256": metrics["text_sha256"]})
-        done.step("train-qat", (), outputs, DEFAULTS).done()
+        done = Request(workspace, settings | {name: metrics[name] for name in DIGESTS})
+        if leads():
+            done.step("train-qat", (), outputs, DEFAULTS).done()
     return dict(json.loads(workspace.metrics.read_text()))
 
 
-def _text_changed(request: Request, recorded: dict[str, Any]) -> bool:
-    """Whether a text that was named holds something else than what was trained on."""
-    if request.options.get("data") is None:
-        return False
-    from spikegpt_hls.model import text
+def check(preset: str, settings: Mapping[str, Any]) -> None:
+    """ModelError for a text or a tokenizer that cannot be used, before PyTorch is loaded, which takes seconds."""
+    from spikegpt_hls.model import config, text, tokens
+    from spikegpt_hls.model.errors import ModelError
 
-    return bool(text.digest(text.load(request.options["data"])) != recorded["settings"].get("text_sha256"))
+    source = text.find(settings["data"])
+    if settings["tokenizer"] not in (tokens.BYTES, tokens.CHARACTERS):
+        tokens.choose(settings["tokenizer"], source)
+    context = config.preset(preset).recipe.context
+    if source.bytes < tokens.smallest(context):  # a token is a byte at least
+        raise ModelError(tokens.too_short(f"{source.bytes} bytes", context))
+
+
+def _changed(request: Request, step: Step) -> bool:
+    """Whether a text or a tokenizer that was named holds something else than what was trained with."""
+    recorded = step.recorded["settings"]
+    if request.options.get("data") is None and request.options.get("tokenizer") is None:
+        return False
+    from spikegpt_hls.model import text, tokens
+
+    source = text.find(step.settings["data"])
+    if source.sha256 != recorded["text_sha256"]:
+        return True
+    return bool(tokens.choose(step.settings["tokenizer"], source).sha256 != recorded["tokenizer_sha256"])
 
 
 def show(request: Request, metrics: dict[str, Any]) -> None:
     """The losses, float and integer, in nats and bits."""
     from rich.table import Table
 
-    table = Table("validation loss", "nats per byte", "bits per byte")
+    unit = metrics["unit"]
+    table = Table("held-out loss", f"nats per {unit}", f"bits per {unit}")
     for kind, label in (("float", "float, quantizers off"), ("integer", "integer, what the hardware computes")):
         table.add_row(label, *(f"{metrics[f'val_{unit}_{kind}']:.4f}" for unit in ("nats", "bits")))
     request.console.print(table)
@@ -49,3 +82,5 @@ def show(request: Request, metrics: dict[str, Any]) -> None:
         f"{metrics['steps']} steps, seed {metrics['seed']}"
     )
     request.say(f"checkpoint: {request.workspace.checkpoint}")
+    if metrics["warning"]:
+        request.say(f"warning: {metrics['warning']}")
