@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikegpt_hls.model.channel_mix import squared_relu
 from spikegpt_hls.model.lif import LIFFunction
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format
@@ -58,7 +59,7 @@ class SquaredReLU(Unit):
         return ops.SquaredReLU(self.out.format, self.channels, formats[0])
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return self.out(torch.relu(streams[0].value) ** 2)  # type: ignore[no-any-return]
+        return self.out(squared_relu(streams[0].value))  # type: ignore[no-any-return]
 
 
 class LIF(Unit):

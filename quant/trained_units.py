@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikegpt_hls.model.lif import SpikeFunction
-from spikegpt_hls.model.time_mix import mix, token_shift
+from spikegpt_hls.model.time_mix import shift_mix
 from spikegpt_hls.model.wkv import wkv
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format
@@ -90,8 +90,8 @@ class TokenShift(Unit):
         return {"mu": on_grid(MU, self.mu().flatten())}
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        x = streams[0].value
-        return self.fake_quantize(mix(x, token_shift(x, None), self.fake_quantize(self.mu(), MU)), streams[0].format)
+        (mixed,) = shift_mix(streams[0].value, None, self.fake_quantize(self.mu(), MU))
+        return self.fake_quantize(mixed, streams[0].format)
 
 
 class Linear(qnn.QuantLinear, Unit):
