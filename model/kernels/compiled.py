@@ -22,16 +22,16 @@ def available(dtype: torch.dtype) -> bool:
 
 def _call(kernel: str, sizes: Sequence[int], *tensors: Tensor | Sequence[Tensor]) -> None:
     """The first tensor tells the type; all are contiguous, and have the shapes that the kernel expects."""
-    first = tensors[0]
-    assert isinstance(first, Tensor)
-    library = build.library(REALS[first.dtype])
-    integers = map(ctypes.c_long, (*sizes, torch.get_num_threads()))
-    getattr(library, kernel)(*integers, *map(_pointer, tensors))
+    library = build.library(REALS[tensors[0].dtype])  # type: ignore[union-attr]
+    function = getattr(library, kernel)
+    if function.argtypes is None:  # ctypes would pass integers in 32 bits
+        function.argtypes = [ctypes.c_long] * (len(sizes) + 1) + [ctypes.c_void_p] * len(tensors)
+    function(*sizes, torch.get_num_threads(), *map(_pointer, tensors))
 
 
 def _pointer(tensors: Tensor | Sequence[Tensor]) -> Any:
     if isinstance(tensors, Tensor):
-        return ctypes.c_void_p(tensors.data_ptr())
+        return tensors.data_ptr()
     return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
@@ -44,13 +44,15 @@ def _like(x: Tensor) -> Tensor:
     return torch.empty(x.shape, dtype=x.dtype)
 
 
-def _new_rows(like: Tensor, count: int) -> list[Tensor]:
-    return [like.new_empty(like.shape[0], like.shape[2]) for _ in range(count)]
+def _new_rows(like: Tensor, count: int) -> Tensor:
+    """Room for ``count`` times (B, C)."""
+    return torch.empty((count, like.shape[0], like.shape[2]), dtype=like.dtype)
 
 
 def lif_forward(x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
-    x, spikes, (after,) = x.contiguous(), _like(x), _new_rows(x, 1)
-    _call("lif_forward", x.shape, x, _rows(membrane, x), spikes, after)
+    x, membrane = x.contiguous(), _rows(membrane, x)
+    spikes, after = _like(x), _like(membrane)
+    _call("lif_forward", x.shape, x, membrane, spikes, after)
     return spikes, after
 
 
@@ -73,10 +75,10 @@ def wkv_backward(
     grad: Tensor, w: Tensor, u: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, p: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = _wkv_inputs(w, u, k, v, a, b, p)
-    to_w, to_u = _new_rows(k, 2)
-    to_k, to_v = (_like(k) for _ in range(2))
-    _call("wkv_backward", k.shape, grad.contiguous(), *inputs, to_w, to_u, to_k, to_v)
-    return to_w.sum(0), to_u.sum(0), to_k, to_v
+    to_channels, to_k, to_v = _new_rows(k, 2), _like(k), _like(k)
+    _call("wkv_backward", k.shape, grad.contiguous(), *inputs, to_channels[0], to_channels[1], to_k, to_v)
+    to_w, to_u = to_channels.sum(1)
+    return to_w, to_u, to_k, to_v
 
 
 def _wkv_inputs(w: Tensor, u: Tensor, k: Tensor, v: Tensor, *state: Tensor) -> list[Tensor]:
@@ -97,16 +99,15 @@ class ShiftMix(Function):
         mixed = tuple(_like(x) for _ in mus)
         _call("shift_mix_forward", (*x.shape, len(mus)), x, start, flat, mixed)
         ctx.save_for_backward(x, start, *flat)
-        ctx.shapes = [mu.shape for mu in mus]
         return mixed
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
         x, start, *mus = ctx.saved_tensors
-        to_x, (to_start, *to_mus) = _like(x), _new_rows(x, 1 + len(mus))
+        to_x, to_start, to_mus = _like(x), _like(start), _new_rows(x, len(mus))
         grads = tuple(grad.contiguous() for grad in grads)
         _call("shift_mix_backward", (*x.shape, len(mus)), x, start, mus, grads, to_x, to_start, to_mus)
-        sums = (to_mu.sum(0).view(shape) for to_mu, shape in zip(to_mus, ctx.shapes, strict=True))
+        sums = to_mus.sum(1)[:, None, None]  # of the sequences: one (1, 1, C) for every mu
         return to_x, to_start if ctx.needs_input_grad[1] else None, *sums
 
 
@@ -141,12 +142,12 @@ class SquaredReLU(Function):
         x = x.contiguous()
         y = _like(x)
         _call("squared_relu_forward", (x.numel(),), x, y)
-        ctx.save_for_backward(x)
+        ctx.save_for_backward(y)  # which whoever reads it keeps as well: the root of y tells relu(x)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
-        (x,) = ctx.saved_tensors
-        to_x = _like(x)
-        _call("squared_relu_backward", (x.numel(),), grad.contiguous(), x, to_x)
+        (y,) = ctx.saved_tensors
+        to_x = _like(y)
+        _call("squared_relu_backward", (y.numel(),), grad.contiguous(), y, to_x)
         return to_x

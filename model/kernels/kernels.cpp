@@ -5,6 +5,7 @@
 // `Real` is float or double. No result depends on the number of threads.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -20,7 +21,7 @@ constexpr int BYTES = 32;
 #else
 constexpr int BYTES = 16;
 #endif
-constexpr int DEPTH = 4; // vectors in a strip: chains that do not wait for each other
+constexpr int DEPTH = 512 / BYTES; // vectors in a strip: chains that do not wait for each other, and whole cache lines
 constexpr long LANES = BYTES / sizeof(Real);
 constexpr long WIDTH = DEPTH * LANES;
 
@@ -68,6 +69,17 @@ inline Strip magnitude(const Strip &x) {
     return each([](Vector a) { return a >= 0 ? a : -a; }, x);
 }
 
+inline Strip root(const Strip &x) {
+    return each(
+        [](Vector a) {
+            Vector result;
+            for (int i = 0; i < LANES; ++i)
+                result[i] = std::sqrt(a[i]);
+            return result;
+        },
+        x);
+}
+
 // exp(x) for x <= 0, good to 2 units in the last place: 2^n exp(r), |r| <= ln(2)/2, exp(r) by its Taylor series
 inline Vector exp_of_negative(Vector x) {
     constexpr bool SINGLE = sizeof(Real) == 4;
@@ -101,26 +113,32 @@ inline Strip sigmoid(const Strip &x) {
     return where_at_least(x, all(0), all(1), e) / (all(1) + e);
 }
 
-// A strip's `count` first channels; the others are zero
-inline Strip load(const Real *from, long count) {
+inline Strip load(const Real *from) {
     Strip s;
-    if (count >= WIDTH) {
-        std::memcpy(&s, from, sizeof s);
-        return s;
-    }
-    alignas(BYTES) Real padded[WIDTH] = {};
-    std::memcpy(padded, from, count * sizeof(Real));
-    std::memcpy(&s, padded, sizeof s);
+    for (int i = 0; i < DEPTH; ++i)
+        std::memcpy(&s.at[i], from + i * LANES, BYTES);
     return s;
 }
 
+inline void store(Real *to, const Strip &s) {
+    for (int i = 0; i < DEPTH; ++i)
+        std::memcpy(to + i * LANES, &s.at[i], BYTES);
+}
+
+// A strip's `count` first channels; the others are zero
+inline Strip load(const Real *from, long count) {
+    if (count >= WIDTH)
+        return load(from);
+    Real padded[WIDTH] = {};
+    std::memcpy(padded, from, count * sizeof(Real));
+    return load(padded);
+}
+
 inline void store(Real *to, const Strip &s, long count) {
-    if (count >= WIDTH) {
-        std::memcpy(to, &s, sizeof s);
-        return;
-    }
-    alignas(BYTES) Real padded[WIDTH];
-    std::memcpy(padded, &s, sizeof s);
+    if (count >= WIDTH)
+        return store(to, s);
+    Real padded[WIDTH];
+    store(padded, s);
     std::memcpy(to, padded, count * sizeof(Real));
 }
 
@@ -135,7 +153,14 @@ template <class F> void for_strips(long batch, long time, long channels, long th
     }
 }
 
-inline std::unique_ptr<Strip[]> scratch(long time) { return std::unique_ptr<Strip[]>(new Strip[time]); }
+// Room for `time` values, kept by the thread for its next call
+template <class S> inline S *scratch(long time) {
+    thread_local std::unique_ptr<S[]> room;
+    thread_local long size = 0;
+    if (size < time)
+        room.reset(new S[time]), size = time;
+    return room.get();
+}
 
 // The charge h = v + (x - v)/2, rounded as torch.lerp does; v is reset to 0 where it reaches 1
 inline Strip charge(Strip &v, const Strip &x) {
@@ -178,41 +203,37 @@ inline WKVStep wkv_step(Strip &a, Strip &b, Strip &p, const Strip &w, const Stri
 template <int N>
 void mixes(long batch, long time, long channels, long threads, const Real *x, const Real *before, const Real *const *mu,
            Real *const *y) {
-    for_strips(batch, time, channels, threads, [=](long first, long channel, long row, long count) {
-        Strip previous = load(before + row, count);
-        for (long t = 0, i = first; t < time; ++t, i += channels) {
-            Strip now = load(x + i, count);
-            for (int n = 0; n < N; ++n)
-                store(y[n] + i, previous + (now - previous) * load(mu[n] + channel, count), count);
-            previous = now;
-        }
+    const long row = time * channels;
+    for_strips(batch * time, 1, channels, threads, [=](long i, long channel, long, long count) {
+        const Real *one_before = i % row < channels ? before + i / row * channels + channel : x + i - channels;
+        Strip now = load(x + i, count), previous = load(one_before, count);
+        for (int n = 0; n < N; ++n)
+            store(y[n] + i, previous + (now - previous) * load(mu[n] + channel, count), count);
     });
 }
 
 template <int N>
 void mixes_back(long batch, long time, long channels, long threads, const Real *x, const Real *before,
-                const Real *const *mu, const Real *const *grad, Real *grad_x, Real *grad_before, Real *const *grad_mu) {
+                const Real *const *mu, const Real *const *grad, Real *grad_x, Real *grad_before, Real *grad_mu) {
     for_strips(batch, time, channels, threads, [=](long first, long channel, long row, long count) {
-        Strip to_mu[N], to_previous = all(0);
+        Strip to_mu[N], previous = load(before + row, count), to_previous = all(0);
         for (Strip &sum : to_mu)
             sum = all(0);
-        Strip now = load(x + first + (time - 1) * channels, count);
-        for (long t = time - 1, i = first + t * channels; t >= 0; --t, i -= channels) {
-            Strip previous = load(t ? x + i - channels : before + row, count);
-            Strip to_x = to_previous;
-            to_previous = all(0);
+        for (long t = 0, i = first; t < time; ++t, i += channels) {
+            Strip now = load(x + i, count), difference = now - previous, to_now = all(0);
             for (int n = 0; n < N; ++n) {
-                Strip g = load(grad[n] + i, count), now_part = g * load(mu[n] + channel, count);
-                to_x = to_x + now_part;
-                to_previous = to_previous + (g - now_part);
-                to_mu[n] = to_mu[n] + g * (now - previous);
+                Strip g = load(grad[n] + i, count), part = g * load(mu[n] + channel, count);
+                to_now = to_now + part;
+                to_previous = to_previous + (g - part);
+                to_mu[n] = to_mu[n] + g * difference;
             }
-            store(grad_x + i, to_x, count);
-            now = previous;
+            store(t ? grad_x + i - channels : grad_before + row, to_previous, count);
+            previous = now;
+            to_previous = to_now;
         }
-        store(grad_before + row, to_previous, count);
+        store(grad_x + first + (time - 1) * channels, to_previous, count);
         for (int n = 0; n < N; ++n)
-            store(grad_mu[n] + row, to_mu[n], count);
+            store(grad_mu + n * batch * channels + row, to_mu[n], count);
     });
 }
 
@@ -236,7 +257,7 @@ void lif_backward(long batch, long time, long channels, long threads, const Real
                   const Real *membrane, Real *grad_x) {
     const Real pi = 3.14159265358979323846;
     for_strips(batch, time, channels, threads, [=](long first, long, long row, long count) {
-        auto charged = scratch(time);
+        Strip *charged = scratch<Strip>(time);
         Strip v = load(membrane + row, count), to_v = all(0);
         for (long t = 0, i = first; t < time; ++t, i += channels)
             charged[t] = charge(v, load(x + i, count));
@@ -270,7 +291,7 @@ void wkv_backward(long batch, long time, long channels, long threads, const Real
     for_strips(batch, time, channels, threads, [=](long first, long channel, long row, long count) {
         const Strip decay = load(w + channel, count), bonus = load(u + channel, count);
         Strip num = load(a + row, count), den = load(b + row, count), top = load(p + row, count);
-        std::unique_ptr<WKVStep[]> steps(new WKVStep[time]);
+        WKVStep *steps = scratch<WKVStep>(time);
         for (long t = 0, i = first; t < time; ++t, i += channels)
             steps[t] = wkv_step(num, den, top, decay, bonus, load(k + i, count), load(v + i, count));
         Strip to_a = all(0), to_b = all(0), to_w = all(0), to_u = all(0);
@@ -299,7 +320,7 @@ void shift_mix_forward(long batch, long time, long channels, long mixed, long th
 
 void shift_mix_backward(long batch, long time, long channels, long mixed, long threads, const Real *x,
                         const Real *before, const Real *const *mu, const Real *const *grad, Real *grad_x,
-                        Real *grad_before, Real *const *grad_mu) {
+                        Real *grad_before, Real *grad_mu) {
     auto run = mixed == 1 ? mixes_back<1> : mixed == 2 ? mixes_back<2> : mixes_back<3>;
     run(batch, time, channels, threads, x, before, mu, grad, grad_x, grad_before, grad_mu);
 }
@@ -326,10 +347,9 @@ void squared_relu_forward(long size, long threads, const Real *x, Real *y) {
     });
 }
 
-void squared_relu_backward(long size, long threads, const Real *grad, const Real *x, Real *grad_x) {
+void squared_relu_backward(long size, long threads, const Real *grad, const Real *y, Real *grad_x) {
     for_strips(1, 1, size, threads, [=](long i, long, long, long count) {
-        Strip k = load(x + i, count), positive = where_at_least(k, all(0), k, all(0));
-        store(grad_x + i, all(2) * positive * load(grad + i, count), count);
+        store(grad_x + i, all(2) * root(load(y + i, count)) * load(grad + i, count), count);
     });
 }
 }
