@@ -18,6 +18,7 @@ options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))
 TRAIN   := data tokenizer steps seed weight_bits precision accumulate
 EXPORT  := $(TRAIN) tokens sequences
 HLS     := $(EXPORT) lanes reuse
+NLU     := data init fold steps seed weight_bits
 SAMPLE  := prompt temperature top_p
 WAVES    = $(if $(filter-out 0,$(waves)),--waves)
 
@@ -27,7 +28,7 @@ SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv)
 CPP     := $(wildcard hls/vitis/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train-qat export hls cosim report generate test soak lint bench clean
+.PHONY: help setup train-qat export hls cosim report generate nlu test soak lint bench clean
 
 help: ## Show the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,7 @@ help: ## Show the targets and their variables
 	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   seed=   weight_bits=8|4|2"
 	@echo "  tokenizer=bytes|characters|FILE.json   precision=float32|bfloat16   accumulate=   processes= (train-qat)"
 	@echo "  tokens=   sequences=   prompt=TEXT   stop=TEXT   temperature=   top_p=   minutes= (soak)"
+	@echo "  task=mr|subj|sst2|sst5   init=CHECKPOINT   fold=0..9 (nlu)"
 
 setup: $(ENV) ## Create the environment (.venv) with pinned packages
 
@@ -65,6 +67,9 @@ report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
 
 generate: $(ENV) ## Continue prompt=TEXT by tokens=N bytes with the integer model
 	@$(SPIKE) generate $(WHERE) $(call options,$(TRAIN) tokens $(SAMPLE) stop)
+
+nlu: $(ENV) ## Train and quantize a classifier of sentences: task=mr|subj|sst2|sst5 data=FOLDER
+	@$(SPIKE) nlu --task "$(task)" --build "$(build)" $(call options,$(NLU))
 
 test: $(ENV) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
