@@ -2,16 +2,18 @@
 
 import json
 import multiprocessing
+import os
+import random
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from spikegpt_hls.model import checkpoint
 from spikegpt_hls.model.config import PRESETS, Config, preset
@@ -25,8 +27,9 @@ from spikegpt_hls.quant.train_qat import train_qat
 SMALLEST = replace(
     PRESETS["tiny"],
     config=Config(1, 16),
-    recipe=replace(PRESETS["tiny"].recipe, context=16, batch=4, validation_windows=4, checkpoint_every=3),
+    recipe=replace(PRESETS["tiny"].recipe, context=16, batch=4, validation_windows=4, checkpoint_every=3, ema=0.9),
 )
+STEPS = {"float": 45, "qat": 15}
 
 
 @pytest.fixture(autouse=True)
@@ -34,29 +37,44 @@ def _one_thread() -> None:
     torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 
 
-def train_smallest(folder: str) -> None:
-    """60 steps on one thread, a checkpoint every 3."""
+def train_smallest(folder: Path, phase: str = "", last: int = 0) -> None:
+    """60 steps on one thread, a checkpoint every 3; the process kills itself in step ``last`` of ``phase``."""
     torch.set_num_threads(1)
     PRESETS["smallest"] = SMALLEST
+    loss = LanguageModelling.loss
+
+    def deadly(objective: LanguageModelling, model: torch.nn.Module, step: int, *shard: int) -> torch.Tensor:
+        if (objective.plan.steps, step) == (STEPS.get(phase), last):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss(objective, model, step, *shard)
+
+    LanguageModelling.loss = deadly  # type: ignore[method-assign]
     train_qat(folder, "smallest", steps=60)
 
 
-def test_training_that_is_killed_at_any_time_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("fork")  # two runs die below: a fork saves each the import of torch
-    for phase in ("float", "qat"):
-        process = spawn.Process(target=train_smallest, args=(str(tmp_path / "killed"),))
+def points(folder: Path) -> dict[str, list[int]]:
+    """The steps of the loss in TensorBoard, as it would draw them."""
+    curves = {}
+    for phase in STEPS:
+        events = EventAccumulator(str(folder / "tensorboard" / phase)).Reload()
+        curves[phase] = [point.step for point in events.Scalars("loss")]
+    return curves
+
+
+def test_training_that_is_killed_at_any_step_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")  # two runs die below: a fork saves each the import of torch
+    deaths = [(phase, random.randrange(steps)) for phase, steps in STEPS.items()]
+    print("killed in", deaths)
+    for folder, *death in (("killed", *deaths[0]), ("killed", *deaths[1]), ("killed",), ("whole",)):
+        process = fork.Process(target=train_smallest, args=(tmp_path / folder, *death))
         process.start()
-        written = tmp_path / "killed" / "training" / f"{phase}.safetensors"
-        while not written.exists() and process.is_alive():
-            time.sleep(0.002)
-        process.kill()
         process.join()
-        assert process.exitcode == -signal.SIGKILL
-    for folder in ("killed", "whole"):
-        process = spawn.Process(target=train_smallest, args=(str(tmp_path / folder),))
-        process.start()
-        process.join()
-        assert process.exitcode == 0
+        assert process.exitcode == (-signal.SIGKILL if death else 0)
+    assert (
+        points(tmp_path / "killed")
+        == points(tmp_path / "whole")
+        == {"float": [0, 10, 20, 30, 40, 44], "qat": [0, 10, 14]}
+    )
     for name in ("checkpoint.safetensors", "metrics.json"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
     metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
