@@ -60,7 +60,7 @@ def leader_first(action: Callable[[], Result]) -> Result:
 
 def parallel(model: nn.Module) -> nn.Module:
     """``model``, or where there are several processes one that averages its gradients over them."""
-    return model if size() == 1 else DistributedDataParallel(model, broadcast_buffers=False)
+    return model if size() == 1 else DistributedDataParallel(model, forward_sync_buffers=False)
 
 
 def mean(value: float) -> float:

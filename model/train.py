@@ -114,6 +114,7 @@ def train(
         state.restore(resume)
     if distributed.rank() > 0:
         resume = tensorboard = None
+        console = Console(quiet=True)
     if tensorboard and not state.losses:
         shutil.rmtree(tensorboard, ignore_errors=True)
     averaging = distributed.parallel(model.train())
