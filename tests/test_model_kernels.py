@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
+import multiprocessing
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from spikegpt_hls.model import kernels
+from spikegpt_hls.model import lif as lif_module
+from spikegpt_hls.model import wkv as wkv_module
 from spikegpt_hls.model.channel_mix import squared_relu
+from spikegpt_hls.model.config import Config
+from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.kernels import build
 from spikegpt_hls.model.lif import LIFFunction
+from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.time_mix import gate, shift_mix
 from spikegpt_hls.model.wkv import WKVFunction
 
@@ -70,7 +79,10 @@ def values_and_gradients(compute: Callable[[Inputs], tuple[Tensor, ...]], inputs
     leaves = {name: x.detach().requires_grad_() for name, x in inputs.items()}
     outputs = compute(leaves)
     differentiable = [y for y in outputs if y.requires_grad]
-    weighted = sum((y * torch.linspace(-1, 2, y.numel(), dtype=y.dtype).view(y.shape)).sum() for y in differentiable)
+    weighted = sum(
+        (y * torch.linspace(-1, 2, y.numel(), dtype=y.dtype, device=y.device).view(y.shape)).sum()
+        for y in differentiable
+    )
     grads = torch.autograd.grad(weighted, list(leaves.values()), allow_unused=True)
     named = {name: grad for name, grad in zip(leaves, grads, strict=True) if grad is not None}
     return {str(i): y.detach() for i, y in enumerate(outputs)} | named
@@ -105,3 +117,168 @@ def test_compiled_equals_plain(monkeypatch: pytest.MonkeyPatch, name: str, shape
     ours = values_and_gradients(compute, inputs)
     monkeypatch.setenv(kernels.VARIABLE, "torch")
     assert_equal(ours, values_and_gradients(compute, inputs), TOLERANCE[dtype])
+
+
+SCANS = ("lif_forward", "lif_backward", "wkv_forward", "wkv_backward")
+
+
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Triton kernels in Triton's interpreter, on the CPU, in place of the compiled ones."""
+    pytest.importorskip("triton", reason="Triton is not installed: its kernels were not interpreted")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    path = Path(kernels.__file__).with_name("triton_scans.py")
+    spec = importlib.util.spec_from_file_location("interpreted_triton_scans", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in SCANS:
+        monkeypatch.setattr(lif_module if name.startswith("lif") else wkv_module, name, getattr(module, name))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(2, 5, 40), (1, 1, 3)], ids=str)
+@pytest.mark.parametrize("name", ["lif", "wkv"])
+def test_triton_equals_compiled(request: pytest.FixtureRequest, name: str, shape, dtype: torch.dtype) -> None:
+    inputs, compute = made(name, shape, dtype), CASES[name][1]
+    expected = values_and_gradients(compute, inputs)
+    request.getfixturevalue("interpreted")
+    assert_equal(values_and_gradients(compute, inputs), expected, TOLERANCE[dtype])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: nothing ran on one")
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", CASES)
+def test_cuda_equals_the_cpu(name: str, shape, dtype: torch.dtype) -> None:
+    inputs, compute = made(name, shape, dtype), CASES[name][1]
+    on_device = values_and_gradients(compute, {key: x.cuda() for key, x in inputs.items()})
+    assert_equal(
+        {key: x.cpu() for key, x in on_device.items()}, values_and_gradients(compute, inputs), TOLERANCE[dtype]
+    )
+
+
+def test_triton_compiles_for_a_gpu() -> None:
+    """Down to machine code; what it computes is interpreted above."""
+    pytest.importorskip("triton", reason="Triton is not installed: its kernels were not compiled")
+    from triton import compile
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from spikegpt_hls.model.kernels import triton_scans
+
+    for name in SCANS:
+        kernel = getattr(triton_scans, f"_{name}")
+        kinds = {"time": "i32", "channels": "i32", "BLOCK": "constexpr"}
+        signature = {argument: kinds.get(argument, "*fp32") for argument in kernel.arg_names}
+        source = ASTSource(kernel, signature, constexprs={"BLOCK": triton_scans.BLOCK})
+        assert compile(source, target=GPUTarget("cuda", 80, 32), options={"num_warps": 1}).asm["cubin"]
+
+
+def test_strides_do_not_matter() -> None:
+    for name, (_, compute) in CASES.items():
+        inputs = made(name, (2, 9, 70))
+        spread = {
+            key: torch.stack([x, x], -1)[..., 0].transpose(0, -1).contiguous().transpose(0, -1)
+            for key, x in inputs.items()
+        }
+        assert not spread["k" if name == "wkv" else next(iter(inputs))].is_contiguous()
+        assert_equal(values_and_gradients(compute, spread), values_and_gradients(compute, inputs), 0)
+
+
+def test_threads_do_not_matter() -> None:
+    for name, (_, compute) in CASES.items():
+        inputs = made(name, (3, 20, 300), torch.float32)
+        alone = values_and_gradients(compute, inputs)
+        torch.set_num_threads(2)
+        assert_equal(values_and_gradients(compute, inputs), alone, 0)
+        torch.set_num_threads(1)
+
+
+def test_threads_are_those_of_torch() -> None:
+    """Two OpenMP runtimes in a process would each start their own threads."""
+    loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libgomp" in line}
+    assert len(loaded) == 1
+
+
+def test_oracles_gradients_match_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but LIF's, whose gradient is a surrogate's."""
+    monkeypatch.setenv(kernels.VARIABLE, "torch")
+    for name in CASES.keys() - {"lif"}:
+        inputs, compute = made(name, (2, 4, 3)), CASES[name][1]
+        leaves = [x.requires_grad_(not (name == "wkv" and key in "abp")) for key, x in inputs.items()]
+        assert torch.autograd.gradcheck(
+            lambda *x, compute=compute, inputs=inputs: compute(dict(zip(inputs, x, strict=True)))[:1], leaves
+        ), name
+
+
+def test_exponentials_of_any_distance() -> None:
+    """The compiled exponential, seen through the sigmoid: from 1 down to where numbers end."""
+    for dtype, bound in ((torch.float32, 80), (torch.float64, 700)):
+        r = torch.linspace(-bound, bound, 20001, dtype=dtype)
+        expected = torch.sigmoid(r.double())
+        error = (gate(r, torch.ones_like(r)).double() - expected).abs() / expected
+        assert error.max() < 8 * torch.finfo(dtype).eps
+        far = torch.tensor([-torch.inf, -1e30, 1e30, torch.inf, torch.nan], dtype=dtype)
+        assert gate(far, torch.ones_like(far)).tolist()[:4] == [0, 0, 1, 1]
+        assert gate(far, torch.ones_like(far))[4].isnan()
+
+
+def test_scans_stay_in_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    model, seen = SpikeGPT(Config(2, 16, 32)), {}
+
+    def watch(module: torch.nn.Module, name: str) -> Callable:
+        original = getattr(module, name)
+
+        def watched(*tensors: Tensor) -> object:
+            seen.setdefault(name, set()).update(x.dtype for x in tensors)
+            return original(*tensors)
+
+        return watched
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SCANS:
+            module = lif_module if name.startswith("lif") else wkv_module
+            patch.setattr(module, name, watch(module, name))
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, state = model.run(torch.randint(0, 32, (2, 6)))
+        logits.float().square().sum().backward()
+    assert logits.dtype == torch.bfloat16  # the matrices did run in half precision
+    assert seen == {name: {torch.float32} for name in SCANS}
+    assert {x.dtype for block in state for key, x in block.items() if not key.endswith("shift")} == {torch.float32}
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+def test_without_a_compiler_plain_pytorch_runs_and_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model, ids = SpikeGPT(Config(1, 8, 9)), torch.arange(6)[None]
+    with monkeypatch.context() as without:
+        without.setattr(build, "COMPILER", "no-such-compiler")
+        _forget()
+        with pytest.warns(UserWarning, match="no compiled kernels, so plain PyTorch runs") as warned:
+            logits, _ = model(ids), model(ids)
+        _forget()
+    assert len(warned) == 1
+    monkeypatch.setenv(kernels.VARIABLE, "torch")
+    assert torch.equal(logits, model(ids))
+
+
+def _forget() -> None:
+    """What this process knows about kernels."""
+    build.library.cache_clear()
+    kernels._for_cpu.cache_clear()
+
+
+def test_an_unknown_choice_of_kernels_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(kernels.VARIABLE, "tourch")
+    with pytest.raises(ModelError, match="SPIKEGPT_KERNELS is 'tourch'"):
+        squared_relu(torch.ones(3))
+
+
+def test_processes_may_compile_at_once(tmp_path: Path) -> None:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        paths = pool.starmap(build.compile_once, [("float", tmp_path)] * 2)
+    assert set(paths) == set(tmp_path.iterdir())
+    ctypes.CDLL(str(paths[0])).lif_forward  # noqa: B018

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TypeVar
 
@@ -39,22 +41,21 @@ def _kernels(tensors: tuple[Tensor | None, ...]) -> ModuleType | None:
             raise ModelError(f"{VARIABLE} is {os.environ[VARIABLE]!r}: 'torch' is the only value it knows")
         return None
     kinds = {(tensor.device.type, tensor.dtype) for tensor in tensors if tensor is not None}
-    if kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)}):
-        return _compiled(next(iter(kinds))[1])
-    return _triton() if kinds == {("cuda", torch.float32)} else None
+    device, dtype = kinds.pop()
+    if kinds or dtype not in (torch.float32, torch.float64):
+        return None
+    return _for_cpu(dtype) if device == "cpu" else _for_cuda() if device == "cuda" else None
 
 
 @functools.cache
-def _compiled(dtype: torch.dtype) -> ModuleType | None:
+def _for_cpu(dtype: torch.dtype) -> ModuleType | None:
     from spikegpt_hls.model.kernels import compiled
 
     return compiled if compiled.available(dtype) else None
 
 
 @functools.cache
-def _triton() -> ModuleType | None:
-    try:
-        from spikegpt_hls.model.kernels import triton_scans
-    except ImportError:  # PyTorch for CUDA brings Triton where Triton exists
+def _for_cuda() -> ModuleType | None:
+    if find_spec("triton") is None:  # PyTorch for CUDA brings it where it exists
         return None
-    return triton_scans
+    return importlib.import_module("spikegpt_hls.model.kernels.triton_scans")
