@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -63,7 +64,8 @@ class SpikeGPT(nn.Module):
         ``classes`` is named for a classifier, whose head has that many rows; a language model's has the vocabulary's.
         """
         tensors = read_tensors(Path(path))
-        model = cls(geometry(tensors, Path(path).name, classes))
+        with torch.device("meta"):  # nothing is initialised that the file overwrites
+            model = cls(geometry(tensors, Path(path).name, classes))
         load_exactly(model, tensors, Path(path).name)
         return model
 

@@ -44,8 +44,11 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, BadZipFile, ValueError, KeyError, OSError, AttributeError, IndexError) as error:
         raise ModelError(f"{path.name} is truncated or no PyTorch checkpoint") from error
-    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise ModelError(f"{path.name} holds no plain state dict of tensors")
+    if not isinstance(tensors, Mapping):
+        raise ModelError(f"{path.name} holds a {type(tensors).__name__}, not a state dict of tensors")
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise ModelError(f"{path.name} is no plain state dict of tensors: {name!r} is a {type(value).__name__}")
     return {str(name): value for name, value in tensors.items()}
 
 
@@ -61,18 +64,29 @@ def geometry(tensors: Mapping[str, Tensor], name: str, classes: int | None = Non
 
 
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Copy ``tensors`` into ``module``, which must have their names and shapes; ModelError names a difference."""
+    """Copy ``tensors`` into ``module``, which must have their names and shapes; ModelError names the first difference.
+
+    Half precision becomes what ``module`` has. A module on the meta device gets its storage here.
+    """
     expected = module.state_dict()
-    if missing := sorted(expected.keys() - tensors.keys()):
+    if missing := [key for key in expected if key not in tensors]:
         raise ModelError(f"{name} lacks {missing[0]}" + _others(missing))
-    if surplus := sorted(tensors.keys() - expected.keys()):
+    if surplus := [key for key in tensors if key not in expected]:
         raise ModelError(f"{name} holds the unknown tensor {surplus[0]}" + _others(surplus))
-    for key, value in expected.items():
-        if tensors[key].shape != value.shape:
-            raise ModelError(f"{name}: {key} has shape {tuple(tensors[key].shape)}, expected {tuple(value.shape)}")
-        if not torch.isfinite(tensors[key]).all():
-            raise ModelError(f"{name}: {key} holds a value that is not finite")
-    module.load_state_dict(dict(tensors))
+    fitting = {key: _fitting(tensors[key], value, f"{name}: {key}") for key, value in expected.items()}
+    module.load_state_dict(fitting, assign=any(value.is_meta for value in expected.values()))
+
+
+def _fitting(tensor: Tensor, like: Tensor, name: str) -> Tensor:
+    """A copy of ``tensor`` in the type of ``like``."""
+    if tensor.shape != like.shape:
+        raise ModelError(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(like.shape)}")
+    if tensor.is_floating_point() != like.is_floating_point():
+        raise ModelError(f"{name} is of {tensor.dtype}, expected {like.dtype}")
+    copy = tensor.to(like.dtype, copy=True, memory_format=torch.contiguous_format)
+    if not torch.isfinite(copy).all():
+        raise ModelError(f"{name} holds a value that is not finite")
+    return copy
 
 
 def _others(names: list[str]) -> str:
