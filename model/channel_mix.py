@@ -31,5 +31,5 @@ class ChannelMix(nn.Module):
     def forward(self, x: Tensor, state: BlockState) -> Tensor:
         """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
         xk, xr = shift_mix(x, state.get("ffn_shift"), self.time_mix_k, self.time_mix_r)
-        state["ffn_shift"] = x[:, -1]
+        state["ffn_shift"] = x[:, -1].clone()  # a view would keep all of x alive
         return gate(self.receptance(xr), self.value(squared_relu(self.key(xk))))

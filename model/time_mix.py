@@ -53,7 +53,7 @@ class TimeMix(nn.Module):
     def forward(self, x: Tensor, state: BlockState) -> Tensor:
         """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
         xk, xv, xr = shift_mix(x, state.get("att_shift"), self.time_mix_k, self.time_mix_v, self.time_mix_r)
-        state["att_shift"] = x[:, -1]
+        state["att_shift"] = x[:, -1].clone()  # a view would keep all of x alive
         k, v, r = self.key(xk), self.value(xv), self.receptance(xr)
         before = (state["a"], state["b"], state["p"]) if "a" in state else None
         y, (state["a"], state["b"], state["p"]) = wkv(self.time_decay, self.time_first, k, v, before)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from spikegpt_hls.cli.steps import bench_training
 from spikegpt_hls.model import kernels
 from spikegpt_hls.model import lif as lif_module
 from spikegpt_hls.model import wkv as wkv_module
@@ -225,7 +226,7 @@ def test_exponentials_of_any_distance() -> None:
         assert gate(far, torch.ones_like(far))[4].isnan()
 
 
-def test_scans_stay_in_float32_under_autocast() -> None:
+def test_scans_norms_and_loss_stay_in_float32_under_autocast() -> None:
     torch.manual_seed(0)
     model, seen = SpikeGPT(Config(2, 16, 32)), {}
 
@@ -242,11 +243,18 @@ def test_scans_stay_in_float32_under_autocast() -> None:
         for name in SCANS:
             module = lif_module if name.startswith("lif") else wkv_module
             patch.setattr(module, name, watch(module, name))
+        for module in model.modules():
+            if isinstance(module, torch.nn.LayerNorm):
+                module.register_forward_hook(
+                    lambda _m, x, y: seen.setdefault("norm", set()).update((x[0].dtype, y.dtype))
+                )
         with torch.autocast("cpu", torch.bfloat16):
             logits, state = model.run(torch.randint(0, 32, (2, 6)))
-        logits.float().square().sum().backward()
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.randint(0, 32, (12,)))
+        loss.backward()
+    assert loss.dtype == torch.float32
     assert logits.dtype == torch.bfloat16  # the matrices did run in half precision
-    assert seen == {name: {torch.float32} for name in SCANS}
+    assert seen == {name: {torch.float32} for name in (*SCANS, "norm")}
     assert {x.dtype for block in state for key, x in block.items() if not key.endswith("shift")} == {torch.float32}
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
 
@@ -282,3 +290,12 @@ def test_processes_may_compile_at_once(tmp_path: Path) -> None:
         paths = pool.starmap(build.compile_once, [("float", tmp_path)] * 2)
     assert set(paths) == set(tmp_path.iterdir())
     ctypes.CDLL(str(paths[0])).lif_forward  # noqa: B018
+
+
+def test_training_memory_is_linear_in_the_sequence_and_a_state_is_constant() -> None:
+    model = SpikeGPT(Config(2, 16, 32))
+    short, long = (bench_training.memory(model, context) for context in (50, 500))
+    assert 0.9 < long.training / (10 * short.training) <= 1
+    assert long.state == short.state == 4 * 16 * 7 * 2
+    _, state = model.run(torch.zeros(1, 500, dtype=torch.long))
+    assert all(x.untyped_storage().nbytes() <= 4 * 16 * 3 for block in state for x in block.values())

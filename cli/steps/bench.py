@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -20,7 +19,9 @@ TOKENS = 64
 
 
 def make(request: Request) -> None:
-    """Seconds per token of every implementation of one meaning, and per training step; ``bench.json``."""
+    """Seconds per token of every implementation of one meaning, training's speed and memory; ``bench.json``."""
+    from spikegpt_hls.cli.steps import bench_training
+
     hls.make(request)
     with np.load(request.workspace.vectors, allow_pickle=False) as arrays:
         ids = arrays["tokens"][:TOKENS]
@@ -32,10 +33,13 @@ def make(request: Request) -> None:
         "cycle simulator": _cycles(request, ids),
     }
     per_token = {name: seconds / len(ids) for name, seconds in implementations.items()}
-    per_step = _training(request)
+    speeds, memories = bench_training.speeds(request), bench_training.memories(request)
+    per_step = {name: speed.fused for name, speed in speeds.items()}
     _show(request, "seconds per token", per_token)
     _show(request, "seconds per training step", per_step)
-    write_json(request.workspace.folder / "bench.json", {"per_token": per_token, "per_training_step": per_step})
+    bench_training.show(request, speeds, memories)
+    content = {"per_token": per_token, "per_training_step": per_step} | bench_training.as_json(speeds, memories)
+    write_json(request.workspace.folder / "bench.json", content)
 
 
 def _seconds(action: Callable[[], object]) -> float:
@@ -105,26 +109,3 @@ def _cycles(request: Request, ids: Ints) -> float:
 
     dataflow = Dataflow.from_json(json.loads((request.workspace.rtl / "dataflow.json").read_text()))
     return _seconds(lambda: simulate(dataflow, len(ids)))
-
-
-def _training(request: Request) -> dict[str, float]:
-    """A step of the float network and of the quantized one, with the preset's own batch."""
-    import torch
-
-    from spikegpt_hls.model.config import preset
-    from spikegpt_hls.model.spikegpt import SpikeGPT
-    from spikegpt_hls.quant.storage import load_network
-
-    chosen = preset(request.workspace.preset)
-    shape = (chosen.recipe.batch, chosen.recipe.context)
-    ids = torch.randint(0, chosen.config.vocabulary, shape)
-    network, _ = load_network(Path(request.workspace.checkpoint))
-    models = {"float": SpikeGPT(chosen.config), "quantization-aware": network}
-    return {name: _seconds(lambda model=model: _step(model.train(), ids)) for name, model in models.items()}  # type: ignore[misc]
-
-
-def _step(model: object, ids: object) -> None:
-    from torch.nn import functional as F
-
-    logits = model(ids)  # type: ignore[operator]
-    F.cross_entropy(logits.flatten(0, 1), ids.flatten()).backward()  # type: ignore[attr-defined]
