@@ -15,7 +15,7 @@ WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
 
 # A variable that is set becomes the option of its name; one that is not is as in the last run.
 options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
-TRAIN   := data tokenizer steps seed weight_bits precision accumulate
+TRAIN   := data tokenizer steps qat_steps seed weight_bits activation_bits precision accumulate
 EXPORT  := $(TRAIN) tokens sequences
 HLS     := $(EXPORT) lanes reuse
 NLU     := data init fold steps seed weight_bits
@@ -28,13 +28,14 @@ SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv)
 CPP     := $(wildcard hls/vitis/*.h)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train-qat export hls cosim report generate nlu test soak lint bench clean
+.PHONY: help setup train-qat export hls cosim report generate figures nlu test soak lint bench clean
 
 help: ## Show the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables:"
 	@echo "  preset=tiny|small|46m|216m   target=verilog|xilinx   build=FOLDER   lanes=   reuse=   waves=1"
-	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   seed=   weight_bits=8|4|2"
+	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   qat_steps=   seed="
+	@echo "  weight_bits=8|4|2 activation_bits=8..4 (or by layer: 4,head=8,blocks.0.*=2)"
 	@echo "  tokenizer=bytes|characters|FILE.json   precision=float32|bfloat16   accumulate=   processes= (train-qat)"
 	@echo "  tokens=   sequences=   prompt=TEXT   stop=TEXT   temperature=   top_p=   minutes= (soak)"
 	@echo "  task=mr|subj|sst2|sst5   init=CHECKPOINT   fold=0..9 (nlu)"
@@ -68,6 +69,9 @@ report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
 
 generate: $(ENV) ## Continue prompt=TEXT by tokens=N bytes with the integer model
 	@$(SPIKE) generate $(WHERE) $(call options,$(TRAIN) tokens $(SAMPLE) stop)
+
+figures: $(ENV) ## Draw the loss of several sizes=, spikes and membranes, firing rates, the use of the grids
+	@$(SPIKE) figures $(WHERE) $(call options,$(TRAIN) sizes)
 
 nlu: $(ENV) ## Train and quantize a classifier of sentences: task=mr|subj|sst2|sst5 data=FOLDER
 	@$(SPIKE) nlu --task "$(task)" --build "$(build)" $(call options,$(NLU))

@@ -18,7 +18,9 @@ _OPTIONS: dict[str, Any] = {
     "accumulate": click.option("--accumulate", type=click.IntRange(1), help="Batches whose gradients make a step."),
     "steps": click.option("--steps", type=int, help="Training steps in all (the preset's own by default)."),
     "seed": click.option("--seed", type=click.IntRange(0), help="Seed of training, or of sampling."),
-    "weight_bits": click.option("--weight-bits", type=int, help="Bits of a weight: 8, 4, or 2 (ternary)."),
+    "qat_steps": click.option("--qat-steps", type=click.IntRange(0), help="How many of the steps have quantizers."),
+    "weight_bits": click.option("--weight-bits", help="Bits of weights: 8, 4, 2 (ternary), or by layer: 4,head=8."),
+    "activation_bits": click.option("--activation-bits", help="Bits of activations: 8 to 4, or by layer."),
     "tokens": click.option("--tokens", type=click.IntRange(1), help="Held-out tokens to verify, or to generate."),
     "sequences": click.option("--sequences", type=click.IntRange(1), help="Back-to-back sequences of the tokens."),
     "lanes": click.option("--lanes", type=int, help="Channels per beat of every stream."),
@@ -27,10 +29,21 @@ _OPTIONS: dict[str, Any] = {
     "prompt": click.option("--prompt", help="Text to continue."),
     "stop": click.option("--stop", help="Text at which the continuation ends."),
     "temperature": click.option("--temperature", type=float, help="Sampling temperature; 0 takes the likeliest."),
+    "sizes": click.option("--sizes", help="Presets whose training curves are compared: tiny,small."),
     "top_p": click.option("--top-p", type=float, help="Share of probability that sampling keeps."),
 }
 _BUILD = click.option("--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
-_TRAIN = ("data", "tokenizer", "steps", "seed", "weight_bits", "precision", "accumulate")
+_TRAIN = (
+    "data",
+    "tokenizer",
+    "steps",
+    "qat_steps",
+    "seed",
+    "weight_bits",
+    "activation_bits",
+    "precision",
+    "accumulate",
+)
 _EXPORT = (*_TRAIN, "tokens", "sequences")
 _HLS = (*_EXPORT, "lanes", "reuse")
 _SAMPLE = ("prompt", "temperature", "top_p")
@@ -99,6 +112,12 @@ def _generate(request: Request) -> None:
     generate.make(request)
 
 
+def _figures(request: Request) -> None:
+    from spikegpt_hls.cli.steps import figures
+
+    figures.make(request)
+
+
 def _bench(request: Request) -> None:
     from spikegpt_hls.cli.steps import bench
 
@@ -129,5 +148,6 @@ COMMANDS = (
     _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
     _command("bench", _HLS, _bench, "Time every implementation, as ratios measured in one run."),
     _command("generate", (*_TRAIN, "tokens", *_SAMPLE, "stop"), _generate, "Continue a prompt with the integer model."),
+    _command("figures", (*_TRAIN, "sizes"), _figures, "Draw training, spikes, firing rates and the use of the grids."),
     _nlu,
 )

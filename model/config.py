@@ -34,12 +34,13 @@ class Config:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: ``steps`` in float, then ``qat_steps`` with quantizers, AdamW and a cosine each."""
+    """How a network is trained: ``steps`` in float, then ``qat_steps`` with quantizers: one cosine from ``lr`` to
+    ``qat_lr``, the next from there to ``final_lr``."""
 
     context: int = 64
     batch: int = 16  # rows of a process between two gradients
     steps: int = 1500
-    qat_steps: int = 400
+    qat_steps: int = 500
     lr: float = 8e-3
     qat_lr: float = 1e-3
     final_lr: float = 1e-5
@@ -67,7 +68,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(Config(2, 64), Recipe()),
-    "small": Preset(Config(4, 128), Recipe(lr=4e-3)),
+    "small": Preset(Config(4, 128), Recipe(batch=12, steps=1000, qat_steps=1000, lr=4e-3, qat_lr=2e-3)),
     "46m": Preset(
         Config(12, 512),
         Recipe(1024, 12, 100_000, 10_000, lr=6e-4, qat_lr=1e-4, warmup=1000, validation_windows=64, threads=0),

@@ -22,6 +22,7 @@ from spikegpt_hls.model.tokenizer import Ids
 from spikegpt_hls.model.training_state import TrainingState
 
 PRECISIONS = ("float32", "bfloat16")
+SCALE_RATE = 5.0  # learning rate of a quantizer's scale, relative: its logarithm has whole bits to travel
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def train(
     with dashboard(model, title, len(state.losses), plan.steps, tokens, tensorboard, console) as board:
         for step in range(len(state.losses), plan.steps):
             for group in state.optimizer.param_groups:
-                group["lr"] = plan.lr_at(step)
+                group["lr"] = plan.lr_at(step) * group["rate"]
             with board.watching(step):
                 loss = _backward(averaging, objective, plan, step)
             norm = nn.utils.clip_grad_norm_(state.named.values(), plan.clip)
@@ -162,9 +163,12 @@ def _backward(model: nn.Module, objective: Objective, plan: Plan, step: int) -> 
 def _optimizer(model: nn.Module, plan: Plan) -> torch.optim.AdamW:
     """Matrices decay; gains, mixes, decays and the embedding, of which only signs count, do not."""
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    decays = {name for name, p in named.items() if p.dim() == 2 and name != "emb.weight"}
+    matrices = [p for name, p in named.items() if p.dim() == 2 and name != "emb.weight"]
+    scales = [p for p in named.values() if p.dim() == 0]
+    others = [p for name, p in named.items() if p.dim() == 1 or p.dim() > 2 or name == "emb.weight"]
     groups = [
-        {"params": [p for name, p in named.items() if name in decays], "weight_decay": plan.weight_decay},
-        {"params": [p for name, p in named.items() if name not in decays], "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": plan.weight_decay, "rate": 1.0},
+        {"params": others, "weight_decay": 0.0, "rate": 1.0},
+        {"params": scales, "weight_decay": 0.0, "rate": SCALE_RATE},
     ]
     return torch.optim.AdamW(groups, lr=plan.lr, betas=plan.betas, fused=True)

@@ -91,8 +91,9 @@ class QuantSpikeGPT(nn.Module):
 
     def __init__(self, config: Config, weight_bits: int | str = 8, activation_bits: int | str = 8) -> None:
         super().__init__()
-        self.config, self.weight_bits, self.activation_bits = config, weight_bits, activation_bits
+        self.config = config
         widths = Precision.of(weight_bits, activation_bits)
+        self.weight_bits, self.activation_bits = widths.weights.setting, widths.activations.setting
         self.emb = BinaryEmbedding(config.vocabulary, config.channels)
         self.blocks = nn.ModuleList(
             Block(config, layer, widths.inside(f"blocks.{layer}")) for layer in range(config.layers)

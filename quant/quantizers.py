@@ -33,7 +33,7 @@ class FakeQuantizeFunction(torch.autograd.Function):
     """``y = clip(round(x / s), lo, hi) * s`` with ``s = 2**-frac``, half to even; ``r`` is log2 s up to a constant.
 
     The gradient of ``x`` passes where nothing is clipped; ``dy/dr`` is ``ln 2 * (y - x)`` there, and ``ln 2 * y`` where
-    it is (TQT, equations 6 to 8).
+    it is (TQT).
     """
 
     @staticmethod

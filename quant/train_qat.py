@@ -20,7 +20,7 @@ from torch import nn
 
 from spikegpt_hls.model import distributed, text, tokens
 from spikegpt_hls.model import tokenizer as tokenizers
-from spikegpt_hls.model.config import Config, Recipe, preset
+from spikegpt_hls.model.config import Recipe, preset
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.evaluate import nats_per_token, windows
 from spikegpt_hls.model.files import write_atomically
@@ -41,21 +41,23 @@ def train_qat(
     preset_name: str = "tiny",
     data: str = text.DEFAULT,
     steps: int | None = None,
+    qat_steps: int | None = None,
     seed: int = 0,
     weight_bits: int | str = 8,
+    activation_bits: int | str = 8,
     tokenizer: str = tokens.BYTES,
     precision: str | None = None,
     accumulate: int | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """The metrics that were written; ``steps`` in all (a quarter of them with quantizers) replaces the recipe's.
+    """The metrics that were written; ``steps`` in all, the last ``qat_steps`` with quantizers, replace the recipe's.
 
     Under ``torchrun`` every process calls this; the first one evaluates and writes, the others wait for it.
     """
     folder, chosen = Path(folder), preset(preset_name)
     named: dict[str, Any] = {"precision": precision, "accumulate": accumulate}
     recipe = replace(chosen.recipe, **{name: value for name, value in named.items() if value is not None})
-    float_plan, qat_plan = plans(recipe, steps, seed)
+    phases = plans(recipe, steps, qat_steps, seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
         threadpool_limits(recipe.threads)  # NumPy's, which the integers run on
@@ -64,44 +66,43 @@ def train_qat(
         corpus = distributed.leader_first(
             lambda: tokens.prepare(source, tokens.choose(tokenizer, source), folder, console)
         )
-        network, curves = _learn(folder, chosen.config, corpus, (float_plan, qat_plan), weight_bits, console)
+        config = replace(chosen.config, vocabulary=corpus.tokenizer.vocabulary)
+        network = QuantSpikeGPT(config, weight_bits, activation_bits)
+        curves = _learn(folder, network, corpus, phases, console)
         return distributed.leader_first(
             lambda: _finish(folder, preset_name, recipe, network, corpus, curves, seed, console)
         )
 
 
 def _learn(
-    folder: Path,
-    config: Config,
-    corpus: Corpus,
-    phases: tuple[Plan, Plan],
-    weight_bits: int | str,
-    console: Console | None,
-) -> tuple[QuantSpikeGPT, tuple[list[float], list[float]]]:
-    """The network after both phases, and their losses."""
-    config = replace(config, vocabulary=corpus.tokenizer.vocabulary)
-    training, _ = corpus.split(phases[0].context)
-    first, second = (LanguageModelling(training, plan) for plan in phases)
-    network = QuantSpikeGPT(config, weight_bits)
-    identity = {
-        "config": asdict(config),
+    folder: Path, network: QuantSpikeGPT, corpus: Corpus, phases: tuple[Plan, Plan | None], console: Console | None
+) -> tuple[list[float], list[float]]:
+    """Train ``network`` through both phases; their losses."""
+    first, second = phases
+    training, _ = corpus.split(first.context)
+    identity: dict[str, Any] = {
+        "config": asdict(network.config),
         "text_sha256": corpus.text.sha256,
         "tokenizer_sha256": corpus.tokenizer.sha256,
-        "seed": phases[0].seed,
+        "seed": first.seed,
     }
 
-    def run(model: nn.Module, objective: LanguageModelling, title: str) -> list[float]:
+    def run(model: nn.Module, plan: Plan, title: str) -> list[float]:
         resume, board = folder / "training" / f"{title}.safetensors", folder / "tensorboard" / title
-        return train(model.to(distributed.device()), objective, objective.plan, resume, identity, title, console, board)
+        objective = LanguageModelling(training, plan)
+        return train(model.to(distributed.device()), objective, plan, resume, identity, title, console, board)
 
-    torch.manual_seed(phases[0].seed)
-    model = SpikeGPT(config)
-    curve_float = run(model, first, "float")
+    torch.manual_seed(first.seed)
+    model = SpikeGPT(network.config)
+    curve = run(model, first, "float")
     network.warm_start(model.cpu())
-    calibrate(network, (first.batch(step)[0].cpu() for step in range(CALIBRATION_BATCHES)))
-    identity |= {"weight_bits": weight_bits, "float": phases[0].as_json()}
-    curve_qat = run(network, second, "qat")
-    return network.cpu().eval(), (curve_float, curve_qat)
+    batches = LanguageModelling(training, first)
+    calibrate(network, (batches.batch(step)[0].cpu() for step in range(CALIBRATION_BATCHES)))
+    widths = {"weight_bits": network.weight_bits, "activation_bits": network.activation_bits}
+    identity |= widths | {"float": first.as_json()}
+    curve_qat = run(network, second, "qat") if second else []
+    network.cpu().eval()
+    return curve, curve_qat
 
 
 def _finish(
@@ -126,10 +127,12 @@ def _finish(
         "text_tokens": len(corpus.ids),
         "tokenizer_sha256": corpus.tokenizer.sha256,
         "weight_bits": network.weight_bits,
+        "activation_bits": network.activation_bits,
         "precision": recipe.precision,
         "seed": seed,
         "steps": sum(map(len, curves)),
         "steps_float": len(curves[0]),
+        "tokens_per_step": recipe.batch * recipe.accumulate * recipe.context * distributed.size(),
         "loss_curve": [round(loss, 5) for curve in curves for loss in curve],
         "versions": versions(),
     }
@@ -141,18 +144,22 @@ def _finish(
     return metrics
 
 
-def plans(recipe: Recipe, steps: int | None, seed: int) -> tuple[Plan, Plan]:
-    """The float phase and the quantized phase of a recipe."""
-    if steps is not None and steps < 2:
-        raise ModelError(f"training takes at least 2 steps, not {steps}")
-    qat_steps = recipe.qat_steps if steps is None else max(steps // 4, 1)
+def plans(recipe: Recipe, steps: int | None, qat_steps: int | None, seed: int) -> tuple[Plan, Plan | None]:
+    """The float phase and the quantized phase, which goes on at the learning rate that the float phase ends with."""
+    if steps is None:
+        steps = recipe.steps + recipe.qat_steps
+        qat_steps = recipe.qat_steps if qat_steps is None else qat_steps
+    elif qat_steps is None:
+        qat_steps = max(steps * recipe.qat_steps // (recipe.steps + recipe.qat_steps), 1)
+    if not 0 <= qat_steps < steps:
+        raise ModelError(f"training takes 1 step or more before {qat_steps} steps with quantizers, not {steps} in all")
     first = Plan(
-        steps=recipe.steps if steps is None else steps - qat_steps,
+        steps=steps - qat_steps,
         lr=recipe.lr,
         context=recipe.context,
         batch=recipe.batch,
         accumulate=recipe.accumulate,
-        final_lr=recipe.final_lr,
+        final_lr=recipe.qat_lr if qat_steps else recipe.final_lr,
         warmup=recipe.warmup,
         weight_decay=recipe.weight_decay,
         betas=recipe.betas,
@@ -162,8 +169,18 @@ def plans(recipe: Recipe, steps: int | None, seed: int) -> tuple[Plan, Plan]:
         ema=recipe.ema,
         precision=recipe.precision,
     )
-    # another seed, so that the second phase does not repeat the first one's windows
-    return first, replace(first, steps=qat_steps, lr=recipe.qat_lr, seed=seed + 1_000_003)
+    if not qat_steps:
+        return first, None
+    # another seed, so that the second phase does not repeat the first one's windows; grids need float32
+    return first, replace(
+        first,
+        steps=qat_steps,
+        lr=recipe.qat_lr,
+        final_lr=recipe.final_lr,
+        warmup=0,
+        seed=seed + 1_000_003,
+        precision="float32",
+    )
 
 
 def measure(network: QuantSpikeGPT, corpus: Corpus, recipe: Recipe, console: Console | None = None) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class Widths:
         self.rules = [self._rule(part if "=" in part else f"*={part}") for part in parts]
         if [pattern for pattern, _ in self.rules].count("*") != 1 or "=" in parts[0]:
             raise ModelError(f"bits of {self.what} start with the common width, as in 4,head=8; not {self.setting!r}")
+        if len(self.rules) == 1:
+            self.setting = self.rules[0][1]
         self.unused = {pattern for pattern, _ in self.rules[1:]}
 
     def _rule(self, part: str) -> tuple[str, int]:

@@ -13,8 +13,10 @@ DEFAULTS = {
     "data": "python",
     "tokenizer": "bytes",
     "steps": None,
+    "qat_steps": None,
     "seed": 0,
-    "weight_bits": 8,
+    "weight_bits": "8",
+    "activation_bits": "8",
     "precision": None,
     "accumulate": None,
     "text_sha256": None,
@@ -78,7 +80,7 @@ def show(request: Request, metrics: dict[str, Any]) -> None:
     difference = metrics["val_nats_integer"] / metrics["val_nats_float"] - 1
     request.say(f"integer differs from float by {difference:+.2%}; measured over {metrics['validation']}")
     request.say(
-        f"text {metrics['data']}, {metrics['parameters']:,} parameters, {metrics['weight_bits']}-bit weights, "
+        f"text {metrics['data']}, {metrics['parameters']:,} parameters, weights of {metrics['weight_bits']} bits, "
         f"{metrics['steps']} steps, seed {metrics['seed']}"
     )
     request.say(f"checkpoint: {request.workspace.checkpoint}")
