@@ -28,16 +28,16 @@ def make(request: Request) -> None:
     from spikegpt_hls.quant.vectors import golden
 
     network, header = load_network(workspace.checkpoint)
-    held_out = _held_out(request, header)
+    ids = held_out(request, header)
     settings = step.settings
     with request.console.status("export: QONNX and golden vectors"):
         export(network, workspace.folder)
-        golden(network, held_out, workspace.folder, settings["tokens"], settings["sequences"])
+        golden(network, ids, workspace.folder, settings["tokens"], settings["sequences"])
     request.say(f"export: {workspace.onnx}, and vectors of {settings['tokens']} held-out tokens")
     step.done()
 
 
-def _held_out(request: Request, header: Mapping[str, Any]) -> Ids:
+def held_out(request: Request, header: Mapping[str, Any]) -> Ids:
     """The tokens that the network has not seen in training."""
     from spikegpt_hls.model import text, tokenizer, tokens
     from spikegpt_hls.model.errors import ModelError
