@@ -42,14 +42,14 @@ def summed(logits: Tensor, own: Tensor) -> Tensor:
 class Classification:
     """Cross entropy of the mean logits, over batches of sentences of like length; every epoch in another order.
 
-    ``word_dropout`` is the share of tokens that training replaces by ``unknown``; ``smoothing`` the share of a label's
-    weight that is spread over all classes.
+    ``word_dropout`` is the share of words that training leaves out of a sentence, anew each time: every word has to
+    tell by itself, which small sets need more than anything else. ``smoothing`` is the share of a label's weight that
+    is spread over all classes.
     """
 
     sentences: Sentences
     labels: NDArray[np.int64]
     plan: Plan
-    unknown: int = 0
     word_dropout: float = 0.0
     smoothing: float = 0.0
 
@@ -58,15 +58,19 @@ class Classification:
         count = min(self.plan.batch, len(self.sentences) // shards) * shards
         epoch, at = divmod(step, len(self.sentences) // count)
         rows = self._order(epoch, count)[at][shard::shards]
-        ids, own = padded([self.sentences[row] for row in rows])
-        chance = np.random.default_rng([self.plan.seed, step, shard]).random(ids.shape)
-        dropped = torch.from_numpy(chance < self.word_dropout) & own
-        return ids.masked_fill(dropped, self.unknown), own, torch.from_numpy(self.labels[rows])
+        generator = np.random.default_rng([self.plan.seed, step, shard])
+        ids, own = padded([self._thinned(self.sentences[row], generator) for row in rows])
+        return ids, own, torch.from_numpy(self.labels[rows])
 
     def loss(self, model: nn.Module, step: int, shard: int, shards: int) -> Tensor:
         ids, own, labels = self.batch(step, shard, shards)
         mean = summed(model(ids), own) / own.sum(1, keepdim=True)
         return F.cross_entropy(mean, labels, label_smoothing=self.smoothing)
+
+    def _thinned(self, sentence: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+        """The words that stay; all of them where none would."""
+        left = sentence[generator.random(len(sentence)) >= self.word_dropout]
+        return left if len(left) else sentence
 
     def _order(self, epoch: int, count: int) -> NDArray[np.int64]:
         """Rows (batches, count) of an epoch: a permutation, in pools by length, and the batches shuffled."""

@@ -25,7 +25,7 @@ from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.tokenizer import SubwordTokenizer, Tokenizer
 
 FOLDS = 10
-UNKNOWN, UNKNOWN_ID = "<unk>", 0
+UNKNOWN = "<unk>"
 RARE = 2  # words that occur less often are unknown
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # UTF-16 is full of them, a sentence has none
 
@@ -79,7 +79,7 @@ class Corpus:
 
 def word_tokenizer(texts: Iterable[str]) -> SubwordTokenizer:
     """The words of ``texts`` between spaces; id 0 stands for rare and new ones."""
-    words = Subwords(WordLevel({UNKNOWN: UNKNOWN_ID}, UNKNOWN))
+    words = Subwords(WordLevel({UNKNOWN: 0}, UNKNOWN))
     words.pre_tokenizer = WhitespaceSplit()
     trainer = WordLevelTrainer(min_frequency=RARE, special_tokens=[UNKNOWN], show_progress=False, vocab_size=1 << 20)
     words.train_from_iterator(texts, trainer)

@@ -168,15 +168,14 @@ def _learn(
     console: Console | None,
 ) -> tuple[QuantSpikeGPT, tuple[list[float], list[float]]]:
     """Train ``model`` in place; the quantized network after both phases, and their losses."""
-    first, second = (
-        Classification(*examples, plan, nlu.UNKNOWN_ID, recipe.word_dropout, recipe.smoothing) for plan in phases
-    )
+    first, second = (Classification(*examples, plan, recipe.word_dropout, recipe.smoothing) for plan in phases)
+    whole = Classification(*examples, first.plan)
     network = QuantSpikeGPT(model.config, weight_bits)
     identity |= {"config": asdict(model.config), "recipe": asdict(recipe)}
     set_dropout(model, recipe.dropout)
     curve_float = train(model, first, first.plan, work / "float.safetensors", identity, "float", console)
     network.warm_start(model)
-    calibrate(network, (first.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
+    calibrate(network, (whole.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
     set_dropout(network, recipe.dropout)
     identity |= {"weight_bits": weight_bits, "float": first.plan.as_json()}
     curve_qat = train(network, second, second.plan, work / "qat.safetensors", identity, "qat", console)

@@ -184,12 +184,18 @@ def test_an_epoch_shows_every_sentence_once_however_it_is_divided() -> None:
     assert seen[:64] != seen[64:]
 
 
-def test_word_dropout_hides_words_but_no_padding() -> None:
-    sentences = [np.full(length, 9) for length in (2, 40)]
-    hidden = Classification(sentences, np.array([0, 1]), Plan(1, 1e-3, batch=2), unknown=1, word_dropout=0.5)
-    ids, own, _ = hidden.batch(0)
-    assert {*ids[own].tolist()} == {1, 9}
-    assert {*ids[~own].tolist()} == {0}
+def test_word_dropout_leaves_out_words_anew_and_never_all() -> None:
+    sentences = [np.array([7]), np.arange(10, 50)]
+    thinned = Classification(sentences, np.array([0, 1]), Plan(2, 1e-3, batch=2), word_dropout=0.9)
+    seen = []
+    for step in range(2):
+        ids, own, labels = thinned.batch(step)
+        short, long = (ids[labels == label][own[labels == label]].tolist() for label in (0, 1))
+        assert short == [7]
+        assert 0 < len(long) < 20
+        assert long == sorted(long)
+        seen.append(long)
+    assert seen[0] != seen[1]
 
 
 def test_dropout_concerns_training_only(networks: tuple[SpikeGPT, QuantSpikeGPT]) -> None:
