@@ -151,7 +151,8 @@ def _wkv_backward(
 
 def _run(kernel: Any, like: Tensor, *tensors: Tensor) -> None:
     batch, time, channels = like.shape
-    kernel[(batch, triton.cdiv(channels, BLOCK))](*tensors, time, channels, BLOCK=BLOCK, num_warps=1)
+    with torch.cuda.device_of(like):
+        kernel[(batch, triton.cdiv(channels, BLOCK))](*tensors, time, channels, BLOCK=BLOCK, num_warps=1)
 
 
 def _rows(x: Tensor, like: Tensor) -> Tensor:
