@@ -24,6 +24,7 @@ constexpr int BYTES = 16;
 constexpr int DEPTH = 512 / BYTES; // vectors in a strip: chains that do not wait for each other, and whole cache lines
 constexpr long LANES = BYTES / sizeof(Real);
 constexpr long WIDTH = DEPTH * LANES;
+constexpr long GRAIN = 1 << 14; // numbers that are worth waking other threads
 
 using Integer = std::conditional_t<sizeof(Real) == 4, int32_t, int64_t>;
 typedef Real Vector __attribute__((vector_size(BYTES)));
@@ -146,7 +147,8 @@ inline void store(Real *to, const Strip &s, long count) {
 // (batch, channels), and how many channels it has
 template <class F> void for_strips(long batch, long time, long channels, long threads, F f) {
     const long across = (channels + WIDTH - 1) / WIDTH;
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    const bool many = threads > 1 && batch * time * channels >= GRAIN;
+#pragma omp parallel for num_threads(threads) if (many) schedule(static)
     for (long i = 0; i < batch * across; ++i) {
         const long b = i / across, c = i % across * WIDTH;
         f(b * time * channels + c, c, b * channels + c, std::min(channels - c, WIDTH));
