@@ -6,6 +6,8 @@ import errno
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +38,21 @@ def built(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "own"
 
 
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build folder with a ``tiny`` that was trained on a text of seven characters."""
+    folder = tmp_path_factory.mktemp("seven")
+    (folder / "text").write_text("abcdefg" * 150)
+    command = ["train-qat", "--build", str(folder), "--data", str(folder / "text"), "--tokenizer", "characters"]
+    assert run([*command, "--steps", "4"]) == 0
+    return folder
+
+
+@pytest.fixture
+def characters(seven: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(seven, tmp_path / "characters"))
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -50,6 +67,70 @@ def test_empty_and_short_text(fails: Callable[..., str], tmp_path: Path) -> None
     assert "is empty" in fails("train-qat", "--data", str(text))
     text.write_bytes(b"short")
     assert "5 bytes" in fails("train-qat", "--data", str(text))
+
+
+def test_a_text_that_is_no_utf8_names_the_byte(fails: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"caf\xe9 " * 200)
+    message = fails("train-qat", "--data", str(tmp_path / "latin"), "--tokenizer", "characters")
+    assert "not UTF-8 at byte 3" in message
+
+
+def test_corrupt_and_unknown_tokenizers(fails: Callable[..., str], tmp_path: Path) -> None:
+    assert "'words': choose bytes, characters" in fails("train-qat", "--tokenizer", "words")
+    (tmp_path / "t.json").write_text('{"model": ')
+    assert "t.json is no JSON" in fails("train-qat", "--tokenizer", str(tmp_path / "t.json"))
+
+
+def test_training_settings_without_meaning(fails: Callable[..., str]) -> None:
+    assert "'int4'" in fails("train-qat", "--precision", "int4")
+    assert "accumulate" in fails("train-qat", "--accumulate", "0")
+    assert "not 1" in fails("train-qat", "--steps", "1")
+
+
+def test_bad_texts_are_refused_before_torch_is_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys; from spikegpt_hls.cli.main import run; sys.exit(run(sys.argv[1:]) != 2 or 'torch' in sys.modules)"
+    )
+    (tmp_path / "latin").write_bytes(b"caf\xe9 " * 200)
+    latin = ["--data", str(tmp_path / "latin"), "--tokenizer", "characters"]
+    for options in (["--data", str(tmp_path / "none")], ["--tokenizer", "none"], latin):
+        command = [sys.executable, "-c", code, "train-qat", "--build", str(tmp_path), *options]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def test_a_prompt_of_unknown_characters(fails: Callable[..., str], characters: Path) -> None:
+    assert "'!' is none of the 7 characters" in fails("generate", "--prompt", "abc!", build=characters)
+
+
+def test_generation_streams_characters_and_stops(characters: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    options = ["generate", "--build", str(characters), "--prompt", "ab", "--tokens", "80", "--temperature", "0"]
+    assert run(options) == 0
+    whole = capfd.readouterr().out.strip()
+    assert whole.startswith("ab")
+    assert len(whole) == 82
+    stop = whole[20:24]
+    assert run([*options, "--stop", stop]) == 0
+    assert capfd.readouterr().out.strip() == "ab" + whole[2 : 2 + whole[2:].index(stop)]
+
+
+def test_a_network_keeps_its_tokenizer(fails: Callable[..., str], characters: Path) -> None:
+    assert run(["hls", "--build", str(characters), "--tokens", "30"]) == 0  # 7 characters take 1 lane
+    with np.load(characters / "tiny" / "vectors.npz") as vectors:
+        assert vectors["tokens"].max() < 7
+    (characters / "tiny" / "tokenizer.json").write_text('{"characters": "abcdxyz"}')
+    assert "is not the tokenizer that" in fails("generate", "--prompt", "ab", build=characters)
+
+
+def test_a_text_that_changed_is_trained_on_anew(characters: Path) -> None:
+    stamp = characters / "tiny" / "stamps" / "train-qat.json"
+    command = ["train-qat", "--build", str(characters), "--data", str(characters / "text"), "--steps", "4"]
+    assert run(command) == 0
+    before = stamp.stat().st_mtime_ns
+    assert run(command) == 0
+    assert stamp.stat().st_mtime_ns == before
+    (characters / "text").write_text("abcdefgh" * 150)
+    assert run(command) == 0
+    assert stamp.stat().st_mtime_ns != before
 
 
 @pytest.mark.parametrize("option", ["preset", "target"])

@@ -20,8 +20,10 @@ from spikegpt_hls.quant.ops import Linear
 
 TARGETS = ("verilog", "xilinx")
 SOURCES = Path(hls_dataflow.__file__).parent
-#: Channels per beat, and what every Linear's ReuseFactor is (None: the largest that keeps 512 cycles per token).
-DEFAULTS = {"lanes": 2, "reuse": None}
+#: Channels per beat (None: ``LANES``, or 1 where that does not divide the vocabulary), and what every Linear's
+#: ReuseFactor is (None: the largest that keeps 512 cycles per token).
+DEFAULTS = {"lanes": None, "reuse": None}
+LANES = 2
 
 
 def make(request: Request) -> None:
@@ -41,8 +43,11 @@ def make(request: Request) -> None:
     request.say(f"hls: {workspace.hls}")
 
 
-def _folding(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {"lanes": settings["lanes"], "reuse_factor": settings["reuse"]}
+def _folding(request: Request, settings: Mapping[str, Any]) -> dict[str, Any]:
+    lanes = settings["lanes"]
+    if lanes is None:
+        lanes = 1 if json.loads(request.workspace.metrics.read_text())["vocabulary"] % LANES else LANES
+    return {"lanes": lanes, "reuse_factor": settings["reuse"]}
 
 
 def _write_rtl(request: Request, folder: Path, settings: Mapping[str, Any]) -> Dataflow:
@@ -50,7 +55,7 @@ def _write_rtl(request: Request, folder: Path, settings: Mapping[str, Any]) -> D
     from spikegpt_hls.hls.graph import dataflow
 
     with request.console.status("hls: QONNX to SystemVerilog by hls4ml and the SpikeRTL backend"):
-        graph = convert(request.workspace.onnx, folder, backend="SpikeRTL", **_folding(settings))
+        graph = convert(request.workspace.onnx, folder, backend="SpikeRTL", **_folding(request, settings))
         graph.write()
     return dataflow(graph)
 
@@ -61,7 +66,7 @@ def _write_xilinx(request: Request, folder: Path, settings: Mapping[str, Any], d
     from spikegpt_hls.sim.resources import resources
 
     with request.console.status("hls: the Vitis HLS project"):
-        graph = convert(request.workspace.onnx, folder / "vitis", backend="Vitis", **_folding(settings))
+        graph = convert(request.workspace.onnx, folder / "vitis", backend="Vitis", **_folding(request, settings))
         graph.write()
     with request.console.status("hls: C simulation against the golden vectors"):
         simulation = c_simulation(graph, request.workspace.vectors)

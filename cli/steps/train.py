@@ -48,8 +48,7 @@ def check(preset: str, settings: Mapping[str, Any]) -> None:
     from spikegpt_hls.model.errors import ModelError
 
     source = text.find(settings["data"])
-    if settings["tokenizer"] not in (tokens.BYTES, tokens.CHARACTERS):
-        tokens.choose(settings["tokenizer"], source)
+    tokens.choose(settings["tokenizer"], source)
     context = config.preset(preset).recipe.context
     if source.bytes < tokens.smallest(context):  # a token is a byte at least
         raise ModelError(tokens.too_short(f"{source.bytes} bytes", context))
