@@ -71,16 +71,21 @@ class Text:
                 while chunk := part.read(size):
                     yield chunk
 
-    @cached_property
+    @property
+    def bytes(self) -> int:
+        return self._read[0]
+
+    @property
     def sha256(self) -> str:
-        total = hashlib.sha256()
-        for chunk in self.chunks():
-            total.update(chunk)
-        return total.hexdigest()
+        return self._read[1]
 
     @cached_property
-    def bytes(self) -> int:
-        return sum(map(len, self.chunks()))
+    def _read(self) -> tuple[int, str]:
+        size, total = 0, hashlib.sha256()
+        for chunk in self.chunks():
+            size += len(chunk)
+            total.update(chunk)
+        return size, total.hexdigest()
 
 
 def find(data: str = DEFAULT, cache: Path | None = None) -> Text:
