@@ -85,11 +85,11 @@ class LanguageModelling:
         generator = np.random.default_rng([self.plan.seed, step])
         starts = generator.integers(0, len(self.ids) - context, rows * shards)[shard * rows :][:rows]
         windows = torch.from_numpy(self.ids[starts[:, None] + np.arange(context + 1)].astype(np.int64))
-        windows = windows.to(distributed.device())
         return windows[:, :-1], windows[:, 1:]
 
     def loss(self, model: nn.Module, step: int, shard: int, shards: int) -> Tensor:
-        ids, targets = self.batch(step, shard, shards)
+        device = next(model.parameters()).device
+        ids, targets = (rows.to(device) for rows in self.batch(step, shard, shards))
         return F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
 
 
@@ -144,13 +144,13 @@ def train(
 def _backward(model: nn.Module, objective: Objective, plan: Plan, step: int) -> float:
     """Leave the gradient of the step's batch in the parameters; its loss, or ModelError where training has diverged."""
     model.zero_grad(set_to_none=True)
-    shards = distributed.size() * plan.accumulate
+    shards, device = distributed.size() * plan.accumulate, next(model.parameters()).device
     total = 0.0
     for part in range(plan.accumulate):
         last = part + 1 == plan.accumulate
         wait = nullcontext() if last or distributed.size() == 1 else model.no_sync()  # type: ignore[operator]
         with wait:
-            with torch.autocast(distributed.device().type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
                 loss = objective.loss(model, step, distributed.rank() * plan.accumulate + part, shards)
             (loss / plan.accumulate).backward()
         total += loss.item() / plan.accumulate

@@ -97,7 +97,7 @@ def _learn(
     curve = run(model, first, "float")
     network.warm_start(model.cpu())
     batches = LanguageModelling(training, first)
-    calibrate(network, (batches.batch(step)[0].cpu() for step in range(CALIBRATION_BATCHES)))
+    calibrate(network, (batches.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
     widths = {"weight_bits": network.weight_bits, "activation_bits": network.activation_bits}
     identity |= widths | {"float": first.as_json()}
     curve_qat = run(network, second, "qat") if second else []
