@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -90,20 +92,28 @@ def set_dropout(network: nn.Module, share: float) -> None:
             module.dropout = share
 
 
-def predictions(model: nn.Module, sentences: Sentences) -> NDArray[np.int64]:
+def predictions(
+    model: nn.Module, sentences: Sentences, title: str = "classifying", console: Console | None = None
+) -> NDArray[np.int64]:
     """The class of each sentence; exact where the model's logits are integers on a grid. Needs ``eval()``."""
     order = np.argsort([len(sentence) for sentence in sentences], kind="stable")
     found = np.empty(len(sentences), np.int64)
-    with torch.no_grad():
-        for rows in np.array_split(order, -(-len(order) // BATCH)):
+    with torch.no_grad(), Progress(console=console or Console(stderr=True), transient=True) as progress:
+        for rows in progress.track(np.array_split(order, -(-len(order) // BATCH)), description=title):
             ids, own = padded([sentences[row] for row in rows])
             found[rows] = summed(model(ids).double(), own).argmax(1).numpy()
     return found
 
 
-def accuracy(model: nn.Module, sentences: Sentences, labels: NDArray[np.int64]) -> float:
+def accuracy(
+    model: nn.Module,
+    sentences: Sentences,
+    labels: NDArray[np.int64],
+    title: str = "classifying",
+    console: Console | None = None,
+) -> float:
     """Percent of the sentences that the model classifies as labelled."""
-    return 100 * float(np.mean(predictions(model, sentences) == labels))
+    return 100 * float(np.mean(predictions(model, sentences, title, console) == labels))
 
 
 def majority(train: NDArray[np.int64], test: NDArray[np.int64]) -> float:

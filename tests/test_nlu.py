@@ -17,11 +17,12 @@ from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.tokenizer import load as load_tokenizer
+from spikegpt_hls.model.tokenizer import save as save_tokenizer
 from spikegpt_hls.model.train import Plan
 from spikegpt_hls.quant.calibrate import calibrate
 from spikegpt_hls.quant.network import QuantSpikeGPT
 from spikegpt_hls.quant.storage import load_network
-from spikegpt_hls.quant.train_nlu import NluRecipe, train_nlu
+from spikegpt_hls.quant.train_nlu import NluRecipe, start, train_nlu
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "nlu"
 GOOD, BAD = ("fine", "lovely", "crème"), ("dull", "tired", "cliché")
@@ -233,6 +234,20 @@ def test_a_checkpoint_is_fine_tuned_with_its_own_tokens(sst2: Path, tmp_path: Pa
     scratch = train_nlu(tmp_path / "scratch", "sst2", sst2, steps=40, recipe=TINY)
     assert metrics["tokenizer_sha256"] == load_network(init)[1]["tokenizer_sha256"]
     assert sum(metrics["loss_curve"]) < sum(scratch["loss_curve"])
+
+
+def test_released_weights_are_fine_tuned_if_their_tokenizer_fits(sst2: Path, tmp_path: Path) -> None:
+    init = tmp_path / "released.pth"
+    body = SpikeGPT(Config(1, 16, 256))
+    torch.save(body.state_dict(), init)
+    model, tokenizer = start(nlu.load("sst2", sst2), init, TINY)
+    assert tokenizer.unit == "byte"
+    assert model.config.classes == 2
+    assert torch.equal(model.blocks[0].ffn.key.weight, body.blocks[0].ffn.key.weight)
+    word_tokenizer = nlu.word_tokenizer(nlu.load("sst2", sst2).train.texts)
+    save_tokenizer(word_tokenizer, tmp_path)
+    with pytest.raises(ModelError, match=f"a vocabulary of 256, its tokenizer one of {word_tokenizer.vocabulary}"):
+        start(nlu.load("sst2", sst2), init, TINY)
 
 
 @pytest.fixture
