@@ -10,7 +10,6 @@ minutes ?= 60
 BIN    := $(venv)/bin
 ENV    := $(venv)/.installed
 SPIKE  := $(BIN)/spikegpt-hls
-LAUNCH   = $(if $(processes),OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/torchrun --nproc-per-node "$(processes)" -m spikegpt_hls.cli.main,$(SPIKE))
 WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
 
 # A variable that is set becomes the option of its name; one that is not is as in the last run.
@@ -52,8 +51,7 @@ $(ENV): pyproject.toml constraints.txt
 	@touch $@
 
 train-qat: $(ENV) ## Train a quantized SpikeGPT: text in, checkpoint and losses out
-	@case "$(processes)" in *[!0-9]*|0*) echo "error: processes is 1 or more, not $(processes)" >&2; exit 2;; esac
-	@$(LAUNCH) train-qat $(WHERE) $(call options,$(TRAIN))
+	@$(SPIKE) train-qat $(WHERE) $(call options,$(TRAIN) processes)
 
 export: $(ENV) ## Export QONNX and golden vectors
 	@$(SPIKE) export $(WHERE) $(call options,$(EXPORT))

@@ -16,6 +16,7 @@ _OPTIONS: dict[str, Any] = {
     "tokenizer": click.option("--tokenizer", help="bytes, characters, or a Hugging Face tokenizers file (JSON)."),
     "precision": click.option("--precision", help="Of training's matrix products: float32, or bfloat16."),
     "accumulate": click.option("--accumulate", type=click.IntRange(1), help="Batches whose gradients make a step."),
+    "processes": click.option("--processes", type=click.IntRange(1), help="Train in so many, by torchrun."),
     "steps": click.option("--steps", type=int, help="Training steps in all (the preset's own by default)."),
     "seed": click.option("--seed", type=click.IntRange(0), help="Seed of training, or of sampling."),
     "qat_steps": click.option("--qat-steps", type=click.IntRange(0), help="How many of the steps have quantizers."),
@@ -77,7 +78,10 @@ def _known_target(target: str) -> None:
 def _train(request: Request) -> None:
     from spikegpt_hls.cli.steps import train
 
-    train.show(request, train.make(request))
+    if request.options.get("processes"):
+        train.launch(request)
+    else:
+        train.show(request, train.make(request))
 
 
 def _export(request: Request) -> None:
@@ -141,7 +145,7 @@ def _nlu(task: str, build: Path, **values: Any) -> None:
 
 
 COMMANDS = (
-    _command("train-qat", _TRAIN, _train, "Train a quantized SpikeGPT on a text."),
+    _command("train-qat", (*_TRAIN, "processes"), _train, "Train a quantized SpikeGPT on a text."),
     _command("export", _EXPORT, _export, "Export the checkpoint as QONNX, with golden vectors."),
     _command("hls", _HLS, _hls, "Translate to hardware: RTL, and for xilinx a Vitis HLS project and resources."),
     _command("cosim", (*_HLS, *_SAMPLE, "waves"), _cosim, "Run the RTL of the whole model against PyTorch."),

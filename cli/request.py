@@ -16,7 +16,7 @@ from spikegpt_hls.cli.workspace import Workspace
 
 def leads() -> bool:
     """Whether this is the process that speaks and writes: the first of those that ``torchrun`` started, or the only."""
-    return os.environ.get("RANK", "0") == "0"
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
 
 
 @dataclass(frozen=True)

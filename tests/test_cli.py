@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pickle
 import shutil
@@ -85,6 +86,15 @@ def test_training_settings_without_meaning(fails: Callable[..., str]) -> None:
     assert "'int4'" in fails("train-qat", "--precision", "int4")
     assert "accumulate" in fails("train-qat", "--accumulate", "0")
     assert "not 1" in fails("train-qat", "--steps", "1")
+
+
+def test_two_processes_train_one_network(characters: Path, fails: Callable[..., str]) -> None:
+    assert "no-such-file" in fails("train-qat", "--processes", "2", "--data", str(characters / "no-such-file"))
+    metrics = characters / "tiny" / "metrics.json"
+    alone = json.loads(metrics.read_text())
+    assert run(["train-qat", "--build", str(characters), "--processes", "2", "--steps", "5"]) == 0
+    together = json.loads(metrics.read_text())
+    assert (together["steps"], together["tokens_per_step"]) == (5, 2 * alone["tokens_per_step"])
 
 
 def test_bad_texts_are_refused_before_torch_is_loaded(tmp_path: Path) -> None:

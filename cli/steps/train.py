@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +43,23 @@ def make(request: Request) -> dict[str, Any]:
         if leads():
             done.step("train-qat", (), outputs, DEFAULTS).done()
     return dict(json.loads(workspace.metrics.read_text()))
+
+
+def launch(request: Request) -> None:
+    """The same command in ``processes`` processes of this machine, started by ``torchrun``."""
+    from spikegpt_hls.model.errors import ModelError
+
+    workspace, options = request.workspace, dict(request.options)
+    count = options.pop("processes")
+    check(workspace.preset, request.step("train-qat", (), (), DEFAULTS).settings)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)]
+    command += ["-m", "spikegpt_hls.cli.main", "train-qat", "--preset", workspace.preset]
+    command += ["--build", str(workspace.folder.parent)]
+    for name, value in options.items():
+        command += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
+    code = subprocess.run(command, env={"OMP_NUM_THREADS": "1", **os.environ}, check=False).returncode
+    if code:
+        raise ModelError(f"training in {count} processes failed; the first line of the above says why")
 
 
 def check(preset: str, settings: Mapping[str, Any]) -> None:
