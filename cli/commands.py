@@ -26,6 +26,12 @@ _OPTIONS: dict[str, Any] = {
     "sequences": click.option("--sequences", type=click.IntRange(1), help="Back-to-back sequences of the tokens."),
     "lanes": click.option("--lanes", type=int, help="Channels per beat of every stream."),
     "reuse": click.option("--reuse", type=int, help="hls4ml's ReuseFactor of every Linear: cycles per token."),
+    "multipliers": click.option("--multipliers", type=click.IntRange(1), help="Budget: as fast as they allow."),
+    "rate": click.option(
+        "--rate", type=click.FloatRange(0, min_open=True), help="Tokens per second to reach, at --clock."
+    ),
+    "clock": click.option("--clock", type=click.FloatRange(0, min_open=True), help="Clock in MHz (100 by default)."),
+    "folding": click.option("--folding", help="A file of lanes and ReuseFactors, as hls writes it."),
     "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL's first tokens."),
     "prompt": click.option("--prompt", help="Text to continue."),
     "stop": click.option("--stop", help="Text at which the continuation ends."),
@@ -46,7 +52,7 @@ _TRAIN = (
     "accumulate",
 )
 _EXPORT = (*_TRAIN, "tokens", "sequences")
-_HLS = (*_EXPORT, "lanes", "reuse")
+_HLS = (*_EXPORT, "lanes", "reuse", "multipliers", "rate", "clock", "folding")
 _SAMPLE = ("prompt", "temperature", "top_p")
 
 

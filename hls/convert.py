@@ -41,20 +41,29 @@ def convert(
     """
     register()
     token_model = per_token(_load(model), backend)
-    operations = {node.name: operation(node) for node in token_model.graph.node}
-    _check_lanes(operations, lanes)
-    _check_accumulators(operations)
-    factors = _reuse_factors(operations, lanes, reuse_factor, target_cycles)
+    network = _operations(token_model)
+    _check_lanes(network, lanes)
+    _check_accumulators(network)
+    factors = _reuse_factors(network, lanes, reuse_factor, target_cycles)
     graph = _convert(
         token_model,
         output_dir=str(output_dir),
         project_name=project_name,
         backend=backend,
-        hls_config=_config(operations, lanes, factors),
+        hls_config=_config(network, lanes, factors),
         **options,
     )
     _check_implemented(graph, backend)
     return graph
+
+
+def operations(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, Operation]:
+    """Every operation of an exported model, by block."""
+    return _operations(per_token(_load(model), "SpikeRTL"))
+
+
+def _operations(token_model: onnx.ModelProto) -> dict[str, Operation]:
+    return {node.name: operation(node) for node in token_model.graph.node}
 
 
 def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:

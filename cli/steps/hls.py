@@ -12,18 +12,13 @@ import numpy as np
 from spikegpt_hls.cli.errors import MismatchError
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.step import write_json
-from spikegpt_hls.cli.steps import export
+from spikegpt_hls.cli.steps import export, folding
 from spikegpt_hls.cli.workspace import replacing
 from spikegpt_hls.hls import dataflow as hls_dataflow
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.quant.ops import Linear
 
 TARGETS = ("verilog", "xilinx")
 SOURCES = Path(hls_dataflow.__file__).parent
-#: Channels per beat (None: ``LANES``, or 1 where that does not divide the vocabulary), and what every Linear's
-#: ReuseFactor is (None: the largest that keeps 512 cycles per token).
-DEFAULTS = {"lanes": None, "reuse": None}
-LANES = 2
 
 
 def make(request: Request) -> None:
@@ -32,41 +27,38 @@ def make(request: Request) -> None:
     workspace = request.workspace
     outputs = (workspace.rtl / "spikegpt.sv", *((workspace.resources,) if workspace.target == "xilinx" else ()))
     # our own blocks and kernels are inputs too: another version of them makes other hardware
-    step = request.step(f"hls-{workspace.target}", (workspace.onnx, SOURCES), outputs, DEFAULTS)
+    step = folding.settled(
+        request.step(f"hls-{workspace.target}", (workspace.onnx, SOURCES), outputs, folding.DEFAULTS)
+    )
     if step.up_to_date:
         return
+    folded = folding.chosen(request, step.settings)
     with replacing(workspace.hls) as folder:
-        dataflow = _write_rtl(request, folder, step.settings)
+        dataflow = _write_rtl(request, folder, folded)
+        folding.write(dataflow, folder)
         if workspace.target == "xilinx":
-            _write_xilinx(request, folder, step.settings, dataflow)
+            _write_xilinx(request, folder, folded, dataflow)
     step.done()
     request.say(f"hls: {workspace.hls}")
 
 
-def _folding(request: Request, settings: Mapping[str, Any]) -> dict[str, Any]:
-    lanes = settings["lanes"]
-    if lanes is None:
-        lanes = 1 if json.loads(request.workspace.metrics.read_text())["vocabulary"] % LANES else LANES
-    return {"lanes": lanes, "reuse_factor": settings["reuse"]}
-
-
-def _write_rtl(request: Request, folder: Path, settings: Mapping[str, Any]) -> Dataflow:
+def _write_rtl(request: Request, folder: Path, folded: Mapping[str, Any]) -> Dataflow:
     from spikegpt_hls.hls.convert import convert
     from spikegpt_hls.hls.graph import dataflow
 
     with request.console.status("hls: QONNX to SystemVerilog by hls4ml and the SpikeRTL backend"):
-        graph = convert(request.workspace.onnx, folder, backend="SpikeRTL", **_folding(request, settings))
+        graph = convert(request.workspace.onnx, folder, backend="SpikeRTL", **folded)
         graph.write()
     return dataflow(graph)
 
 
-def _write_xilinx(request: Request, folder: Path, settings: Mapping[str, Any], dataflow: Dataflow) -> None:
+def _write_xilinx(request: Request, folder: Path, folded: Mapping[str, Any], dataflow: Dataflow) -> None:
     from spikegpt_hls.hls.convert import convert
     from spikegpt_hls.hls.vitis.synthesis import synthesize
     from spikegpt_hls.sim.resources import resources
 
     with request.console.status("hls: the Vitis HLS project"):
-        graph = convert(request.workspace.onnx, folder / "vitis", backend="Vitis", **_folding(request, settings))
+        graph = convert(request.workspace.onnx, folder / "vitis", backend="Vitis", **folded)
         graph.write()
     with request.console.status("hls: C simulation against the golden vectors"):
         simulation = c_simulation(graph, request.workspace.vectors)
@@ -103,17 +95,8 @@ def resources_of(request: Request) -> dict[str, Any] | None:
 
 def show(request: Request) -> None:
     """The folding of each Linear, and the resources where they were estimated."""
-    from rich.table import Table
-
     workspace = request.workspace
-    dataflow = Dataflow.from_json(json.loads((workspace.rtl / "dataflow.json").read_text()))
-    table = Table("Linear", "inputs x outputs", "weight bits", "ReuseFactor (cycles per token)", "multipliers")
-    for block in dataflow.blocks:
-        if isinstance(op := block.operation, Linear):
-            multipliers = op.inputs * op.outputs // block.reuse_factor
-            size, bits = f"{op.inputs} x {op.outputs}", str(op.weight.bits)
-            table.add_row(block.name, size, bits, str(block.reuse_factor), str(multipliers))
-    request.console.print(table)
+    folding.show(request, Dataflow.from_json(json.loads((workspace.rtl / "dataflow.json").read_text())))
     _show_resources(request)
     request.say(f"RTL: {workspace.rtl}")
 

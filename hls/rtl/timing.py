@@ -39,3 +39,19 @@ def timing(block: Block) -> Timing:
             return Timing(1, 3, result=6)
         case kind:
             return Timing(_STATELESS[kind], _STATELESS[kind] + 2)
+
+
+def interval(block: Block) -> float:
+    """Cycles per token in the steady state of a block by itself, never starved and never blocked."""
+    beats = max(block.beats_in, block.beats_out)
+    times = timing(block)
+    if block.kind == "LayerNorm":  # two banks: two tokens per round of accepting, statistics and issuing
+        return max(beats, (2 * beats + times.stats - 1) / 2)
+    if block.kind == "Linear":
+        folding = block.folding
+        issues = folding.word // block.lanes
+        round_trip = folding.steps_per_word + times.result + issues - 1  # of two result words
+        return max(
+            beats, folding.words * max(folding.steps_per_word, round_trip / 2), (block.beats_in + folding.steps) / 2
+        )
+    return max(beats, times.loop)

@@ -1,0 +1,125 @@
+"""Foldings: what a plan promises is what the cycle simulator finds, and nothing within the budget is faster."""
+
+import shutil
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from spikegpt_hls.cli.main import run
+from spikegpt_hls.cli.steps import folding
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.folding import legal_factors
+from spikegpt_hls.hls.planning import cheapest, fastest, next_step_up
+from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.hls.rtl.timing import interval
+from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.calibrate import random_network
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.network import blocks
+from spikegpt_hls.sim.cycles import simulate
+
+S8 = Format(8, 5)
+SIZES = {"tiny": (2, 64), "small": (4, 128)}
+
+
+@cache
+def operations(size: str) -> dict[str, ops.Operation]:
+    return {node.name: node.operation for node in blocks(random_network(*SIZES[size]))}
+
+
+def simulated(op: ops.Operation, lanes: int, reuse: int = 1) -> tuple[float, float]:
+    """Cycles per token behind an embedding, by the formula and by the simulator."""
+    block = replace(single(op, lanes, {}, reuse), inputs=("x",), outputs=("y",))
+    embedding = single(ops.BinaryEmbedding(ops.BIT, 16, op.n_in), lanes, {})
+    source = replace(embedding, name="embedding", inputs=("ids",), outputs=("x",))
+    return interval(block), simulate(Dataflow((source, block), "ids", "y"), 400).cycles_per_token
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 8, 16])
+@pytest.mark.parametrize("channels", [16, 48])
+def test_the_interval_of_a_block_is_exact(channels: int, lanes: int) -> None:
+    for op in (ops.LIF.of(channels, S8), ops.LayerNorm(S8, channels, S8, Format(8, 5), Format(16, 10))):
+        predicted, found = simulated(op, lanes)
+        assert predicted == found, op
+    for outputs in (16, 64):
+        linear = ops.Linear(S8, channels, outputs, S8, Format(8, 7))
+        for reuse in legal_factors(channels, outputs, lanes):
+            predicted, found = simulated(linear, lanes, reuse)
+            assert predicted == found, (linear, reuse)
+
+
+@pytest.mark.parametrize("multipliers", [32, 128, 512])
+def test_no_folding_within_the_budget_is_faster(multipliers: int) -> None:
+    plan = fastest(operations("tiny"), multipliers)
+    assert plan.multipliers <= multipliers
+    assert plan.interval == min(fastest_by_search(lanes, multipliers) for lanes in (1, 2, 4, 8, 16, 32, 64))
+
+
+def fastest_by_search(lanes: int, budget: int) -> float:
+    """All foldings of ``tiny``, Linear after Linear: the least slowest interval for every sum of multipliers."""
+    reached = {0: max(interval(single(op, lanes, {})) for op in operations("tiny").values() if not linear(op))}
+    for op in filter(linear, operations("tiny").values()):
+        longer: dict[int, float] = {}
+        for factor in legal_factors(op.n_in, op.n_out, lanes):
+            cycles, cost = interval(single(op, lanes, {}, factor)), op.n_in * op.n_out // factor
+            for used, slowest in reached.items():
+                if used + cost <= budget:
+                    longer[used + cost] = min(longer.get(used + cost, float("inf")), max(slowest, cycles))
+        reached = longer
+    return min(reached.values(), default=float("inf"))
+
+
+def linear(op: ops.Operation) -> bool:
+    return isinstance(op, ops.Linear)
+
+
+@pytest.mark.parametrize(
+    ("size", "multipliers"), [("tiny", 32), ("tiny", 128), ("tiny", 512), ("small", 128), ("small", 512)]
+)
+def test_hardly_a_multiplier_idles(size: str, multipliers: int) -> None:
+    plan = fastest(operations(size), multipliers)
+    products = sum(op.n_in * op.n_out for op in operations(size).values() if linear(op))
+    assert products / plan.multipliers / plan.interval >= 0.95
+
+
+def test_a_plan_for_a_rate_is_the_cheapest_and_the_next_step_up_is_faster() -> None:
+    plan = cheapest(operations("tiny"), 600)
+    assert plan.interval <= 600
+    assert plan == fastest(operations("tiny"), plan.multipliers)
+    assert fastest(operations("tiny"), plan.multipliers - 1).interval > 600
+    faster = next_step_up(operations("tiny"), plan)
+    assert faster is not None
+    assert faster.interval < plan.interval
+    assert fastest(operations("tiny"), faster.multipliers - 1).interval == plan.interval
+
+
+def test_budgets_and_rates_that_cannot_be_met_say_what_can() -> None:
+    with pytest.raises(ConversionError, match="14 multipliers are too few for this network: it needs 15 or more"):
+        fastest(operations("tiny"), 14)
+    with pytest.raises(ConversionError, match="takes 9 cycles per token or fewer: 10 is least"):
+        cheapest(operations("tiny"), 9)
+
+
+def test_a_folding_file_brings_the_same_hardware_back(trained: Path, tmp_path: Path) -> None:
+    built = shutil.copytree(trained, tmp_path / "tiny")
+    build = ["hls", "--build", str(tmp_path)]
+    assert run([*build, "--multipliers", "128"]) == 0
+    rtl = built / "hls" / "verilog"
+    written = (rtl / "rtl" / "spikegpt.sv").read_bytes()
+    (tmp_path / "mine.yml").write_bytes((rtl / folding.FILE).read_bytes())
+    assert run([*build, "--lanes", "4"]) == 0
+    assert (rtl / "rtl" / "spikegpt.sv").read_bytes() != written
+    assert run([*build, "--folding", str(tmp_path / "mine.yml")]) == 0
+    assert (rtl / "rtl" / "spikegpt.sv").read_bytes() == written
+
+
+@pytest.mark.parametrize(
+    "content", ["", "Lanes: 2", "Lanes: two\nLayerName: {}", "LayerName: [", "Lanes: 2\nLayerName: {a: 1}"]
+)
+def test_a_file_that_is_no_folding_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "bad.yml").write_text(content)
+    with pytest.raises(ConversionError, match=r"bad\.yml is no folding"):
+        folding.read(tmp_path / "bad.yml")
