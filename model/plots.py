@@ -86,7 +86,7 @@ def histograms(panels: Sequence[tuple[str, NDArray, float, int, int]]) -> Figure
         axes.set_title(title, loc="left", fontsize=7)
         for end in (lo, hi):
             axes.axvline(end * step, color=ORANGE, linestyle=":", linewidth=1)
-        clipped = np.isin(integers, (lo, hi)).mean()
+        clipped = np.isin(integers, (lo, hi) if lo < 0 else hi).mean()  # nothing is clipped at 0: zeros are zeros
         axes.text(1, 0.95, f"{clipped:.1%} at the ends", fontsize=6, transform=axes.transAxes, ha="right", va="top")
         axes.set_yscale("log")
     for axes in grid[len(panels) :]:
