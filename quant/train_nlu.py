@@ -101,7 +101,7 @@ def train_nlu(
         **measure(model.eval(), network, sets, console),
         "init": None if init is None else str(init),
         "tokenizer_sha256": tokenizer.sha256,
-        "weight_bits": weight_bits,
+        "weight_bits": network.weight_bits,
         "seed": seed,
         "steps": sum(map(len, curves)),
         "steps_float": len(curves[0]),
@@ -183,7 +183,7 @@ def _learn(
     network.warm_start(model)
     calibrate(network, (whole.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
     set_dropout(network, recipe.dropout)
-    identity |= {"weight_bits": weight_bits, "float": first.plan.as_json()}
+    identity |= {"weight_bits": network.weight_bits, "float": first.plan.as_json()}
     curve_qat = train(network, second, second.plan, work / "qat.safetensors", identity, "qat", console)
     return network.eval(), (curve_float, curve_qat)
 

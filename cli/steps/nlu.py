@@ -8,7 +8,7 @@ from typing import Any
 
 from spikegpt_hls.cli.request import Request
 
-DEFAULTS = {"data": None, "fold": 0, "steps": None, "seed": 0, "weight_bits": 8, "init": None}
+DEFAULTS = {"data": None, "fold": 0, "steps": None, "seed": 0, "weight_bits": "8", "init": None}
 ROWS = {
     "majority": "the most frequent label",
     "float": "float, before quantization",
@@ -56,7 +56,7 @@ def show(request: Request, metrics: dict[str, Any]) -> None:
     request.say(f"sentences: {counts}; {metrics['protocol']}")
     origin = f"from {metrics['init']}" if metrics["init"] else "from scratch"
     request.say(
-        f"{metrics['parameters']:,} parameters, {metrics['weight_bits']}-bit weights, {metrics['steps']:,} steps, "
+        f"{metrics['parameters']:,} parameters, weights of {metrics['weight_bits']} bits, {metrics['steps']:,} steps, "
         f"seed {metrics['seed']}, {origin}"
     )
     request.say(f"checkpoint: {request.workspace.checkpoint}")
