@@ -22,6 +22,8 @@ _OPTIONS: dict[str, Any] = {
     "qat_steps": click.option("--qat-steps", type=click.IntRange(0), help="How many of the steps have quantizers."),
     "weight_bits": click.option("--weight-bits", help="Bits of weights: 8, 4, 2 (ternary), or by layer: 4,head=8."),
     "activation_bits": click.option("--activation-bits", help="Bits of activations: 8 to 4, or by layer."),
+    "lr": click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate."),
+    "qat_lr": click.option("--qat-lr", type=click.FloatRange(0, min_open=True), help="Where quantizers come in."),
     "tokens": click.option("--tokens", type=click.IntRange(1), help="Held-out tokens to verify, or to generate."),
     "sequences": click.option("--sequences", type=click.IntRange(1), help="Back-to-back sequences of the tokens."),
     "lanes": click.option("--lanes", type=int, help="Channels per beat of every stream."),
@@ -48,6 +50,8 @@ _TRAIN = (
     "seed",
     "weight_bits",
     "activation_bits",
+    "lr",
+    "qat_lr",
     "precision",
     "accumulate",
 )

@@ -46,6 +46,8 @@ def train_qat(
     weight_bits: int | str = 8,
     activation_bits: int | str = 8,
     tokenizer: str = tokens.BYTES,
+    lr: float | None = None,
+    qat_lr: float | None = None,
     precision: str | None = None,
     accumulate: int | None = None,
     console: Console | None = None,
@@ -55,7 +57,7 @@ def train_qat(
     Under ``torchrun`` every process calls this; the first one evaluates and writes, the others wait for it.
     """
     folder, chosen = Path(folder), preset(preset_name)
-    named: dict[str, Any] = {"precision": precision, "accumulate": accumulate}
+    named: dict[str, Any] = {"lr": lr, "qat_lr": qat_lr, "precision": precision, "accumulate": accumulate}
     recipe = replace(chosen.recipe, **{name: value for name, value in named.items() if value is not None})
     phases = plans(recipe, steps, qat_steps, seed)
     if recipe.threads:

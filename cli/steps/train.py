@@ -20,6 +20,8 @@ DEFAULTS = {
     "seed": 0,
     "weight_bits": "8",
     "activation_bits": "8",
+    "lr": None,
+    "qat_lr": None,
     "precision": None,
     "accumulate": None,
     "text_sha256": None,
