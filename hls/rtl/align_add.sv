@@ -2,7 +2,8 @@
 // exponents; the mantissas of the smaller one are shifted right, rounded half up (wkv.py, `_accumulate`).
 //
 // The exponents come in cycle 0, the mantissas in cycle 1, the sums are there in cycle 3. Stage 1 holds the exponents'
-// distance, stage 2 the operands in order, stage 3 the aligned ones; the sum is combinational behind it.
+// distance, stage 2 the smaller operand, shifted by the distance's lowest bit, stage 3 by the others. The larger one is
+// chosen beside the adder: one LUT does both, and one does the choice and the first shift.
 module align_add #(
     parameter int A_BITS = 31,
     parameter int B_BITS = 23,
@@ -19,48 +20,52 @@ module align_add #(
     output logic        [  B_BITS:0] sum_b,
     output logic signed [E_BITS-1:0] sum_exponent
 );
-  // A shift by A_BITS or more leaves nothing; all ones is such a shift.
+  // A shift by A_BITS - 1 or more leaves nothing: both mantissas have a sign to spare. All ones above the lowest bit is
+  // such a shift.
   localparam int ShiftBits = $clog2(A_BITS + 1);
 
-  logic signed [E_BITS-1:0] exponent_q, term_q, exponent2_q;
-  logic [E_BITS-1:0] above_q, below_q, distance;
-  logic [ShiftBits-1:0] shift_q;
-  logic below;
-  logic signed [A_BITS-1:0] large_a_q, small_a_q, large_a2_q;
-  logic [B_BITS-1:0] large_b_q, small_b_q, large_b2_q;
+  logic signed [E_BITS-1:0] above_q, exponent_q, term_q, exponent2_q;
+  logic below, below2_q, below3_q, far;
+  logic [ShiftBits-1:0] distance;
+  logic [ShiftBits-1:1] shift_q;
+  logic signed [A_BITS-1:0] a2_q, a3_q, term_a2_q, term_a3_q;
+  logic [B_BITS-1:0] b2_q, b3_q, term_b2_q, term_b3_q;
   // The shifted operands keep one bit more: it rounds half up where the sum has a 1 beside it.
-  logic signed [A_BITS:0] small_a, shifted_a_q;
-  logic [B_BITS:0] shifted_b_q;
+  logic signed [A_BITS:0] small_a, small_a_q, shifted_a_q;
+  logic [B_BITS:0] small_b, small_b_q, shifted_b_q;
   /* verilator lint_off UNUSEDSIGNAL */
   logic signed [A_BITS+1:0] total_a;
   logic [B_BITS+1:0] total_b;
   /* verilator lint_on UNUSEDSIGNAL */
 
+  // A negative distance -n is n - 1 with its bits inverted; the operand to shift is there shifted by 1.
   assign below = above_q[E_BITS-1];
-  assign distance = below ? below_q : above_q;
-  assign small_a = {small_a_q, 1'b0};
-  assign total_a = $signed({large_a2_q, 1'b1}) + shifted_a_q;
-  assign total_b = {1'b0, large_b2_q, 1'b1} + {1'b0, shifted_b_q};
+  assign distance = above_q[ShiftBits-1:0] ^ {ShiftBits{below}};
+  assign far = above_q[E_BITS-1:ShiftBits] != {E_BITS - ShiftBits{below}};
+  assign small_a = below ? {a[A_BITS-1], a} : {term_a, 1'b0};
+  assign small_b = below ? {1'b0, b} : {term_b, 1'b0};
+
+  assign total_a = shifted_a_q + $signed({below3_q ? term_a3_q : a3_q, 1'b1});
+  assign total_b = {1'b0, shifted_b_q} + {1'b0, below3_q ? term_b3_q : b3_q, 1'b1};
   assign sum_a = total_a[A_BITS+1:1];
   assign sum_b = total_b[B_BITS+1:1];
 
   always_ff @(posedge clk) begin
-    above_q      <= exponent - term;
-    below_q      <= term - exponent;
-    exponent_q   <= exponent;
-    term_q       <= term;
+    above_q <= exponent - term;
+    exponent_q <= exponent;
+    term_q <= term;
 
-    exponent2_q  <= below ? term_q : exponent_q;
-    shift_q      <= distance[E_BITS-1:ShiftBits] != '0 ? '1 : distance[ShiftBits-1:0];
-    large_a_q    <= below ? term_a : a;
-    large_b_q    <= below ? term_b : b;
-    small_a_q    <= below ? a : term_a;
-    small_b_q    <= below ? b : term_b;
+    exponent2_q <= below ? term_q : exponent_q;
+    below2_q <= below;
+    shift_q <= far ? '1 : distance[ShiftBits-1:1];
+    small_a_q <= small_a >>> distance[0];
+    small_b_q <= small_b >> distance[0];
+    {a2_q, b2_q, term_a2_q, term_b2_q} <= {a, b, term_a, term_b};
 
     sum_exponent <= exponent2_q;
-    large_a2_q   <= large_a_q;
-    large_b2_q   <= large_b_q;
-    shifted_a_q  <= small_a >>> shift_q;
-    shifted_b_q  <= {small_b_q, 1'b0} >> shift_q;
+    below3_q <= below2_q;
+    shifted_a_q <= small_a_q >>> {shift_q, 1'b0};
+    shifted_b_q <= small_b_q >> {shift_q, 1'b0};
+    {a3_q, b3_q, term_a3_q, term_b3_q} <= {a2_q, b2_q, term_a2_q, term_b2_q};
   end
 endmodule
