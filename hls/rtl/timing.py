@@ -34,7 +34,7 @@ def timing(block: Block) -> Timing:
             return Timing(12, 14, stats=16)
         case "WKV":
             out = block.format_out
-            latency = 10 + out.bits + (not out.signed)  # one cycle per bit of the quotient, which has a sign
+            latency = 11 + out.bits + (not out.signed)  # one cycle per bit of the quotient, which has a sign
             return Timing(latency, latency + 2, loop=10)
         case "Linear":
             return Timing(1, 3, result=6)

@@ -43,7 +43,7 @@ module wkv #(
 );
   localparam int Beats = CHANNELS / LANES;
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
-  localparam int Latency = 10 + OUT_BITS + (OUT_SIGNED != 0 ? 0 : 1);
+  localparam int Latency = 11 + OUT_BITS + (OUT_SIGNED != 0 ? 0 : 1);
   localparam int Loop = 10;
   localparam int DecayBits = 20;
   localparam int BonusBits = 12;

@@ -1,9 +1,9 @@
 // One lane of the WKV: the datapath of wkv.sv, running freely. The number in a register's name is the cycle, counted
 // from the accepted beat, in which it holds that beat's value.
 //
-//   1 k, v;  2, 3 the key in base 2;  4 plus bonus;  5 state, table;  6 weight * v;  7, 8 aligned;  9 numerator, divisor
-//   6, 7 state * decay;  8 shifted;  9 rounded, weight * v;  10, 11 aligned;  12 the sum: next state
-//   10 the dividend;  11 .. 9 + Q the quotient, Q bits with its sign;  10 + Q the result
+//   1 k, v;  2, 3 the key in base 2;  4 plus bonus;  5 state, table;  6 weight * v;  7 .. 9 aligned;  10 numerator, divisor
+//   6, 7 state * decay;  8 shifted;  9 rounded, weight * v;  10 .. 12 aligned, and the sum: next state
+//   11 the dividend;  12 .. 10 + Q the quotient, Q bits with its sign;  11 + Q the result
 module wkv_lane #(
     parameter int K_BITS     = 8,
     parameter int K_SIGNED   = 1,
@@ -31,7 +31,7 @@ module wkv_lane #(
     output logic signed [  A_BITS-1:0] next_a,  // cycle 12
     output logic        [  B_BITS-1:0] next_b,
     output logic signed [  E_BITS-1:0] next_e,
-    output logic        [OUT_BITS-1:0] y        // cycle 10 + Q
+    output logic        [OUT_BITS-1:0] y        // cycle 11 + Q
 );
   // As in quant/ops/wkv.py.
   localparam int MantissaBits = 22;
@@ -121,8 +121,8 @@ module wkv_lane #(
   logic signed [TermBits-1:0] term5_q, unused_exponent;
   logic [TableFrac:0] entry5_q;
   logic signed [WeightBits:0] weight5;
-  logic signed [A_BITS:0] numerator, numerator9_q;
-  logic [B_BITS:0] divisor, divisor9_q, divisor10_q;
+  logic signed [A_BITS:0] numerator, numerator10_q;
+  logic [B_BITS:0] divisor, divisor10_q, divisor11_q;
 
   assign weight5 = {1'b0, entry5_q, {MantissaBits - 1 - TableFrac{1'b0}}};
   always_ff @(posedge clk) begin
@@ -137,8 +137,8 @@ module wkv_lane #(
     b6_q         <= b5_q;
     weighted6_q  <= weight5 * value5;
     weight6_q    <= B_BITS'(weight5);
-    numerator9_q <= numerator;
-    divisor9_q   <= divisor;
+    numerator10_q <= numerator;
+    divisor10_q   <= divisor;
   end
 
   align_add #(
@@ -164,8 +164,8 @@ module wkv_lane #(
   localparam int Down = DecayBits - 1;  // the shift where there are two
   localparam int High = B_BITS + DecayBits - 1;
   logic high, middle;
-  logic signed [A_BITS:0] shifted_a8_q;  // and one bit to round by
-  logic [B_BITS:0] shifted_b8_q;
+  logic signed [A_BITS:0] shifted_a, shifted_a8_q;  // and one bit to round by
+  logic [B_BITS:0] shifted_b, shifted_b8_q;
   logic signed [A_BITS-1:0] a9_q;
   logic [B_BITS-1:0] b9_q, weight9_q;
   logic signed [TermBits-1:0] exponent6_q, exponent7_q, exponent8_q, term8_q;
@@ -193,6 +193,24 @@ module wkv_lane #(
 
   assign high = product_b7[High];
   assign middle = !high && product_b7[High-1];
+  mux4 #(
+      .WIDTH(A_BITS + 1)
+  ) u_shifted_a (
+      .s({high, middle}),
+      .x({
+        product_a7[Down+1+:A_BITS+1], product_a7[Down+1+:A_BITS+1], product_a7[Down+:A_BITS+1], product_a7[Down-1+:A_BITS+1]
+      }),
+      .y(shifted_a)
+  );
+  mux4 #(
+      .WIDTH(B_BITS + 1)
+  ) u_shifted_b (
+      .s({high, middle}),
+      .x({
+        product_b7[Down+1+:B_BITS+1], product_b7[Down+1+:B_BITS+1], product_b7[Down+:B_BITS+1], product_b7[Down-1+:B_BITS+1]
+      }),
+      .y(shifted_b)
+  );
   assign weight8 = {1'b0, entry8_q, {MantissaBits - 1 - TableFrac{1'b0}}};
   always_ff @(posedge clk) begin
     // The exponent of a shift by Down - DecayBits, which is -1: e - zeros - 1. Without a decay nothing is left.
@@ -200,10 +218,8 @@ module wkv_lane #(
     else exponent6_q <= TermBits'(e5_q) + $signed({{TermBits - DecayZeros{1'b1}}, ~zeros5_q});
     exponent7_q <= exponent6_q;
 
-    shifted_a8_q <= high ? product_a7[Down+1+:A_BITS+1]
-                  : middle ? product_a7[Down+:A_BITS+1] : product_a7[Down-1+:A_BITS+1];
-    shifted_b8_q <= high ? product_b7[Down+1+:B_BITS+1]
-                  : middle ? product_b7[Down+:B_BITS+1] : product_b7[Down-1+:B_BITS+1];
+    shifted_a8_q <= shifted_a;
+    shifted_b8_q <= shifted_b;
     exponent8_q <= exponent7_q + $signed(TermBits'({high, middle}));
     term8_q <= TermBits'(key7 >>> OctaveFrac);
     entry8_q <= exp2[key7[OctaveFrac-1:0]];
@@ -231,11 +247,9 @@ module wkv_lane #(
       .sum_exponent(sum_e)
   );
   // b stays below 2**B_BITS (wkv.py, `state_format`), and a within its share of it.
-  always_ff @(posedge clk) begin
-    next_a <= sum_a[A_BITS-1:0];
-    next_b <= sum_b[B_BITS-1:0];
-    next_e <= sum_e[E_BITS-1:0];
-  end
+  assign next_a = sum_a[A_BITS-1:0];
+  assign next_b = sum_b[B_BITS-1:0];
+  assign next_e = sum_e[E_BITS-1:0];
 
   // y = saturate(floor((2*n + d) / (2*d))), n the numerator on the output's grid. An unsigned output is a signed one of
   // one bit more, never below 0.
@@ -244,13 +258,13 @@ module wkv_lane #(
   /* verilator lint_off UNUSEDSIGNAL */
   logic signed [DividendBits:0] doubled;
   /* verilator lint_on UNUSEDSIGNAL */
-  logic signed [DividendBits-1:0] dividend10_q;
+  logic signed [DividendBits-1:0] dividend11_q;
   logic signed [Q-1:0] quotient;
 
-  assign doubled = ((DividendBits + 1)'(numerator9_q) <<< Up) + $signed((DividendBits + 1)'(divisor9_q));
+  assign doubled = ((DividendBits + 1)'(numerator10_q) <<< Up) + $signed((DividendBits + 1)'(divisor10_q));
   always_ff @(posedge clk) begin
-    dividend10_q <= doubled[DividendBits:1];
-    divisor10_q <= divisor9_q;
+    dividend11_q <= doubled[DividendBits:1];
+    divisor11_q <= divisor10_q;
     y <= OUT_SIGNED == 0 && quotient[Q-1] ? '0 : quotient[OUT_BITS-1:0];
   end
 
@@ -260,8 +274,8 @@ module wkv_lane #(
       .QUOTIENT_BITS(Q)
   ) u_divider (
       .clk,
-      .dividend(dividend10_q),
-      .divisor (divisor10_q),
+      .dividend(dividend11_q),
+      .divisor (divisor11_q),
       .quotient
   );
 endmodule
