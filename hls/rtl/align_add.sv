@@ -34,6 +34,8 @@ module align_add #(
   // The shifted operands keep one bit more: it rounds half up where the sum has a 1 beside it.
   logic signed [A_BITS:0] under_a, over_a, far_a, small_a, coarse_a, fine_a, small_a2_q, small_a3_q, small_a4_q;
   logic [B_BITS:0] under_b, over_b, far_b, small_b, coarse_b, fine_b, small_b2_q, small_b3_q, small_b4_q;
+  logic signed [A_BITS+1:0] large_a;
+  logic [B_BITS+1:0] large_b;
   /* verilator lint_off UNUSEDSIGNAL */
   logic signed [A_BITS+1:0] total_a;
   logic [B_BITS+1:0] total_b;
@@ -98,10 +100,12 @@ module align_add #(
   );
 
   // x - ~y is x + y + 1; a carry chain takes y through its LUT alone, so the choice costs nothing there.
-  assign total_a = small_a4_q - ~$signed({a4_q | term_a4_q, 1'b0});
-  assign total_b = {1'b0, small_b4_q} - ~{1'b0, b4_q | term_b4_q, 1'b0};
-  assign sum_a = total_a[A_BITS+1:1];
-  assign sum_b = total_b[B_BITS+1:1];
+  assign large_a = (A_BITS + 2)'($signed({a4_q | term_a4_q, 1'b0}));
+  assign large_b = {1'b0, b4_q | term_b4_q, 1'b0};
+  assign total_a = (A_BITS + 2)'(small_a4_q) - ~large_a;
+  assign total_b = {1'b0, small_b4_q} - ~large_b;
+  assign sum_a   = total_a[A_BITS+1:1];
+  assign sum_b   = total_b[B_BITS+1:1];
 
   always_ff @(posedge clk) begin
     above_q <= exponent - term;

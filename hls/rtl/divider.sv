@@ -24,7 +24,9 @@ module divider #(
   for (genvar i = 0; i < Q; i++) begin : gen_stage
     // The rest, of D + 1 bits; then the dividend's bits that are still to come; then the quotient's bits so far.
     logic [D+Q-1:0] work;
-    logic [D-1:0] by;
+    /* verilator lint_off UNUSEDSIGNAL */
+    logic [D-1:0] by;  // of the last stage not read
+    /* verilator lint_on UNUSEDSIGNAL */
     logic over;
     if (i == 0) begin : gen_first
       assign work = extended[D+Q-1:0];

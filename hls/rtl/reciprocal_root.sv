@@ -12,7 +12,7 @@ module reciprocal_root #(
     input  logic                       clk,
     input  logic        [         3:0] turn,
     input  logic signed [  X_BITS-1:0] x,
-    output logic        [2*X_BITS-1:0] square,  // by logic alone
+    output logic        [2*X_BITS-1:0] square,   // by logic alone
     input  logic        [  N_BITS-1:0] n,
     output logic        [        16:0] root,
     output logic        [         4:0] exponent

@@ -5,9 +5,9 @@ module take_turns #(
     parameter int B_BITS = 17,
     parameter int SHARED = 1
 ) (
-    input  logic [                3:0] turn,
-    input  logic [       4*A_BITS-1:0] a,
-    input  logic [       4*B_BITS-1:0] b,
+    input  logic [                  3:0] turn,
+    input  logic [         4*A_BITS-1:0] a,
+    input  logic [         4*B_BITS-1:0] b,
     output logic [4*(A_BITS+B_BITS)-1:0] product
 );
   localparam int P = A_BITS + B_BITS;

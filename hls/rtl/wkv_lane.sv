@@ -53,7 +53,7 @@ module wkv_lane #(
   localparam logic signed [FactorBits-1:0] Factor = FactorBits'(KEY_FACTOR);
   // A term's exponent is its key's less MantissaBits - 1: taken off where the key is rounded.
   localparam logic signed [ScaledBits-1:0] Half =
-      (1 << (KeyShift - 1)) - ((MantissaBits - 1) << (OctaveFrac + KeyShift));
+      ScaledBits'((1 << (KeyShift - 1)) - ((MantissaBits - 1) << (OctaveFrac + KeyShift)));
   localparam logic signed [E_BITS-1:0] Empty = {1'b1, {E_BITS - 1{1'b0}}};
 
   logic [TableFrac:0] exp2[2**OctaveFrac];
@@ -126,19 +126,19 @@ module wkv_lane #(
 
   assign weight5 = {1'b0, entry5_q, {MantissaBits - 1 - TableFrac{1'b0}}};
   always_ff @(posedge clk) begin
-    entry5_q     <= exp2[sum4_q[OctaveFrac-1:0]];
-    term5_q      <= TermBits'(sum4_q >>> OctaveFrac);
-    a5_q         <= first ? '0 : read_a;
-    b5_q         <= first ? '0 : read_b;
-    e5_q         <= first ? Empty : read_e;
+    entry5_q             <= exp2[sum4_q[OctaveFrac-1:0]];
+    term5_q              <= TermBits'(sum4_q >>> OctaveFrac);
+    a5_q                 <= first ? '0 : read_a;
+    b5_q                 <= first ? '0 : read_b;
+    e5_q                 <= first ? Empty : read_e;
     {zeros5_q, decay5_q} <= decay;
-    first5_q     <= first;
-    a6_q         <= a5_q;
-    b6_q         <= b5_q;
-    weighted6_q  <= weight5 * value5;
-    weight6_q    <= B_BITS'(weight5);
-    numerator10_q <= numerator;
-    divisor10_q   <= divisor;
+    first5_q             <= first;
+    a6_q                 <= a5_q;
+    b6_q                 <= b5_q;
+    weighted6_q          <= weight5 * value5;
+    weight6_q            <= B_BITS'(weight5);
+    numerator10_q        <= numerator;
+    divisor10_q          <= divisor;
   end
 
   align_add #(
@@ -191,14 +191,17 @@ module wkv_lane #(
       .product(product_b7)
   );
 
-  assign high = product_b7[High];
+  assign high   = product_b7[High];
   assign middle = !high && product_b7[High-1];
   mux4 #(
       .WIDTH(A_BITS + 1)
   ) u_shifted_a (
       .s({high, middle}),
       .x({
-        product_a7[Down+1+:A_BITS+1], product_a7[Down+1+:A_BITS+1], product_a7[Down+:A_BITS+1], product_a7[Down-1+:A_BITS+1]
+        product_a7[Down+1+:A_BITS+1],
+        product_a7[Down+1+:A_BITS+1],
+        product_a7[Down+:A_BITS+1],
+        product_a7[Down-1+:A_BITS+1]
       }),
       .y(shifted_a)
   );
@@ -207,7 +210,10 @@ module wkv_lane #(
   ) u_shifted_b (
       .s({high, middle}),
       .x({
-        product_b7[Down+1+:B_BITS+1], product_b7[Down+1+:B_BITS+1], product_b7[Down+:B_BITS+1], product_b7[Down-1+:B_BITS+1]
+        product_b7[Down+1+:B_BITS+1],
+        product_b7[Down+1+:B_BITS+1],
+        product_b7[Down+:B_BITS+1],
+        product_b7[Down-1+:B_BITS+1]
       }),
       .y(shifted_b)
   );
