@@ -46,9 +46,11 @@ module linear #(
   localparam int StepBits = Steps > 1 ? $clog2(Steps) : 1;
   localparam int Sends = WORD / LANES;
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
+  localparam bit Small = 2 * INPUTS * X_BITS <= 8192;
   localparam int Latency = 1;
 
   // The banks: filled beat by beat, free again after their token's last step.
+  (* ram_style = Small ? "distributed" : "auto" *)
   logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
   logic [1:0] full_q, first_q;
   logic fill_q, drain_q;
@@ -214,10 +216,9 @@ module linear #(
 
   for (genvar p = 0; p < PE; p++) begin : gen_output
     logic [ACC_BITS-1:0] accumulator_q, next;
-    logic unused_carry;
-    // a one below the sum, and the carry below the accumulator: one adder with a carry in
-    assign {next, unused_carry} = {sums_q[p*ACC_BITS+:ACC_BITS], 1'b1}
-        + {row_first_q[4] ? '0 : accumulator_q, carries_q[p]};
+    logic unused_borrow;
+    assign {next, unused_borrow} = {sums_q[p*ACC_BITS+:ACC_BITS], carries_q[p]}
+        - {row_first_q[4] ? '1 : ~accumulator_q, 1'b1};
     always_ff @(posedge clk) if (step_q[4]) accumulator_q <= next;
 
     if (Groups == 1) begin : gen_whole
