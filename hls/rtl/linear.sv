@@ -3,7 +3,8 @@
 // A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
 // the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
 // inputs, stage 3 the products, stage 4 their sums over SIMD, stage 5 the accumulators, stage 6 the word that the
-// serializer sends, LANES outputs a beat. Then one stage for re-quantization.
+// serializer sends, LANES outputs a beat. Then one stage for re-quantization. The target's multipliers have WIDE x NARROW
+// bits, signed (DSP48E1: 25 x 18).
 module linear #(
     parameter int INPUTS      = 64,
     parameter int OUTPUTS     = 64,
@@ -20,6 +21,8 @@ module linear #(
     parameter int OUT_BITS    = 8,
     parameter int OUT_FRAC    = 4,
     parameter int OUT_SIGNED  = 1,
+    parameter int WIDE        = 25,
+    parameter int NARROW      = 18,
     parameter     WEIGHT_FILE = ""
 ) (
     input  logic                      clk,
@@ -46,11 +49,11 @@ module linear #(
   localparam int StepBits = Steps > 1 ? $clog2(Steps) : 1;
   localparam int Sends = WORD / LANES;
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
-  localparam bit Small = 2 * INPUTS * X_BITS <= 8192;
   localparam int Latency = 1;
 
   // The banks: filled beat by beat, free again after their token's last step.
-  (* ram_style = Small ? "distributed" : "auto" *)
+  (* ram_style = 2 * INPUTS * X_BITS <= 8192 ? "distributed" : "auto" *)
+  // less than half a block RAM
   logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
   logic [1:0] full_q, first_q;
   logic fill_q, drain_q;
@@ -205,7 +208,9 @@ module linear #(
       .X_BITS     (X_BITS),
       .X_SIGNED   (X_SIGNED),
       .WEIGHT_BITS(WEIGHT_BITS),
-      .SUM_BITS   (ACC_BITS)
+      .SUM_BITS   (ACC_BITS),
+      .WIDE       (WIDE),
+      .NARROW     (NARROW)
   ) u_products (
       .clk,
       .x     (x_q),
@@ -215,6 +220,8 @@ module linear #(
   );
 
   for (genvar p = 0; p < PE; p++) begin : gen_output
+    // sum + carry + accumulator. As a difference, with the carry as a borrow: an adder whose first operand is a mere
+    // wire takes one LUT a bit, and the order of a sum's operands is the synthesiser's.
     logic [ACC_BITS-1:0] accumulator_q, next;
     logic unused_borrow;
     assign {next, unused_borrow} = {sums_q[p*ACC_BITS+:ACC_BITS], carries_q[p]}
@@ -235,7 +242,7 @@ module linear #(
   end
 
   // The serializer: `result` waits in the accumulators until the word before it was sent.
-  logic [WORD*ACC_BITS-1:0] send_q;
+  logic [ WORD*ACC_BITS-1:0] send_q;
   logic [LANES*ACC_BITS-1:0] sent_beat;
   logic [LANES*OUT_BITS-1:0] out, out_q;
   logic [SendBits-1:0] send;

@@ -1,12 +1,11 @@
-// sum[p] + carry[p] = W[p] x, the exact dot products of PE rows of weights and SIMD inputs. The carry is for the adder
-// that follows.
+// sum[p] + carry[p] = W[p] x: exact products of PE rows of weights and SIMD inputs. The carry is one for the adder that
+// follows. Weights are symmetric: never -2**(WEIGHT_BITS-1).
 //
-// Weights are symmetric: never -2**(WEIGHT_BITS-1). Stage 1 holds the products, stage 2 their sums over SIMD.
-//
-// A multiplier of WIDE x NARROW bits serves PACK rows: (w0 + w1*2**PITCH + ...) * x has a field for each product. Field i
-// is cut to PITCH bits and has got a borrow out of field i-1: the bits of row i-1 above its own field, which are its sign
-// where a sum fits its field. Else they are what field i shows in its low OVERLAP bits, less the true ones, which are
-// computed apart. Ternary weights and inputs of one bit need no multiplier.
+// Stage 1 holds the products, stage 2 their sums over SIMD. A multiplier of WIDE x NARROW bits serves Pack rows:
+// (w0 + w1*2**Pitch + ...) * x has a field of Pitch bits for each. Field i+1 lacks what sum i has above its own field:
+// a borrow, where the sum fits its field and is negative. Where it is wider by Overlap bits, they lie under field i+1,
+// and are what that shows less the true low bits of sum i+1, which are computed apart; more than one bit costs adders.
+// Ternary weights and inputs of one bit need no multiplier.
 module products #(
     parameter int PE          = 8,
     parameter int SIMD        = 1,
@@ -26,7 +25,7 @@ module products #(
 );
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int Reach = WEIGHT_BITS + X_BITS - (X_SIGNED != 0 ? 1 : 0) + $clog2(SIMD);  // bits of a sum
-  localparam bit Lut = WEIGHT_BITS <= 2 || X_BITS == 1;
+  localparam bit Lut = WEIGHT_BITS == 2 || X_BITS == 1;
 
   // As many rows as the wide operand has room for, as far apart as it has room for.
   localparam int Shared = 1 + (WIDE - WEIGHT_BITS) / (Reach - MAX_OVERLAP);
@@ -49,14 +48,16 @@ module products #(
       assign value = {X_SIGNED != 0 && x[s*X_BITS+X_BITS-1], x[s*X_BITS+:X_BITS]};
       assign products_q[s*TotalBits+:TotalBits] = product_q;
 
-      if (Lut) begin : gen_lut
+      if (X_BITS == 1) begin : gen_select
         logic signed [WEIGHT_BITS-1:0] w;
         assign w = weight[(g*SIMD+s)*WEIGHT_BITS+:WEIGHT_BITS];
-        always_ff @(posedge clk) begin
-          if (X_BITS == 1) product_q <= value[0] ? TotalBits'(w) : '0;
-          else if (!w[0]) product_q <= '0;
-          else product_q <= w[1] ? -TotalBits'(value) : TotalBits'(value);
-        end
+        always_ff @(posedge clk) product_q <= x[s] ? TotalBits'(w) : '0;
+      end else if (WEIGHT_BITS == 2) begin : gen_add
+        logic nonzero, negative;
+        logic signed [XW:0] magnitude;  // of the weight, times x: all its bits turn with the sign, and one is added
+        assign {negative, nonzero} = weight[(g*SIMD+s)*2+:2];
+        assign magnitude = nonzero ? (XW + 1)'(value) : '0;
+        always_ff @(posedge clk) product_q <= $signed(magnitude ^ {(XW + 1) {negative}}) + $signed({1'b0, negative});
       end else begin : gen_multiplier
         logic signed [WideBits-1:0] wide;
         always_comb begin
@@ -93,8 +94,7 @@ module products #(
         logic [Overlap-1:0] low, low_q;  // the true low bits of sum i+1
         for (genvar s = 0; s < SIMD; s++) begin : gen_low
           always_ff @(posedge clk) begin
-            lows_q[s*Overlap+:Overlap] <=
-                weight[((g+i+1)*SIMD+s)*WEIGHT_BITS+:Overlap] * x[s*X_BITS+:Overlap];
+            lows_q[s*Overlap+:Overlap] <= weight[((g+i+1)*SIMD+s)*WEIGHT_BITS+:Overlap] * x[s*X_BITS+:Overlap];
           end
         end
         always_comb begin
