@@ -51,9 +51,9 @@ module linear #(
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
   localparam int Latency = 1;
 
-  // The banks: filled beat by beat, free again after their token's last step.
+  // The banks: filled beat by beat, free again after their token's last step. In LUTs where they are less than half a
+  // block RAM of 18 Kbit.
   (* ram_style = 2 * INPUTS * X_BITS <= 8192 ? "distributed" : "auto" *)
-  // less than half a block RAM
   logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
   logic [1:0] full_q, first_q;
   logic fill_q, drain_q;
