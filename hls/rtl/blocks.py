@@ -14,7 +14,7 @@ from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
 from spikegpt_hls.quant.ops.layernorm import seed_table
-from spikegpt_hls.quant.ops.wkv import exp2_table
+from spikegpt_hls.quant.ops.wkv import DECAY, exp2_table
 
 MODULES = {
     "BinaryEmbedding": "embedding",
@@ -58,8 +58,9 @@ def _lanes(block: Block, name: str, bits: int) -> Image:
 
 def _normalised(decay: Ints) -> Ints:
     """16 bits of a decay without its leading zeros; above them, their number."""
-    zeros = 16 - np.frexp(np.maximum(decay, 1))[1]
-    return zeros << 16 | decay << zeros
+    zeros = DECAY.bits - np.frexp(np.maximum(decay, 1))[1]
+    normalised: Ints = zeros << DECAY.bits | decay << zeros
+    return normalised
 
 
 def images(block: Block) -> dict[str, Image]:
