@@ -14,7 +14,7 @@ from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
 from spikegpt_hls.quant.ops.layernorm import seed_table
-from spikegpt_hls.quant.ops.wkv import exp2_table
+from spikegpt_hls.quant.ops.wkv import DECAY, exp2_table
 
 MODULES = {
     "BinaryEmbedding": "embedding",
@@ -56,6 +56,13 @@ def _lanes(block: Block, name: str, bits: int) -> Image:
     return pack(np.reshape(block.params[name], (-1, block.lanes)), bits)
 
 
+def _normalised(decay: Ints) -> Ints:
+    """16 bits of a decay without its leading zeros; above them, their number."""
+    zeros = DECAY.bits - np.frexp(np.maximum(decay, 1))[1]
+    normalised: Ints = zeros << DECAY.bits | decay << zeros
+    return normalised
+
+
 def images(block: Block) -> dict[str, Image]:
     """The memory images of a block by the SystemVerilog parameter that takes the file's name."""
     op = block.operation
@@ -75,7 +82,7 @@ def images(block: Block) -> dict[str, Image]:
             }
         case WKV():
             return {
-                "DECAY_FILE": _lanes(block, "decay", op.decay.bits),
+                "DECAY_FILE": pack(np.reshape(_normalised(block.params["decay"]), (-1, block.lanes)), 20),
                 "BONUS_FILE": _lanes(block, "bonus", op.bonus.bits),
                 "EXP2_FILE": pack(exp2_table()[:, None], 15),
             }

@@ -147,34 +147,33 @@ module layernorm #(
   end
 
   // N, and its reciprocal root.
+  // The products of two tokens take turns at one multiplier where a token is longer than what lies between them.
+  localparam int Shared = Beats > 10 ? 1 : 0;
   /* verilator lint_off UNUSEDSIGNAL */
-  logic signed [2*SUM_BITS-1:0] sum_squared;  // not negative
+  logic [2*SUM_BITS-1:0] square4, square5_q, square6_q;  // not negative
   /* verilator lint_on UNUSEDSIGNAL */
   logic [VARIANCE_BITS-1:0] scaled5_q, scaled6_q, variance_q;
   logic [ RootBits-1:0] root15;
   logic [ShiftBits-1:0] exponent15;
 
-  multiply #(
-      .A_BITS(SUM_BITS),
-      .B_BITS(SUM_BITS)
-  ) u_sum_squared (
-      .clk,
-      .a(sum_q),
-      .b(sum_q),
-      .product(sum_squared)
-  );
-
   always_ff @(posedge clk) begin
+    square5_q  <= square4;
+    square6_q  <= square5_q;
     scaled5_q  <= VARIANCE_BITS'(CHANNELS) * VARIANCE_BITS'(square_q);
     scaled6_q  <= scaled5_q + VARIANCE_BITS'(EPSILON);
-    variance_q <= scaled6_q - VARIANCE_BITS'(sum_squared);
+    variance_q <= scaled6_q - VARIANCE_BITS'(square6_q);
   end
 
   reciprocal_root #(
       .N_BITS   (VARIANCE_BITS),
+      .X_BITS   (SUM_BITS),
+      .SHARED   (Shared),
       .SEED_FILE(SEED_FILE)
   ) u_root (
       .clk,
+      .turn({done_q[14], done_q[12], done_q[11], done_q[4]}),
+      .x(sum_q),
+      .square(square4),
       .n(variance_q),
       .root(root15),
       .exponent(exponent15)

@@ -3,7 +3,8 @@
 // A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
 // the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
 // inputs, stage 3 the products, stage 4 their sums over SIMD, stage 5 the accumulators, stage 6 the word that the
-// serializer sends, LANES outputs a beat. Then one stage for re-quantization.
+// serializer sends, LANES outputs a beat. Then one stage for re-quantization. The target's multipliers have WIDE x NARROW
+// bits, signed (DSP48E1: 25 x 18).
 module linear #(
     parameter int INPUTS      = 64,
     parameter int OUTPUTS     = 64,
@@ -20,6 +21,8 @@ module linear #(
     parameter int OUT_BITS    = 8,
     parameter int OUT_FRAC    = 4,
     parameter int OUT_SIGNED  = 1,
+    parameter int WIDE        = 25,
+    parameter int NARROW      = 18,
     parameter     WEIGHT_FILE = ""
 ) (
     input  logic                      clk,
@@ -44,10 +47,13 @@ module linear #(
   localparam int PartBits = Parts > 1 ? $clog2(Parts) : 1;
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
   localparam int StepBits = Steps > 1 ? $clog2(Steps) : 1;
-  localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
+  localparam int Sends = WORD / LANES;
+  localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
   localparam int Latency = 1;
 
-  // The banks: filled beat by beat, free again after their token's last step.
+  // The banks: filled beat by beat, free again after their token's last step. In LUTs where they are less than half a
+  // block RAM of 18 Kbit.
+  (* ram_style = 2 * INPUTS * X_BITS <= 8192 ? "distributed" : "auto" *)
   logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
   logic [1:0] full_q, first_q;
   logic fill_q, drain_q;
@@ -193,29 +199,34 @@ module linear #(
     group_q     <= {group_q[3*GroupBits-1:0], group};
   end
 
+  logic [PE*ACC_BITS-1:0] sums_q;
+  logic [PE-1:0] carries_q;
+
+  products #(
+      .PE         (PE),
+      .SIMD       (SIMD),
+      .X_BITS     (X_BITS),
+      .X_SIGNED   (X_SIGNED),
+      .WEIGHT_BITS(WEIGHT_BITS),
+      .SUM_BITS   (ACC_BITS),
+      .WIDE       (WIDE),
+      .NARROW     (NARROW)
+  ) u_products (
+      .clk,
+      .x     (x_q),
+      .weight(weight_q),
+      .sum   (sums_q),
+      .carry (carries_q)
+  );
+
   for (genvar p = 0; p < PE; p++) begin : gen_output
-    logic [SIMD*ACC_BITS-1:0] products_q;
-    logic signed [ACC_BITS-1:0] sum, sum_q, accumulator_q, next;
-
-    for (genvar s = 0; s < SIMD; s++) begin : gen_input
-      logic signed [XW-1:0] x;
-      logic signed [WEIGHT_BITS-1:0] weight;
-      logic signed [XW+WEIGHT_BITS-1:0] product_q;
-      assign x = {X_SIGNED != 0 && x_q[s*X_BITS+X_BITS-1], x_q[s*X_BITS+:X_BITS]};
-      assign weight = weight_q[(p*SIMD+s)*WEIGHT_BITS+:WEIGHT_BITS];
-      always_ff @(posedge clk) product_q <= x * weight;
-      assign products_q[s*ACC_BITS+:ACC_BITS] = ACC_BITS'(product_q);
-    end
-
-    always_comb begin
-      sum = '0;
-      for (int s = 0; s < SIMD; s++) sum = sum + $signed(products_q[s*ACC_BITS+:ACC_BITS]);
-    end
-    assign next = sum_q + (row_first_q[4] ? '0 : accumulator_q);
-    always_ff @(posedge clk) begin
-      sum_q <= sum;
-      if (step_q[4]) accumulator_q <= next;
-    end
+    // sum + carry + accumulator. As a difference, with the carry as a borrow: an adder whose first operand is a mere
+    // wire takes one LUT a bit, and the order of a sum's operands is the synthesiser's.
+    logic [ACC_BITS-1:0] accumulator_q, next;
+    logic unused_borrow;
+    assign {next, unused_borrow} = {sums_q[p*ACC_BITS+:ACC_BITS], carries_q[p]}
+        - {row_first_q[4] ? '1 : ~accumulator_q, 1'b1};
+    always_ff @(posedge clk) if (step_q[4]) accumulator_q <= next;
 
     if (Groups == 1) begin : gen_whole
       assign result[p*ACC_BITS+:ACC_BITS] = accumulator_q;
@@ -231,8 +242,10 @@ module linear #(
   end
 
   // The serializer: `result` waits in the accumulators until the word before it was sent.
-  logic [WORD*ACC_BITS-1:0] send_q;
+  logic [ WORD*ACC_BITS-1:0] send_q;
+  logic [LANES*ACC_BITS-1:0] sent_beat;
   logic [LANES*OUT_BITS-1:0] out, out_q;
+  logic [SendBits-1:0] send;
   logic waiting_q, waiting_user_q, valid_q, send_user_q;
   logic ready, last, send_last;
 
@@ -241,12 +254,12 @@ module linear #(
   assign sent = issue && send_last;
 
   beat_counter #(
-      .BEATS(WORD / LANES)
+      .BEATS(Sends)
   ) u_send (
       .clk,
       .rst,
       .step (issue),
-      .index(),
+      .index(send),
       .last (send_last)
   );
   beat_counter #(
@@ -274,11 +287,10 @@ module linear #(
     if (load) begin
       send_q      <= result;
       send_user_q <= waiting_user_q;
-    end else if (issue) begin
-      send_q <= send_q >> (LANES * ACC_BITS);
     end
   end
 
+  assign sent_beat = send_q[send*(LANES*ACC_BITS)+:LANES*ACC_BITS];
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     requantize #(
         .IN_BITS   (ACC_BITS),
@@ -286,7 +298,7 @@ module linear #(
         .OUT_BITS  (OUT_BITS),
         .OUT_SIGNED(OUT_SIGNED)
     ) u_requantize (
-        .x(send_q[l*ACC_BITS+:ACC_BITS]),
+        .x(sent_beat[l*ACC_BITS+:ACC_BITS]),
         .y(out[l*OUT_BITS+:OUT_BITS])
     );
   end

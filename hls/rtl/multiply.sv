@@ -1,5 +1,5 @@
-// product = a * b, both signed, two cycles later. Where a is wider than a DSP block's port it is cut in two: stage 1
-// holds the partial products, stage 2 their sum.
+// product = a * b, both signed, two cycles later. Where a is wider than a DSP block's port, of 25 bits on Xilinx 7 series,
+// it is cut in two: stage 1 holds the partial products, stage 2 their sum.
 module multiply #(
     parameter int A_BITS = 32,
     parameter int B_BITS = 17
@@ -11,7 +11,7 @@ module multiply #(
 );
   localparam int Cut = 17;  // an unsigned part of 17 bits is a signed one of 18
 
-  if (A_BITS <= Cut + 1) begin : gen_whole
+  if (A_BITS <= 25) begin : gen_whole
     logic signed [A_BITS+B_BITS-1:0] whole_q;
     always_ff @(posedge clk) begin
       whole_q <= a * b;

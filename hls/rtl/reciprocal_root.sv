@@ -1,22 +1,28 @@
 // 1/sqrt(n) ~ root * 2**-(16 + exponent), root in (2**15, 2**16], for n >= 1 (quant/ops/layernorm.py, `reciprocal_root`)
 //
 // Cycles after n: 1 leading zeros, 2 the mantissa m in [1, 4), 3 and 4 the table's seed s, 5 m*s, 6 m*s*s, 7 3 - m*s*s,
-// 8 the root (a Newton step). A new n may come in every cycle.
+// 8 the root (a Newton step). A new n may come in every cycle, unless SHARED: then one multiplier makes all products, and
+// the square of x besides; turn is x's, those of stages 5, 6 and 8.
 module reciprocal_root #(
     parameter int N_BITS    = 27,
+    parameter int X_BITS    = 14,
+    parameter int SHARED    = 1,
     parameter     SEED_FILE = ""
 ) (
-    input  logic              clk,
-    input  logic [N_BITS-1:0] n,
-    output logic [      16:0] root,
-    output logic [       4:0] exponent
+    input  logic                       clk,
+    input  logic        [         3:0] turn,
+    input  logic signed [  X_BITS-1:0] x,
+    output logic        [2*X_BITS-1:0] square,   // by logic alone
+    input  logic        [  N_BITS-1:0] n,
+    output logic        [        16:0] root,
+    output logic        [         4:0] exponent
 );
   localparam int MantissaFrac = 16;
   localparam int SeedFrac = 15;
   localparam int IndexShift = 10;
   localparam int Seeds = 192;
   localparam int MantissaBits = MantissaFrac + 2;
-  localparam int NewtonBits = MantissaBits + 16;  // of a product with the seed
+  localparam int SeedBits = 16;
   localparam int Pairs = (N_BITS + 1) / 2;
   localparam int PairBits = Pairs > 1 ? $clog2(Pairs) : 1;
 
@@ -55,6 +61,24 @@ module reciprocal_root #(
   // The mantissa's upper bits are 64 to 255, the entries 0 to 191.
   assign entry = mantissa2_q[MantissaBits-1:IndexShift] - 8'd64;
 
+  localparam int A = MantissaBits + 1 > X_BITS ? MantissaBits + 1 : X_BITS;  // with a sign
+  localparam int B = SeedBits + 1 > X_BITS ? SeedBits + 1 : X_BITS;
+  localparam int P = A + B;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [4*P-1:0] products;  // floored
+  /* verilator lint_on UNUSEDSIGNAL */
+  take_turns #(
+      .A_BITS(A),
+      .B_BITS(B),
+      .SHARED(SHARED)
+  ) u_products (
+      .turn,
+      .a({A'(correction_q), A'(first_q), A'(mantissa4_q), A'(x)}),
+      .b({B'(seed7_q), B'(seed5_q), B'(seed4_q), B'(x)}),
+      .product(products)
+  );
+  assign square = products[2*X_BITS-1:0];
+
   always_ff @(posedge clk) begin
     n1_q         <= n;
     zeros1_q     <= zeros;
@@ -67,10 +91,10 @@ module reciprocal_root #(
     seed5_q      <= seed4_q;
     seed6_q      <= seed5_q;
     seed7_q      <= seed6_q;
-    first_q      <= MantissaBits'((NewtonBits'(mantissa4_q) * NewtonBits'(seed4_q)) >> MantissaFrac);
-    second_q     <= MantissaBits'((NewtonBits'(first_q) * NewtonBits'(seed5_q)) >> SeedFrac);
+    first_q      <= products[P+MantissaFrac+:MantissaBits];
+    second_q     <= products[2*P+SeedFrac+:MantissaBits];
     correction_q <= MantissaBits'(3 << SeedFrac) - second_q;
-    root         <= 17'((NewtonBits'(correction_q) * NewtonBits'(seed7_q)) >> SeedFrac);
+    root         <= products[3*P+SeedFrac+:17];
   end
 
   delay #(

@@ -32,13 +32,13 @@ module stream_pipe #(
   wire leave = m_axis_tvalid && m_axis_tready;
 
   always_ff @(posedge clk) begin
-    valid_q[1] <= !rst && accept;
+    valid_q[1] <= rst ? 1'b0 : accept;
     last_q[1]  <= last;
     user_q[1]  <= user;
   end
   for (genvar k = 2; k <= LATENCY; k++) begin : gen_stage
     always_ff @(posedge clk) begin
-      valid_q[k] <= !rst && valid_q[k-1];
+      valid_q[k] <= rst ? 1'b0 : valid_q[k-1];
       last_q[k]  <= last_q[k-1];
       user_q[k]  <= user_q[k-1];
     end

@@ -33,7 +33,8 @@ def timing(block: Block) -> Timing:
         case "LayerNorm":
             return Timing(12, 14, stats=16)
         case "WKV":
-            latency = 12 + block.format_out.bits  # one cycle per bit of the quotient
+            out = block.format_out
+            latency = 11 + out.bits + (not out.signed)  # one cycle per bit of the quotient, which has a sign
             return Timing(latency, latency + 2, loop=10)
         case "Linear":
             return Timing(1, 3, result=6)

@@ -43,9 +43,9 @@ module wkv #(
 );
   localparam int Beats = CHANNELS / LANES;
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
-  localparam int Latency = 12 + OUT_BITS;
+  localparam int Latency = 11 + OUT_BITS + (OUT_SIGNED != 0 ? 0 : 1);
   localparam int Loop = 10;
-  localparam int DecayBits = 16;
+  localparam int DecayBits = 20;
   localparam int BonusBits = 12;
   localparam int B = B_BITS - 1;  // the denominator's sign bit is always 0
   localparam int A = B_BITS + V_BITS - (V_SIGNED != 0 ? 1 : 0);
