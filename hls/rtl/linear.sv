@@ -4,7 +4,7 @@
 // the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
 // inputs, stage 3 the products, stage 4 their sums over SIMD, stage 5 the accumulators, stage 6 the word that the
 // serializer sends, LANES outputs a beat. Then one stage for re-quantization. The target's multipliers have WIDE x NARROW
-// bits, signed (DSP48E1: 25 x 18).
+// bits, signed (DSP48E1: 25 x 18). `busy` is 1 in a cycle in which they work.
 module linear #(
     parameter int INPUTS      = 64,
     parameter int OUTPUTS     = 64,
@@ -36,7 +36,8 @@ module linear #(
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic                      m_axis_tuser,
+    output logic                      busy            // the multipliers work
 );
   localparam int Beats = INPUTS / LANES;
   localparam int Parts = LANES / SIMD;  // steps that one beat of the bank serves
@@ -198,6 +199,7 @@ module linear #(
     user_q      <= {user_q[3:1], first_q[drain_q]};
     group_q     <= {group_q[3*GroupBits-1:0], group};
   end
+  assign busy = step_q[2];
 
   logic [PE*ACC_BITS-1:0] sums_q;
   logic [PE-1:0] carries_q;
