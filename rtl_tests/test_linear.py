@@ -30,6 +30,9 @@ def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
     ("inputs", "outputs", "lanes", "reuse_factor", "weight", "x", "out"),
     [
         (64, 64, 1, 512, Format(8, 7), Format(8, 4), Format(8, 3)),  # one input, many outputs a step
+        (48, 6, 1, 48, Format(8, 7), Format(8, 8, signed=False), Format(8, 4)),  # unsigned, all outputs a step
+        (48, 6, 1, 96, Format(8, 7), Format(8, 4), Format(8, 4)),  # an odd number of rows
+        (48, 4, 1, 96, Format(6, 5), Format(12, 8), Format(8, 2)),
         (64, 48, 2, 64, Format(4, 3), Format(8, 5), Format(6, 0)),  # two inputs, one row a word
         (48, 96, 8, 288, Format(2, 1), Format(8, 8, signed=False), Format(8, 2)),  # a word of several rows
         (96, 8, 2, 768, Format(8, 9), Format(8, 2), Format(8, 6)),  # one multiplier: a beat in two steps
@@ -58,10 +61,12 @@ def test_every_pair_of_weight_and_input(bits: int) -> None:
     check(single(op, 8, {"weight": weights}, len(weights) // 8), [x], [256], test="flowing")
 
 
-def test_sums_reach_the_accumulators_ends() -> None:
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_sums_reach_the_accumulators_ends(lanes: int) -> None:
+    """Neighbouring rows with every pair of signs."""
     op = linear(96, 8, Format(8, 7), Format(8, 4), None)
-    weights = np.where(np.arange(8)[:, None] % 2, 127, -127) * np.ones((1, 96), np.int64)
-    check(single(op, 2, {"weight": weights}, 48), [np.full((3, 96), -128)], [3], test="flowing")
+    weights = np.where([[0], [1], [1], [0], [0], [0], [1], [1]], 127, -127) * np.ones((1, 96), np.int64)
+    check(single(op, lanes, {"weight": weights}, 96 // lanes), [np.full((3, 96), -128)], [3], test="flowing")
 
 
 def test_a_flipped_weight_is_noticed() -> None:

@@ -37,7 +37,7 @@ module linear #(
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
     output logic                      m_axis_tuser,
-    output logic                      busy            // the multipliers work
+    output logic                      busy              // the multipliers work
 );
   localparam int Beats = INPUTS / LANES;
   localparam int Parts = LANES / SIMD;  // steps that one beat of the bank serves
@@ -201,44 +201,68 @@ module linear #(
   end
   assign busy = step_q[2];
 
-  logic [PE*ACC_BITS-1:0] sums_q;
-  logic [PE-1:0] carries_q;
+  // Two rows share an accumulator inside a multiplier where inputs and sums go one by one, and a field holds a product.
+  localparam bit Paired = LANES == 1 && Groups == 1 && PE % 2 == 0 && WEIGHT_BITS > 4 && X_BITS > 1 && X_BITS < NARROW
+      && WEIGHT_BITS + X_BITS - (X_SIGNED != 0 ? 1 : 0) < WIDE - WEIGHT_BITS && ACC_BITS > WIDE - WEIGHT_BITS;
 
-  products #(
-      .PE         (PE),
-      .SIMD       (SIMD),
-      .X_BITS     (X_BITS),
-      .X_SIGNED   (X_SIGNED),
-      .WEIGHT_BITS(WEIGHT_BITS),
-      .SUM_BITS   (ACC_BITS),
-      .WIDE       (WIDE),
-      .NARROW     (NARROW)
-  ) u_products (
-      .clk,
-      .x     (x_q),
-      .weight(weight_q),
-      .sum   (sums_q),
-      .carry (carries_q)
-  );
+  if (Paired) begin : gen_paired
+    for (genvar p = 0; p < PE; p += 2) begin : gen_pair
+      mac_pair #(
+          .X_BITS     (X_BITS),
+          .X_SIGNED   (X_SIGNED),
+          .WEIGHT_BITS(WEIGHT_BITS),
+          .SUM_BITS   (ACC_BITS),
+          .WIDE       (WIDE)
+      ) u_mac (
+          .clk,
+          .x     (x_q),
+          .weight(weight_q[p*WEIGHT_BITS+:2*WEIGHT_BITS]),
+          .step  (step_q[4]),
+          .first (row_first_q[4]),
+          .low   (result[p*ACC_BITS+:ACC_BITS]),
+          .high  (result[(p+1)*ACC_BITS+:ACC_BITS])
+      );
+    end
+  end else begin : gen_apart
+    logic [PE*ACC_BITS-1:0] sums_q;
+    logic [PE-1:0] carries_q;
 
-  for (genvar p = 0; p < PE; p++) begin : gen_output
-    // sum + carry + accumulator. As a difference, with the carry as a borrow: an adder whose first operand is a mere
-    // wire takes one LUT a bit, and the order of a sum's operands is the synthesiser's.
-    logic [ACC_BITS-1:0] accumulator_q, next;
-    logic unused_borrow;
-    assign {next, unused_borrow} = {sums_q[p*ACC_BITS+:ACC_BITS], carries_q[p]}
-        - {row_first_q[4] ? '1 : ~accumulator_q, 1'b1};
-    always_ff @(posedge clk) if (step_q[4]) accumulator_q <= next;
+    products #(
+        .PE         (PE),
+        .SIMD       (SIMD),
+        .X_BITS     (X_BITS),
+        .X_SIGNED   (X_SIGNED),
+        .WEIGHT_BITS(WEIGHT_BITS),
+        .SUM_BITS   (ACC_BITS),
+        .WIDE       (WIDE),
+        .NARROW     (NARROW)
+    ) u_products (
+        .clk,
+        .x     (x_q),
+        .weight(weight_q),
+        .sum   (sums_q),
+        .carry (carries_q)
+    );
 
-    if (Groups == 1) begin : gen_whole
-      assign result[p*ACC_BITS+:ACC_BITS] = accumulator_q;
-    end else begin : gen_groups
-      for (genvar g = 0; g < Groups; g++) begin : gen_group
-        logic [ACC_BITS-1:0] collected_q;
-        always_ff @(posedge clk) begin
-          if (step_q[4] && row_last_q[4] && group_q[3*GroupBits+:GroupBits] == GroupBits'(g)) collected_q <= next;
+    for (genvar p = 0; p < PE; p++) begin : gen_output
+      // sum + carry + accumulator. As a difference, with the carry as a borrow: an adder whose first operand is a mere
+      // wire takes one LUT a bit, and the order of a sum's operands is the synthesiser's.
+      logic [ACC_BITS-1:0] accumulator_q, next;
+      logic unused_borrow;
+      assign {next, unused_borrow} = {sums_q[p*ACC_BITS+:ACC_BITS], carries_q[p]}
+          - {row_first_q[4] ? '1 : ~accumulator_q, 1'b1};
+      always_ff @(posedge clk) if (step_q[4]) accumulator_q <= next;
+
+      if (Groups == 1) begin : gen_whole
+        assign result[p*ACC_BITS+:ACC_BITS] = accumulator_q;
+      end else begin : gen_groups
+        for (genvar g = 0; g < Groups; g++) begin : gen_group
+          logic [ACC_BITS-1:0] collected_q;
+          always_ff @(posedge clk) begin
+            if (step_q[4] && row_last_q[4] && group_q[3*GroupBits+:GroupBits] == GroupBits'(g)) collected_q <= next;
+          end
+          assign result[(g*PE+p)*ACC_BITS+:ACC_BITS] = collected_q;
         end
-        assign result[(g*PE+p)*ACC_BITS+:ACC_BITS] = collected_q;
       end
     end
   end
@@ -292,7 +316,17 @@ module linear #(
     end
   end
 
-  assign sent_beat = send_q[send*(LANES*ACC_BITS)+:LANES*ACC_BITS];
+  if (Paired) begin : gen_second
+    // The second sum of a pair holds what the first one had above its field.
+    localparam int Above = ACC_BITS - (WIDE - WEIGHT_BITS);
+    logic [ACC_BITS-1:0] sum;
+    logic signed [Above-1:0] above_q;
+    assign sum = send_q[send*ACC_BITS+:ACC_BITS];
+    assign sent_beat = sum - (send[0] ? ACC_BITS'(above_q) : '0);
+    always_ff @(posedge clk) if (issue) above_q <= sum[ACC_BITS-1-:Above];
+  end else begin : gen_sum
+    assign sent_beat = send_q[send*(LANES*ACC_BITS)+:LANES*ACC_BITS];
+  end
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     requantize #(
         .IN_BITS   (ACC_BITS),
