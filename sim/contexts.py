@@ -1,4 +1,4 @@
-"""What interleaving is worth: generation of several texts at once against streaming of a prompt, by the cycle simulator.
+"""What interleaving is worth: generation of several texts at once against streaming of a prompt.
 
 One text by itself leaves the pipeline empty but for the token that it waits for. As many texts as the pipeline has
 stages keep it full; more of them wait for each other.
