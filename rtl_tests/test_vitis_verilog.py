@@ -45,6 +45,7 @@ def wrapper(flow: Dataflow) -> Iterator[str]:
     yield f"  {INNER} inner (.clk(ap_clk), .rst(!ap_rst_n),"
     yield f"      .s_axis_tdata(tokens_TDATA[{ids.bits[0] - 1}:0]), .s_axis_tuser(tokens_TDATA[{ids.offsets[1]}]),"
     yield "      .s_axis_tvalid(tokens_TVALID && ap_start), .s_axis_tready(ready), .s_axis_tlast(1'b1),"
+    yield "      .s_axis_tid(1'b0), .m_axis_tid(),"
     yield "      .m_axis_tdata(logits), .m_axis_tvalid(logits_TVALID), .m_axis_tready(logits_TREADY),"
     yield "      .m_axis_tuser(first), .m_axis_tlast(unused_last));"
     yield "endmodule"

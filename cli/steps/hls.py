@@ -58,7 +58,8 @@ def _write_xilinx(request: Request, folder: Path, folded: Mapping[str, Any], dat
     from spikegpt_hls.sim.resources import resources
 
     with request.console.status("hls: the Vitis HLS project"):
-        graph = convert(request.workspace.onnx, folder / "vitis", backend="Vitis", **folded)
+        # the kernels keep one state: their C simulation takes one sequence after the other
+        graph = convert(request.workspace.onnx, folder / "vitis", backend="Vitis", **{**folded, "contexts": 1})
         graph.write()
     with request.console.status("hls: C simulation against the golden vectors"):
         simulation = c_simulation(graph, request.workspace.vectors)
