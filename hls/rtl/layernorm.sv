@@ -226,33 +226,27 @@ module layernorm #(
   initial $readmemh(GAIN_FILE, gain);
   initial $readmemh(BIAS_FILE, bias);
 
-  hold #(
+  delay #(
       .WIDTH (SUM_BITS),
-      .CYCLES(3),
-      .BEATS (Beats)
+      .CYCLES(3)
   ) u_sum3 (
       .clk,
-      .start(read && beat == '0),
       .x(sum),
       .y(sum3)
   );
-  hold #(
+  delay #(
       .WIDTH (RootBits),
-      .CYCLES(4),
-      .BEATS (Beats)
+      .CYCLES(4)
   ) u_root4 (
       .clk,
-      .start(read && beat == '0),
       .x(root),
       .y(root4)
   );
-  hold #(
+  delay #(
       .WIDTH (ShiftBits),
-      .CYCLES(6),
-      .BEATS (Beats)
+      .CYCLES(6)
   ) u_exponent6 (
       .clk,
-      .start(read && beat == '0),
       .x(exponent),
       .y(exponent6)
   );
