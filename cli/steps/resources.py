@@ -17,12 +17,19 @@ def found(request: Request) -> dict[str, Any] | None:
 
 
 def show(request: Request) -> dict[str, Any]:
-    """The table of the blocks; what it was made of."""
+    """The table of the blocks and that of the parts which the design fits; what they were made of."""
     from rich.table import Table
+
+    from spikegpt_hls.sim.parts import fits, parts, shares
 
     made: dict[str, Any] = json.loads(request.workspace.resources.read_text())
     table = Table("block", *COLUMNS.values(), title=f"{made['family']}, {made['tool']}")
     for name, row in {**made["blocks"], "total": made["total"]}.items():
         table.add_row(name, *(f"{row[key]:g}" for key in COLUMNS))
+    request.console.print(table)
+    table = Table("part", *COLUMNS.values(), "fits", title="of named parts, on paper")
+    for part in parts(made["family"]):
+        used = shares(made["total"], part)
+        table.add_row(part.name, *(f"{used[key]:.0%}" for key in COLUMNS), "yes" if fits(made["total"], part) else "no")
     request.console.print(table)
     return made
