@@ -164,7 +164,9 @@ def _derived(block: Block) -> Mapping[str, int]:
             }
         case Linear():
             simd, pe, word, *_ = block.folding
-            return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
+            wide, narrow = block.multiplier
+            folded = {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
+            return {**folded, "WIDE": wide, "NARROW": narrow}
     return {}
 
 
@@ -184,5 +186,5 @@ def single(
     depths = (depth,) * len(op.streams) if len(op.streams) > 1 else ()
     return Block(
         type(op).__name__.lower(), op, op.streams, ("m_axis",), op.n_in, op.n_out, formats, op.out, lanes,
-        reuse_factor, depths, contexts, params,
+        reuse_factor, depths, contexts=contexts, params=params,
     )  # fmt: skip
