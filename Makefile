@@ -81,7 +81,7 @@ test: $(ENV) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 soak: $(ENV) ## Run the full grid of every operation, then random models for minutes=N
-	SOAK_MINUTES=$(minutes) $(BIN)/python -m pytest -n 2 --dist worksteal -m soak -rP
+	SOAK_MINUTES=$(minutes) $(BIN)/python -m pytest -n 2 --dist worksteal -m soak -rP -p no:logging
 
 lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
 	$(BIN)/ruff check $(PACKAGES) tests conftest.py

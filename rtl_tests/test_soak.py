@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.hls.convert import convert, operations
 from spikegpt_hls.hls.csim import CSimulation
+from spikegpt_hls.hls.folding import legal_factors
 from spikegpt_hls.quant.calibrate import random_network
 from spikegpt_hls.quant.export import export
+from spikegpt_hls.quant.ops import Linear
 from spikegpt_hls.quant.vectors import trace
 from spikegpt_hls.rtl_tests.cosim import Model, compare
 from spikegpt_hls.sim.cycles import simulate
 
+MAX_MULTIPLIERS, MAX_CYCLES = 256, 4096  # of one Linear: what a simulation takes seconds for
 
-def one(seed: int, work: Path) -> int:
-    """A random model, folding, text and stalls: C simulation and RTL against PyTorch, cycles against the simulator."""
+
+def factors(model: Path, lanes: int, rng: np.random.Generator) -> dict[str, int]:
+    """A ReuseFactor for each Linear by itself, of all that are legal and not too slow to simulate."""
+    drawn = {}
+    for name, op in operations(model).items():
+        if isinstance(op, Linear):
+            legal = legal_factors(op.inputs, op.outputs, lanes)
+            size = op.inputs * op.outputs
+            drawn[name] = int(rng.choice([f for f in legal if f <= MAX_CYCLES and size <= f * MAX_MULTIPLIERS]))
+    return drawn
+
+
+def one(seed: int, work: Path) -> tuple[int, int]:
+    """A random model, folding, contexts, text and stalls: C simulation and RTL against PyTorch, every beat's cycle
+    against the simulator. Values and beats compared."""
     rng = np.random.default_rng(seed)
     channels, lanes = int(rng.choice([8, 48, 64, 96])), int(rng.choice([1, 2, 8]))
     layers, weight_bits, vocabulary = (
@@ -27,36 +44,47 @@ def one(seed: int, work: Path) -> int:
         int(rng.choice([2, 4, 8])),
         int(rng.choice([16, 96, 256])),
     )
-    target = int(rng.choice([64, 256, 1024]))
-    print(f"seed {seed}: {layers} x {channels}, {weight_bits} bits, vocabulary {vocabulary}, {lanes} lanes, {target}")
+    contexts = int(rng.choice([1, 2, 3, 8]))
     network = random_network(layers, channels, seed, weight_bits, vocabulary)
-    sequences = [rng.integers(0, vocabulary, int(length)) for length in rng.choice(40, 3, replace=False) + 1]
-    golden = trace(network, sequences)
     export(network, work)
-    software = CSimulation(convert(work / "model.onnx", work / "c", "Vitis", lanes=lanes, target_cycles=target))
+    reuse = factors(work / "model.onnx", lanes, rng)
+    print(
+        f"seed {seed}: {layers} x {channels}, {weight_bits} bits, vocabulary {vocabulary}, {lanes} lanes, "
+        f"{contexts} contexts, ReuseFactors {sorted(set(reuse.values()))}"
+    )
+    sequences = [rng.integers(0, vocabulary, int(length)) for length in rng.choice(40, contexts + 2, replace=False) + 1]
+    golden = trace(network, sequences)
+    software = CSimulation(convert(work / "model.onnx", work / "c", "Vitis", lanes=lanes, reuse_factor=reuse))
     for name, parts in software.run(sequences).items():
         assert np.array_equal(np.concatenate(parts), golden[name]), f"seed {seed}: {name} in C simulation"
-    convert(work / "model.onnx", work / "rtl", "SpikeRTL", lanes=lanes, target_cycles=target).write()
+    folded = {"lanes": lanes, "reuse_factor": reuse, "contexts": contexts}
+    convert(work / "model.onnx", work / "rtl", "SpikeRTL", **folded).write()
     model = Model(work / "rtl" / "rtl", work / "run")
     model.build()
-    compared = 0
+    values = beats = 0
     for stall in (0, seed + 1):
         run = model.run(f"stall{stall}", sequences, stall)
         found = compare(run, golden)
         assert found.first is None, f"seed {seed}, stall {stall}: {found.first}"
-        compared += found.compared
+        values += found.compared
         if not stall:
-            assert run.counters["cycles"] == simulate(run.dataflow, sum(map(len, sequences))).cycles, f"seed {seed}"
-    return compared
+            schedule, moved = simulate(run.dataflow, len(golden["tokens"])), run.transfers()
+            for block in run.dataflow.blocks:
+                cycles = schedule.times[block.outputs[0]] - schedule.first
+                got = moved[block.name].ravel() - run.source_cycles()[0]
+                assert np.array_equal(got, cycles), f"seed {seed}: cycles of {block.name}"
+                beats += got.size
+    return values, beats
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("worker", range(2))
 def test_random_models(worker: int, tmp_path: Path) -> None:
     end = time.monotonic() + 60 * float(os.environ.get("SOAK_MINUTES", "60"))
-    seed, models, values = int(os.environ.get("SOAK_SEED", "0")) + worker, 0, 0
+    seed, models, values, beats = int(os.environ.get("SOAK_SEED", "0")) + worker, 0, 0, 0
     while time.monotonic() < end or not models:
-        values += one(seed, tmp_path / str(seed))
-        seed, models = seed + 2, models + 1
-    print(f"{models} random models, {values:,} values compared with PyTorch, none differs")
+        compared, timed = one(seed, tmp_path / str(seed))
+        shutil.rmtree(tmp_path / str(seed))
+        seed, models, values, beats = seed + 2, models + 1, values + compared, beats + timed
+    print(f"{models} random models: {values:,} values compared with PyTorch, {beats:,} beats with the cycle simulator")
     assert values > 0
