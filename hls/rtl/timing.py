@@ -29,7 +29,7 @@ def timing(block: Block) -> Timing:
         case "LIF":
             return Timing(2, 4, loop=2)
         case "TokenShift":
-            return Timing(3, 5, loop=1)
+            return Timing(5, 7, loop=1)
         case "LayerNorm":
             return Timing(12, 14, stats=16)
         case "WKV":
