@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.hls.graph import dataflow
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import cosim
 from spikegpt_hls.rtl_tests.contexts import Order, interleave
@@ -118,6 +119,19 @@ def test_the_pipeline_is_full(trained: Path, model: Model) -> None:
     ends = run.transfers()[run.dataflow.driver[run.dataflow.sink].name][:, -1]
     generating = (ends[-1] - ends[-1 - 3 * STAGES]) / (3 * STAGES)
     assert simulate(run.dataflow, 64).cycles_per_token / generating >= 0.9
+
+
+@pytest.mark.parametrize(("lanes", "reuse"), [(1, 2048), (4, 1024), (8, 64)])
+def test_one_context_per_stage_fills_the_pipeline_under_other_foldings(
+    trained: Path, tmp_path: Path, lanes: int, reuse: int
+) -> None:
+    """By the cycle simulator, which is exact."""
+    flow = dataflow(convert(trained / "model.onnx", tmp_path, backend="SpikeRTL", lanes=lanes, reuse_factor=reuse))
+    alone = interleaving(flow)
+    assert alone.share < 0.2
+    full = interleaving(flow, alone.stages)
+    assert full.share >= 0.9
+    assert full.text_latency >= alone.text_latency == alone.latency
 
 
 def test_stalled_texts_with_a_longer_prompt_are_the_integer_models(trained: Path, model: Model) -> None:

@@ -12,7 +12,7 @@ from math import ceil
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.sim.cycles import simulate
 
-TOKENS = 64  # of a streamed prompt
+TOKENS = 32  # of a streamed prompt
 ROUNDS = 8  # tokens of each text
 
 
