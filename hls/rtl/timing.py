@@ -27,7 +27,7 @@ def timing(block: Block) -> Timing:
         case "Fork":
             return Timing(0, 2)
         case "LIF":
-            return Timing(2, 4, loop=2)
+            return Timing(3, 5, loop=3)
         case "TokenShift":
             return Timing(5, 7, loop=1)
         case "LayerNorm":
