@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the RTL: the top's counters, and where the taps lie."""
+    """One run of the RTL: the top's counters, and where the taps lie.
+
+    ``progress`` are the counters ``cycles`` and ``busy_cycles`` behind each token: (tokens, 2).
+    """
 
     dataflow: Dataflow
     folder: Path
     counters: Mapping[str, Any]
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    progress: Ints
 
     def transfers(self) -> dict[str, Ints]:
         """Cycle of each transfer of each block's (first) output stream: (tokens, beats)."""
@@ -108,7 +111,8 @@ class Model:
             cwd=self.rtl,
             logs=folder,
         )
-        return Run(self.dataflow, folder, json.loads((folder / "counters.json").read_text()))
+        counters = json.loads((folder / "counters.json").read_text())
+        return Run(self.dataflow, folder, counters, np.array(counters.pop("progress", []), np.int64).reshape(-1, 2))
 
 
 def compare(run: Run, expected: Mapping[str, Ints]) -> Comparison:

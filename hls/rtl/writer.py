@@ -14,9 +14,11 @@ from pathlib import Path
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, images, parameters, sources
 from spikegpt_hls.hls.rtl.states import state_memory
+from spikegpt_hls.hls.rtl.timing import interval
 
 TOP = "spikegpt"
 COUNTER_BITS = 48
+COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
 _WIRES = ("tdata", "tvalid", "tready", "tlast", "tuser")
 
 
@@ -51,6 +53,11 @@ def lif_blocks(dataflow: Dataflow) -> list[Block]:
     return [block for block in dataflow.blocks if block.kind == "LIF"]
 
 
+def bottleneck(dataflow: Dataflow) -> Block:
+    """The Linear whose multipliers the counters watch: the slowest, of equals the first."""
+    return max((block for block in dataflow.blocks if block.kind == "Linear"), key=interval)
+
+
 def _range(width: int) -> str:
     return f"[{width - 1}:0]"
 
@@ -70,9 +77,11 @@ def top(dataflow: Dataflow) -> Iterator[str]:
         ready = wire == "tready"
         yield f"  assign {f's_axis_{wire} = {source}' if ready else f'{source} = s_axis_{wire}'};"
         yield f"  assign {f'{sink} = m_axis_{wire}' if ready else f'm_axis_{wire} = {sink}'};"
+    yield "  logic busy;"
+    watched = bottleneck(dataflow)
     for block in dataflow.blocks:
         yield ""
-        yield from instance(block)
+        yield from instance(block, "busy" if block is watched else "")
     yield ""
     yield from _counters(dataflow, spiking)
     yield "endmodule"
@@ -86,13 +95,13 @@ def _ports(dataflow: Dataflow) -> Iterator[str]:
         for wire in _WIRES:
             direction = "input " if inward != (wire == "tready") else "output"
             yield f"    {direction} logic {_range(bits[stream]) + ' ' if wire == 'tdata' else ''}{prefix}_{wire},"
-    for name in ("cycles", "tokens", "source_stalls", "sink_stalls"):
+    for name in COUNTERS:
         yield f"    output logic {_range(COUNTER_BITS)} {name},"
     yield f"    output logic {_range(COUNTER_BITS * len(lif_blocks(dataflow)))} spike_counts"
 
 
-def instance(block: Block) -> Iterator[str]:
-    """The lines that instantiate a block with its parameters, images and streams."""
+def instance(block: Block, busy: str = "") -> Iterator[str]:
+    """The lines that instantiate a block with its parameters, images and streams; ``busy`` is a Linear's wire."""
     values = {name: str(value) for name, value in parameters(block).items()}
     values |= {name: f'"{image_file(block, name)}"' for name in images(block)}
     yield f"  {MODULES[block.kind]} #("
@@ -105,6 +114,8 @@ def instance(block: Block) -> Iterator[str]:
     for wire in _WIRES:
         joined = ", ".join(f"{stream}_{wire}" for stream in reversed(block.outputs))
         lines.append(f"      .m_axis_{wire}({'{' + joined + '}' if len(block.outputs) > 1 else joined})")
+    if block.kind == "Linear":
+        lines.append(f"      .busy({busy})")
     yield ",\n".join(lines)
     yield "  );"
 
@@ -116,7 +127,7 @@ def _counters(dataflow: Dataflow, spiking: list[Block]) -> Iterator[str]:
     yield f"      .LANES({spiking[0].lanes}),"
     yield f"      .BITS({COUNTER_BITS})"
     yield "  ) u_counters ("
-    yield "      .clk, .rst, .cycles, .tokens, .source_stalls, .sink_stalls, .spike_counts,"
+    yield f"      .clk, .rst, .busy, {', '.join(f'.{name}' for name in COUNTERS)}, .spike_counts,"
     yield f"      .source_valid({dataflow.source}_tvalid), .source_ready({dataflow.source}_tready),"
     yield f"      .sink_valid({dataflow.sink}_tvalid), .sink_ready({dataflow.sink}_tready),"
     yield f"      .sink_last({dataflow.sink}_tlast),"
