@@ -22,7 +22,7 @@ TOKENS = 64  # several times what a pipeline holds
 
 @dataclass(frozen=True)
 class Pace:
-    """Steady-state prompt streaming; ``equal`` of ``compared`` transfers of all blocks were in the simulator's cycle."""
+    """Steady-state prompt streaming; ``equal`` of ``compared`` transfers of all blocks were when the simulator says."""
 
     plan: Plan
     products: int  # multiply-accumulates per token, of all Linears

@@ -37,7 +37,7 @@ module linear #(
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
     output logic                      m_axis_tuser,
-    output logic                      busy            // the multipliers work
+    output logic                      busy              // the multipliers work
 );
   localparam int Beats = INPUTS / LANES;
   localparam int Parts = LANES / SIMD;  // steps that one beat of the bank serves
