@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -41,6 +42,7 @@ LUT_RAM = {
 BRAM = {"RAMB36E1": 1.0, "RAMB18E1": 0.5, "FIFO36E1": 1.0, "FIFO18E1": 0.5}
 
 Parameters = Mapping[str, int | str]  # integers, and memory image files relative to the RTL's folder
+NOTHING: Mapping[str, str] = MappingProxyType({})
 Progress = Callable[[str, int, int], None]  # block, how many are done, of how many
 
 
@@ -67,25 +69,28 @@ def synthesize(
     modules: Mapping[str, tuple[str, Parameters]],
     progress: Progress = lambda name, done, total: None,
     cache_dir: Path | None = None,
+    outside: Mapping[str, str] = NOTHING,
 ) -> dict[str, Any]:
     """``resources.json`` for ``modules``, block name to (top module, parameters), of the SystemVerilog in ``rtl_dir``.
 
-    SimulationError where Yosys refuses a module. Results are kept in ``cache_dir`` (default: beside ``rtl_dir``).
+    ``outside`` names, by block, a memory that is left out: what it reads comes as from a port. SimulationError where
+    Yosys refuses a module. Results are kept in ``cache_dir`` (default: beside ``rtl_dir``).
     """
     cache_dir = cache_dir or rtl_dir.parent / "yosys"
     cache_dir.mkdir(parents=True, exist_ok=True)
     inputs = {name: _inputs(rtl_dir, module, parameters) for name, (module, parameters) in modules.items()}
     first: dict[str, str] = {}  # of each shape
-    shapes = {name: _digest(*modules[name], inputs[name], contents=False) for name in modules}
+    flows = {name: _flow(module, outside.get(name)) for name, (module, _) in modules.items()}
+    shapes = {name: _digest(flows[name], modules[name][1], inputs[name], contents=False) for name in modules}
     for name, shape in shapes.items():
         first.setdefault(shape, name)
-    kept = {name: cache_dir / f"{_digest(*modules[name], inputs[name])}.json" for name in first.values()}
+    kept = {name: cache_dir / f"{_digest(flows[name], modules[name][1], inputs[name])}.json" for name in first.values()}
     missing = [name for name, path in kept.items() if not path.exists()]
     tool = f"{version()}, {FLOW}"  # asked first: the first call compiles Yosys, which must not happen twice at once
 
     def run(name: str) -> str:
         module, parameters = modules[name]
-        _write(kept[name], _yosys(name, module, parameters, inputs[name]))
+        _write(kept[name], _yosys(name, module, parameters, inputs[name], flows[name]))
         return name
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -132,9 +137,18 @@ def _inputs(rtl_dir: Path, module: str, parameters: Parameters) -> dict[str, byt
         raise SimulationError(f"{module}: {error.filename} cannot be read: {error.strerror}") from error
 
 
-def _digest(module: str, parameters: Parameters, inputs: Mapping[str, bytes], contents: bool = True) -> str:
+def _flow(module: str, outside: str | None) -> tuple[str, ...]:
+    """The commands that synthesise a module. A memory that stays outside is cut off before memories are mapped."""
+    whole = f"{FLOW} -top {module}"
+    if outside is None:
+        return (whole,)
+    cut = ("setattr -set keep 1 w:address", f"cutpoint t:$mem_v2 r:MEMID=\\{outside} %i")
+    return (f"{whole} -run begin:map_memory", *cut, f"{whole} -run map_memory:")
+
+
+def _digest(flow: tuple[str, ...], parameters: Parameters, inputs: Mapping[str, bytes], contents: bool = True) -> str:
     """Names a result by its cause; an image counts by its contents or, without them, by its length."""
-    digest = hashlib.sha256(f"{FLOW} {module}".encode())
+    digest = hashlib.sha256("; ".join(flow).encode())
     for name, value in sorted(parameters.items()):
         shown = str(value).encode()
         if isinstance(value, str):
@@ -146,7 +160,9 @@ def _digest(module: str, parameters: Parameters, inputs: Mapping[str, bytes], co
     return digest.hexdigest()[:32]
 
 
-def _yosys(block: str, module: str, parameters: Parameters, inputs: Mapping[str, bytes]) -> dict[str, int]:
+def _yosys(
+    block: str, module: str, parameters: Parameters, inputs: Mapping[str, bytes], flow: tuple[str, ...]
+) -> dict[str, int]:
     """Cells by type of one module; paths are relative, because Yosys in WebAssembly does not see all absolute ones."""
     with tempfile.TemporaryDirectory(prefix="yosys") as folder:
         for path, content in inputs.items():
@@ -157,7 +173,7 @@ def _yosys(block: str, module: str, parameters: Parameters, inputs: Mapping[str,
         script = [
             f"read_verilog -sv -defer {' '.join(path for path in inputs if path.endswith('.sv'))}",
             *([f"chparam {' '.join(values)} $abstract\\{module}"] if values else []),
-            f"{FLOW} -top {module}",
+            *flow,
             "tee -q -o stat.json stat -json",
         ]
         Path(folder, "run.ys").write_text("\n".join(script) + "\n")
