@@ -33,8 +33,10 @@ def settled(step: Step) -> Step:
     return replace(step, inputs=(*step.inputs, Path(file))) if file else step
 
 
-def chosen(request: Request, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of ``convert``."""
+def chosen(request: Request, settings: Mapping[str, Any], budget: int | None = None) -> dict[str, Any]:
+    """The arguments of ``convert``; where nothing was asked for, ``budget`` is the target's of multipliers."""
+    if all(settings[name] is None for name in ("lanes", "reuse", "multipliers", "rate", "folding")):
+        settings = {**settings, "multipliers": budget}
     if settings["folding"] is not None:
         return read(Path(settings["folding"]))
     if settings["multipliers"] is None and settings["rate"] is None:
