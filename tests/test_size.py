@@ -1,13 +1,18 @@
 """Sizes too large to synthesise whole: a ROM left out changes nothing else, and its arithmetic is what Yosys takes."""
 
 import io
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from spikegpt_hls.cli.main import run
+from spikegpt_hls.cli.steps import size
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import SOURCES, images, parameters, single
+from spikegpt_hls.model.config import PRESETS, Config
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, BinaryEmbedding, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
@@ -62,3 +67,20 @@ def test_what_finds_no_room_leaves_the_chip_and_is_read_once_per_token() -> None
         assert row["outside"] == ([] if fits else [big.name])
         assert row["bytes_per_token"] == (0 if fits else 2**23)
         assert row["gb_per_s"] == pytest.approx(row["bytes_per_token"] * rate / 1e9)
+
+
+def test_size_needs_no_training_and_says_what_a_preset_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "46m", replace(PRESETS["46m"], config=Config(1, 16)))
+    monkeypatch.setitem(size.VOCABULARIES, "46m", 32)
+    command = ["size", "--preset", "46m", "--build", str(tmp_path), "--multipliers", "20"]
+    assert run(command) == 0
+    folder = tmp_path / "46m" / "random" / "hls" / "size"
+    resources, found = (json.loads((folder / f"{name}.json").read_text()) for name in ("resources", "memory"))
+    assert set(resources["blocks"]) >= {"emb", "blocks_0_att_wkv", "head"}
+    assert all(resources["total"][key] == sum(row[key] for row in resources["groups"]) for key in resources["total"])
+    weights = 8 * (5 * 16 * 16 + 2 * 16 * 64 + 16 * 32)
+    assert found["constant_bits"] == weights + 32 * 16
+    assert found["parts"]["XCU55C"]["outside"] == []
+    written = (folder / "memory.json").stat().st_mtime_ns
+    assert run(command) == 0
+    assert (folder / "memory.json").stat().st_mtime_ns == written

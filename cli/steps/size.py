@@ -76,8 +76,7 @@ def _dataflow(request: Request, settings: Mapping[str, Any]) -> Dataflow:
     from spikegpt_hls.hls.convert import convert
     from spikegpt_hls.hls.graph import dataflow
 
-    named = any(settings[name] is not None for way in folding.WAYS for name in way if name != "clock")
-    chosen = folding.chosen(request, settings if named else {**settings, "multipliers": MULTIPLIERS})
+    chosen = folding.chosen(request, settings, MULTIPLIERS)
     with request.console.status("size: QONNX to a dataflow by hls4ml and the SpikeRTL backend"):
         return dataflow(convert(request.workspace.onnx, request.workspace.folder, "SpikeRTL", **chosen))
 
