@@ -3,8 +3,9 @@
 // A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
 // the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
 // inputs, stage 3 the products, stage 4 their sums over SIMD, stage 5 the accumulators, stage 6 the word that the
-// serializer sends, LANES outputs a beat. Then one stage for re-quantization. The target's multipliers have WIDE x NARROW
-// bits, signed (DSP48E1: 25 x 18). `busy` is 1 in a cycle in which they work.
+// serializer sends, LANES outputs a beat. Then one stage for re-quantization. Where a multiplier serves two rows and one
+// input, it accumulates them, too (packed_sums.sv): stage 5 then holds the sums of a pair, told apart when they are sent.
+// The target's multipliers have WIDE x NARROW bits, signed (DSP48E1: 25 x 18). `busy` is 1 in a cycle in which they work.
 module linear #(
     parameter int INPUTS      = 64,
     parameter int OUTPUTS     = 64,
@@ -51,6 +52,13 @@ module linear #(
   localparam int Sends = WORD / LANES;
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
   localparam int Latency = 1;
+
+  // Where a multiplier serves two rows and one input a step, it also accumulates.
+  localparam int Reach = WEIGHT_BITS + X_BITS - (X_SIGNED != 0 ? 1 : 0);  // bits of a product
+  localparam bit Packed = LANES == 1 && PE > 1 && WEIGHT_BITS > 2 && X_BITS > 1
+      && (WIDE - WEIGHT_BITS) / (Reach - 1) == 1 && WIDE >= WEIGHT_BITS + Reach
+      && X_BITS < NARROW && ACC_BITS > Reach + 1 && ACC_BITS + Reach <= 48;
+  localparam int ResultBits = Packed ? (PE + 1) / 2 * 2 * ACC_BITS : WORD * ACC_BITS;
 
   // The banks: filled beat by beat, free again after their token's last step. In LUTs where they are less than half a
   // block RAM of 18 Kbit.
@@ -181,7 +189,7 @@ module linear #(
   logic [LANES*X_BITS-1:0] beat_q;
   logic [SIMD*X_BITS-1:0] x_q;
   logic [SIMD*PE*WEIGHT_BITS-1:0] word_q, weight_q;
-  logic [WORD*ACC_BITS-1:0] result;
+  logic [ResultBits-1:0] result;
 
   always_ff @(posedge clk) begin
     beat_q   <= bank[{drain_q, beat}];
@@ -201,50 +209,68 @@ module linear #(
   end
   assign busy = step_q[2];
 
-  logic [PE*ACC_BITS-1:0] sums_q;
-  logic [PE-1:0] carries_q;
+  if (Packed) begin : gen_packed
+    packed_sums #(
+        .PE         (PE),
+        .X_BITS     (X_BITS),
+        .X_SIGNED   (X_SIGNED),
+        .WEIGHT_BITS(WEIGHT_BITS),
+        .SUM_BITS   (ACC_BITS),
+        .REACH      (Reach)
+    ) u_sums (
+        .clk,
+        .step  (step_q[3]),
+        .first (row_first_q[3]),
+        .x     (x_q),
+        .weight(weight_q),
+        .sums  (result)
+    );
+  end else begin : gen_apart
+    logic [PE*ACC_BITS-1:0] sums_q;
+    logic [PE-1:0] carries_q;
 
-  products #(
-      .PE         (PE),
-      .SIMD       (SIMD),
-      .X_BITS     (X_BITS),
-      .X_SIGNED   (X_SIGNED),
-      .WEIGHT_BITS(WEIGHT_BITS),
-      .SUM_BITS   (ACC_BITS),
-      .WIDE       (WIDE),
-      .NARROW     (NARROW)
-  ) u_products (
-      .clk,
-      .x     (x_q),
-      .weight(weight_q),
-      .sum   (sums_q),
-      .carry (carries_q)
-  );
+    products #(
+        .PE         (PE),
+        .SIMD       (SIMD),
+        .X_BITS     (X_BITS),
+        .X_SIGNED   (X_SIGNED),
+        .WEIGHT_BITS(WEIGHT_BITS),
+        .SUM_BITS   (ACC_BITS),
+        .WIDE       (WIDE),
+        .NARROW     (NARROW)
+    ) u_products (
+        .clk,
+        .x     (x_q),
+        .weight(weight_q),
+        .sum   (sums_q),
+        .carry (carries_q)
+    );
 
-  for (genvar p = 0; p < PE; p++) begin : gen_output
-    // sum + carry + accumulator. As a difference, with the carry as a borrow: an adder whose first operand is a mere
-    // wire takes one LUT a bit, and the order of a sum's operands is the synthesiser's.
-    logic [ACC_BITS-1:0] accumulator_q, next;
-    logic unused_borrow;
-    assign {next, unused_borrow} = {sums_q[p*ACC_BITS+:ACC_BITS], carries_q[p]}
-        - {row_first_q[4] ? '1 : ~accumulator_q, 1'b1};
-    always_ff @(posedge clk) if (step_q[4]) accumulator_q <= next;
+    for (genvar p = 0; p < PE; p++) begin : gen_output
+      // sum + carry + accumulator. As a difference, with the carry as a borrow: an adder whose first operand is a mere
+      // wire takes one LUT a bit, and the order of a sum's operands is the synthesiser's.
+      logic [ACC_BITS-1:0] accumulator_q, next;
+      logic unused_borrow;
+      assign {next, unused_borrow} = {sums_q[p*ACC_BITS+:ACC_BITS], carries_q[p]}
+          - {row_first_q[4] ? '1 : ~accumulator_q, 1'b1};
+      always_ff @(posedge clk) if (step_q[4]) accumulator_q <= next;
 
-    if (Groups == 1) begin : gen_whole
-      assign result[p*ACC_BITS+:ACC_BITS] = accumulator_q;
-    end else begin : gen_groups
-      for (genvar g = 0; g < Groups; g++) begin : gen_group
-        logic [ACC_BITS-1:0] collected_q;
-        always_ff @(posedge clk) begin
-          if (step_q[4] && row_last_q[4] && group_q[3*GroupBits+:GroupBits] == GroupBits'(g)) collected_q <= next;
+      if (Groups == 1) begin : gen_whole
+        assign result[p*ACC_BITS+:ACC_BITS] = accumulator_q;
+      end else begin : gen_groups
+        for (genvar g = 0; g < Groups; g++) begin : gen_group
+          logic [ACC_BITS-1:0] collected_q;
+          always_ff @(posedge clk) begin
+            if (step_q[4] && row_last_q[4] && group_q[3*GroupBits+:GroupBits] == GroupBits'(g)) collected_q <= next;
+          end
+          assign result[(g*PE+p)*ACC_BITS+:ACC_BITS] = collected_q;
         end
-        assign result[(g*PE+p)*ACC_BITS+:ACC_BITS] = collected_q;
       end
     end
   end
 
   // The serializer: `result` waits in the accumulators until the word before it was sent.
-  logic [ WORD*ACC_BITS-1:0] send_q;
+  logic [ResultBits-1:0] send_q;
   logic [LANES*ACC_BITS-1:0] sent_beat;
   logic [LANES*OUT_BITS-1:0] out, out_q;
   logic [SendBits-1:0] send;
@@ -292,7 +318,15 @@ module linear #(
     end
   end
 
-  assign sent_beat = send_q[send*(LANES*ACC_BITS)+:LANES*ACC_BITS];
+  if (Packed) begin : gen_unpack
+    logic [2*ACC_BITS-1:0] pair;
+    logic signed [ACC_BITS-Reach-1:0] above;
+    assign pair = send_q[send/2*(2*ACC_BITS)+:2*ACC_BITS];
+    assign above = pair[2*ACC_BITS-1-:ACC_BITS-Reach];
+    assign sent_beat = send[0] ? pair[Reach+:ACC_BITS] - ACC_BITS'(above) : {above, pair[Reach-1:0]};
+  end else begin : gen_pick
+    assign sent_beat = send_q[send*(LANES*ACC_BITS)+:LANES*ACC_BITS];
+  end
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     requantize #(
         .IN_BITS   (ACC_BITS),
