@@ -16,7 +16,8 @@ WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
 options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
 TRAIN   := data tokenizer steps qat_steps lr qat_lr seed weight_bits activation_bits precision accumulate
 EXPORT  := $(TRAIN) tokens sequences
-HLS     := $(EXPORT) lanes reuse multipliers rate clock folding contexts
+FOLDING := lanes reuse multipliers rate clock folding
+HLS     := $(EXPORT) $(FOLDING) contexts
 NLU     := data init fold steps seed weight_bits
 SAMPLE  := prompt temperature top_p
 WAVES    = $(if $(filter-out 0,$(waves)),--waves)
@@ -28,7 +29,7 @@ SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv)
 CPP     := $(wildcard hls/vitis/*.h model/kernels/*.cpp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train-qat export hls cosim report generate figures nlu test soak lint bench clean
+.PHONY: help setup train-qat export hls cosim report generate figures size nlu test soak lint bench clean
 
 help: ## Show the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ generate: $(ENV) ## Continue prompt=TEXT by tokens=N bytes with the integer mode
 figures: $(ENV) ## Draw the loss of several sizes=, spikes and membranes, firing rates, the use of the grids
 	@$(SPIKE) figures $(WHERE) $(call options,$(TRAIN) sizes)
 
+size: $(ENV) ## What a preset takes as hardware, with random weights, against named parts
+	@$(SPIKE) size $(WHERE) $(call options,seed weight_bits activation_bits $(FOLDING))
+
 nlu: $(ENV) ## Train and quantize a classifier of sentences: task=mr|subj|sst2|sst5 data=FOLDER
 	@$(SPIKE) nlu --task "$(task)" --build "$(build)" $(call options,$(NLU))
 
@@ -94,7 +98,7 @@ lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 
 bench: $(ENV) ## Time the steps of the path, as ratios measured in one run
-	@$(SPIKE) bench $(WHERE)
+	@$(SPIKE) bench $(WHERE) $(call options,$(HLS))
 
 clean: ## Remove what was built (not the environment)
 	rm -rf "$(build)"

@@ -59,7 +59,9 @@ _TRAIN = (
     "accumulate",
 )
 _EXPORT = (*_TRAIN, "tokens", "sequences")
-_HLS = (*_EXPORT, "lanes", "reuse", "multipliers", "rate", "clock", "folding", "contexts")
+_FOLDING = ("lanes", "reuse", "multipliers", "rate", "clock", "folding")
+_HLS = (*_EXPORT, *_FOLDING, "contexts")
+_SIZE = ("seed", "weight_bits", "activation_bits", *_FOLDING)
 _SAMPLE = ("prompt", "temperature", "top_p")
 
 
@@ -135,6 +137,12 @@ def _bench(request: Request) -> None:
     bench.make(request)
 
 
+def _size(request: Request) -> None:
+    from spikegpt_hls.cli.steps import size
+
+    size.make(request)
+
+
 @click.command("nlu", help="Train and quantize a classifier of sentences, in BUILD/nlu-TASK.")
 @click.option("--task", required=True, help="mr, subj, sst2 or sst5.")
 @click.option("--data", help="The folder with the task's files.")
@@ -160,6 +168,7 @@ COMMANDS = (
     _command("cosim", (*_HLS, *_SAMPLE, "waves", "rtl"), _cosim, "Run the RTL of the whole model against PyTorch."),
     _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
     _command("bench", _HLS, _bench, "Time every implementation, as ratios measured in one run."),
+    _command("size", _SIZE, _size, "What a preset takes as hardware, with random weights, against named parts."),
     _command("generate", (*_TRAIN, "tokens", *_SAMPLE, "stop"), _generate, "Continue a prompt with the integer model."),
     _command("figures", (*_TRAIN, "sizes"), _figures, "Draw training, spikes, firing rates and the use of the grids."),
     _nlu,

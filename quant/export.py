@@ -47,12 +47,17 @@ class Step(nn.Module):
 
 def export(network: QuantSpikeGPT, folder: str | Path, tokens: int = 16) -> tuple[Path, Path]:
     """Write both graphs into ``folder``; ``tokens`` is the sequence length that ``model.onnx`` is written with."""
-    network.eval()
+    sequence = export_sequence(network, folder, tokens)
     step = Step(network)
     ids = torch.zeros(1, 1, dtype=torch.int64)
-    sequence = _named(_exported(network, (ids.expand(1, tokens),)))
     stepwise = _named(_exported(step.eval(), (ids, *step.initial.values())))
-    return _save(sequence, Path(folder) / SEQUENCE), _save(stepwise, Path(folder) / STEP)
+    return sequence, _save(stepwise, Path(folder) / STEP)
+
+
+def export_sequence(network: QuantSpikeGPT, folder: str | Path, tokens: int = 16) -> Path:
+    """Write ``model.onnx`` alone, which is all that becomes hardware."""
+    ids = torch.zeros(1, tokens, dtype=torch.int64)
+    return _save(_named(_exported(network.eval(), (ids,))), Path(folder) / SEQUENCE)
 
 
 def _exported(module: nn.Module, args: tuple[Tensor, ...]) -> ModelWrapper:

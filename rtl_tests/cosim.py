@@ -55,11 +55,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the RTL: the top's counters, and where the taps lie."""
+    """One run of the RTL: the top's counters, and where the taps lie.
+
+    ``progress`` are the counters ``cycles`` and ``busy_cycles`` behind each token: (tokens, 2).
+    """
 
     dataflow: Dataflow
     folder: Path
     counters: Mapping[str, Any]
+    progress: Ints
     order: Order | None = None  # of the tokens; None where the RTL chose them
 
     def transfers(self) -> dict[str, Ints]:
@@ -126,7 +130,9 @@ class Model:
     def result(self, name: str, order: Order | None = None) -> Run:
         """What the last run of that name left."""
         folder = self.work / name
-        return Run(self.dataflow, folder, json.loads((folder / "counters.json").read_text()), order)
+        counters = json.loads((folder / "counters.json").read_text())
+        progress = np.array(counters.pop("progress", []), np.int64).reshape(-1, 2)
+        return Run(self.dataflow, folder, counters, progress, order)
 
 
 def compare(run: Run, expected: Mapping[str, Ints]) -> Comparison:

@@ -19,7 +19,7 @@ from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, lif_blocks
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, COUNTERS, lif_blocks
 from spikegpt_hls.model.sampling import Sampler
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.rtl_tests.bench import bursts
@@ -73,8 +73,7 @@ class ModelTB:
         """Write the counters, and what else was found, beside the request."""
         await RisingEdge(self.dut.clk)
         await RisingEdge(self.dut.clk)
-        names = ("cycles", "tokens", "source_stalls", "sink_stalls")
-        counters: dict[str, Any] = {name: int(getattr(self.dut, name).value) for name in names}
+        counters: dict[str, Any] = {name: int(getattr(self.dut, name).value) for name in COUNTERS}
         packed, mask = int(self.dut.spike_counts.value), (1 << COUNTER_BITS) - 1
         layers = [block.name for block in lif_blocks(self.dataflow)]
         counters["spikes"] = {name: (packed >> (n * COUNTER_BITS)) & mask for n, name in enumerate(layers)}
@@ -88,12 +87,14 @@ async def stream(dut: Any) -> None:
     await tb.reset()
     for token, first, context in tb.request["tokens"]:
         tb.send(token, first, context)
+    progress = []
     for number, (_, first, context) in enumerate(tb.request["tokens"]):
         _, *found = await tb.logits()
         assert found == [first, context], (
             f"the logits of token {number} have tuser, tid {found}, not {[first, context]}"
         )
-    await tb.report()
+        progress.append([int(getattr(dut, name).value) for name in ("cycles", "busy_cycles")])
+    await tb.report(progress=progress)
 
 
 @cocotb.test()

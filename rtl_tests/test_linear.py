@@ -41,6 +41,8 @@ def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
         (48, 64, 1, 48, Format(8, 7), BIT, Format(8, -2)),  # spikes in, every output at once
         (8, 96, 1, 24, Format(8, 7), Format(8, 4), None),  # a head
         (8, 64, 8, 8, Format(2, 1), Format(8, 0), Format(4, 0, signed=False)),
+        (64, 24, 1, 512, Format(8, 7), Format(8, 5, signed=False), Format(8, 3)),  # an odd row without a partner
+        (16, 8, 1, 32, Format(4, 3), Format(8, 5), None),  # four bits
     ],
 )
 def test_products(
@@ -49,8 +51,8 @@ def test_products(
     run(linear(inputs, outputs, weight, x, out), lanes, reuse_factor)
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8])
-def test_every_pair_of_weight_and_input(bits: int) -> None:
+@pytest.mark.parametrize(("bits", "lanes"), [(2, 8), (4, 8), (8, 8), (8, 1)])
+def test_every_pair_of_weight_and_input(bits: int, lanes: int) -> None:
     """One input per output row: row ``w`` multiplies a token's only input that is not 0."""
     fmt = Format(bits, 0)
     weights = np.zeros((2 * fmt.hi + 1 + (-2 * fmt.hi - 1) % 8, 8), np.int64)
@@ -58,15 +60,19 @@ def test_every_pair_of_weight_and_input(bits: int) -> None:
     op = linear(8, len(weights), fmt, Format(8, 0), None)
     x = np.zeros((256, 8), np.int64)
     x[:, 0] = np.random.default_rng(0).permutation(np.arange(-128, 128))
-    check(single(op, 8, {"weight": weights}, len(weights) // 8), [x], [256], test="flowing")
+    multipliers = 64 if lanes == 8 else 16
+    check(single(op, lanes, {"weight": weights}, 8 * len(weights) // multipliers), [x], [256], test="flowing")
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_sums_reach_the_accumulators_ends(lanes: int) -> None:
-    """Neighbouring rows with every pair of signs."""
-    op = linear(96, 8, Format(8, 7), Format(8, 4), None)
-    weights = np.where([[0], [1], [1], [0], [0], [0], [1], [1]], 127, -127) * np.ones((1, 96), np.int64)
-    check(single(op, lanes, {"weight": weights}, 96 // lanes), [np.full((3, 96), -128)], [3], test="flowing")
+@pytest.mark.parametrize(("lanes", "signed"), [(1, True), (1, False), (2, True)])
+def test_sums_reach_the_accumulators_ends(lanes: int, signed: bool) -> None:
+    """Alone, beside a neighbour of the same sign, and of the other; then to both ends in turn."""
+    x = Format(8, 4, signed)
+    op = linear(96, 8, Format(8, 7), x, None)
+    weights = np.array([1, 1, -1, -1, 1, -1, -1, 1])[:, None] * np.full((1, 96), 127)
+    weights[:, 48:] *= np.array([1, 0, 1, 0, -1, -1, 1, 1])[:, None]
+    end = x.lo if signed else x.hi
+    check(single(op, lanes, {"weight": weights}, 96 // lanes), [np.full((3, 96), end)], [3], test="flowing")
 
 
 def test_a_flipped_weight_is_noticed() -> None:

@@ -13,6 +13,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +32,7 @@ LUT_RAM = {
 }  # fmt: skip
 #: BRAM36 that each block RAM cell occupies.
 BRAM = {"RAMB36E1": 1.0, "RAMB18E1": 0.5, "FIFO36E1": 1.0, "FIFO18E1": 0.5}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def resources(
@@ -53,25 +55,28 @@ def synthesize(
     modules: Modules,
     progress: Progress = lambda name, done, total: None,
     cache_dir: Path | None = None,
+    outside: Mapping[str, str] = NOTHING,
 ) -> dict[str, Any]:
     """``resources.json`` for ``modules``, block name to (top module, parameters), of the SystemVerilog in ``rtl_dir``.
 
-    SimulationError where Yosys refuses a module. Results are kept in ``cache_dir`` (default: beside ``rtl_dir``).
+    ``outside`` names, by block, a memory that is left out: what it reads comes as from a port. SimulationError where
+    Yosys refuses a module. Results are kept in ``cache_dir`` (default: beside ``rtl_dir``).
     """
     cache_dir = cache_dir or rtl_dir.parent / "yosys"
     cache_dir.mkdir(parents=True, exist_ok=True)
     inputs = {name: tools.inputs(rtl_dir, module, parameters) for name, (module, parameters) in modules.items()}
     first: dict[str, str] = {}  # of each shape
-    shapes = {name: tools.digest(FLOW, *modules[name], inputs[name], contents=False) for name in modules}
+    flows = {name: _flow(module, outside.get(name)) for name, (module, _) in modules.items()}
+    shapes = {name: tools.digest(flows[name], *modules[name], inputs[name], contents=False) for name in modules}
     for name, shape in shapes.items():
         first.setdefault(shape, name)
-    kept = {name: cache_dir / f"{tools.digest(FLOW, *modules[name], inputs[name])}.json" for name in first.values()}
+    kept = {name: cache_dir / f"{tools.digest(flows[name], *modules[name], inputs[name])}.json" for name in first.values()}
     # The version is asked first: the first call compiles Yosys, which must not happen twice at once.
     tool = f"{tools.yosys_version()}, {FLOW}"
 
     def run(name: str) -> None:
         module, parameters = modules[name]
-        tools.keep(kept[name], _yosys(name, module, parameters, inputs[name]))
+        tools.keep(kept[name], _yosys(name, module, parameters, inputs[name], flows[name]))
 
     tools.run_all(run, [name for name, path in kept.items() if not path.exists()], progress)
     blocks = {name: count(json.loads(kept[first[shape]].read_text())) for name, shape in shapes.items()}
@@ -93,13 +98,24 @@ def count(cells: Mapping[str, int]) -> dict[str, float]:
     }
 
 
-def _yosys(block: str, module: str, parameters: Parameters, inputs: Mapping[str, bytes]) -> dict[str, int]:
+def _flow(module: str, outside: str | None) -> str:
+    """The commands that synthesise a module. A memory that stays outside is cut off before memories are mapped."""
+    whole = f"{FLOW} -top {module}"
+    if outside is None:
+        return whole
+    cut = f"setattr -set keep 1 w:address\ncutpoint t:$mem_v2 r:MEMID=\\{outside} %i"
+    return f"{whole} -run begin:map_memory\n{cut}\n{whole} -run map_memory:"
+
+
+def _yosys(
+    block: str, module: str, parameters: Parameters, inputs: Mapping[str, bytes], flow: str
+) -> dict[str, int]:
     """Cells by type of one module."""
     with tempfile.TemporaryDirectory(prefix="yosys") as folder:
         tools.place_files(inputs, Path(folder))
         script = [
             *tools.read_commands(module, parameters, inputs),
-            f"{FLOW} -top {module}",
+            flow,
             "tee -q -o stat.json stat -json",
         ]
         Path(folder, "run.ys").write_text("\n".join(script) + "\n")

@@ -19,8 +19,9 @@ TOKENS = 64
 
 
 def make(request: Request) -> None:
-    """Seconds per token of every implementation of one meaning, training's speed and memory; ``bench.json``."""
-    from spikegpt_hls.cli.steps import bench_training
+    """Seconds per token of every implementation of one meaning, training's speed and memory, and the pace of the
+    RTL within budgets of multipliers; ``bench.json``."""
+    from spikegpt_hls.cli.steps import bench_folding, bench_training
 
     hls.make(request)
     with np.load(request.workspace.vectors, allow_pickle=False) as arrays:
@@ -38,7 +39,10 @@ def make(request: Request) -> None:
     _show(request, "seconds per token", per_token)
     _show(request, "seconds per training step", per_step)
     bench_training.show(request, speeds, memories)
+    paces = bench_folding.paces(request)
+    bench_folding.show(request, paces)
     content = {"per_token": per_token, "per_training_step": per_step} | bench_training.as_json(speeds, memories)
+    content |= bench_folding.as_json(paces)
     write_json(request.workspace.folder / "bench.json", content)
 
 

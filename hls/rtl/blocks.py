@@ -45,10 +45,12 @@ class Image:
 
 def pack(values: Ints, bits: int) -> Image:
     """One word per row of ``values``; column ``l`` lies at ``[l*bits +: bits]``, in two's complement."""
-    mask = (1 << bits) - 1
-    rows = (np.asarray(values, np.int64) & mask).tolist()
-    words = tuple(sum(value << (column * bits) for column, value in enumerate(row)) for row in rows)
-    return Image(words, bits * np.shape(values)[1])
+    rows, columns = np.shape(values)
+    size = next(size for size in (1, 2, 4, 8) if bits <= 8 * size)  # bytes of the narrowest integer that holds it
+    narrow = np.asarray(values, np.int64).astype(f"<u{size}").view(np.uint8).reshape(rows, columns, size)
+    fields = np.unpackbits(narrow, axis=2, bitorder="little")[:, :, :bits].reshape(rows, columns * bits)
+    packed = np.packbits(fields, axis=1, bitorder="little")
+    return Image(tuple(int.from_bytes(row.tobytes(), "little") for row in packed), bits * columns)
 
 
 def _lanes(block: Block, name: str, bits: int) -> Image:

@@ -15,9 +15,11 @@ from pathlib import Path
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, images, parameters, sources
 from spikegpt_hls.hls.rtl.states import state_memory
+from spikegpt_hls.hls.rtl.timing import interval
 
 TOP = "spikegpt"
 COUNTER_BITS = 48
+COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
 _WIRES = ("tdata", "tvalid", "tready", "tlast", "tuser")
 
 
@@ -57,6 +59,11 @@ def tid_bits(dataflow: Dataflow) -> int:
     return max(1, (dataflow.contexts - 1).bit_length())
 
 
+def bottleneck(dataflow: Dataflow) -> Block:
+    """The Linear whose multipliers the counters watch: the slowest, of equals the first."""
+    return max((block for block in dataflow.blocks if block.kind == "Linear"), key=interval)
+
+
 def _range(width: int) -> str:
     return f"[{width - 1}:0]"
 
@@ -73,9 +80,11 @@ def top(dataflow: Dataflow) -> Iterator[str]:
         yield f"  logic {stream}_tvalid, {stream}_tready, {stream}_tlast;"
         yield f"  logic {_range(1 + (dataflow.contexts - 1).bit_length())} {stream}_tuser;"
     yield from _ends(dataflow)
+    yield "  logic busy;"
+    watched = bottleneck(dataflow)
     for block in dataflow.blocks:
         yield ""
-        yield from instance(block)
+        yield from instance(block, "busy" if block is watched else "")
     yield ""
     yield from _counters(dataflow, spiking)
     yield "endmodule"
@@ -107,13 +116,13 @@ def _ports(dataflow: Dataflow) -> Iterator[str]:
         for wire in (*_WIRES, "tid"):
             direction = "input " if inward != (wire == "tready") else "output"
             yield f"    {direction} logic {_range(bits[wire][stream]) + ' ' if wire in bits else ''}{prefix}_{wire},"
-    for name in ("cycles", "tokens", "source_stalls", "sink_stalls"):
+    for name in COUNTERS:
         yield f"    output logic {_range(COUNTER_BITS)} {name},"
     yield f"    output logic {_range(COUNTER_BITS * len(lif_blocks(dataflow)))} spike_counts"
 
 
-def instance(block: Block) -> Iterator[str]:
-    """The lines that instantiate a block with its parameters, images and streams."""
+def instance(block: Block, busy: str = "") -> Iterator[str]:
+    """The lines that instantiate a block with its parameters, images and streams; ``busy`` is a Linear's wire."""
     values = {name: str(value) for name, value in parameters(block).items()}
     values |= {name: f'"{image_file(block, name)}"' for name in images(block)}
     yield f"  {MODULES[block.kind]} #("
@@ -126,6 +135,8 @@ def instance(block: Block) -> Iterator[str]:
     for wire in _WIRES:
         joined = ", ".join(f"{stream}_{wire}" for stream in reversed(block.outputs))
         lines.append(f"      .m_axis_{wire}({'{' + joined + '}' if len(block.outputs) > 1 else joined})")
+    if block.kind == "Linear":
+        lines.append(f"      .busy({busy})")
     yield ",\n".join(lines)
     yield "  );"
 
@@ -137,7 +148,7 @@ def _counters(dataflow: Dataflow, spiking: list[Block]) -> Iterator[str]:
     yield f"      .LANES({spiking[0].lanes}),"
     yield f"      .BITS({COUNTER_BITS})"
     yield "  ) u_counters ("
-    yield "      .clk, .rst, .cycles, .tokens, .source_stalls, .sink_stalls, .spike_counts,"
+    yield f"      .clk, .rst, .busy, {', '.join(f'.{name}' for name in COUNTERS)}, .spike_counts,"
     yield f"      .source_valid({dataflow.source}_tvalid), .source_ready({dataflow.source}_tready),"
     yield f"      .sink_valid({dataflow.sink}_tvalid), .sink_ready({dataflow.sink}_tready),"
     yield f"      .sink_last({dataflow.sink}_tlast),"

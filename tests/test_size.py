@@ -1,0 +1,86 @@
+"""Sizes too large to synthesise whole: a ROM left out changes nothing else, and its arithmetic is what Yosys takes."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from spikegpt_hls.cli.main import run
+from spikegpt_hls.cli.steps import size
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.rtl.blocks import SOURCES, images, parameters, single
+from spikegpt_hls.model.config import PRESETS, Config
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import LIF, BinaryEmbedding, Linear
+from spikegpt_hls.rtl_tests.bench import random_params
+from spikegpt_hls.sim import sizing
+from spikegpt_hls.sim.memory import Rom, memory, rom
+from spikegpt_hls.sim.parts import parts
+from spikegpt_hls.sim.resources import synthesize
+
+BYTE = Format(8, 4)
+
+
+def folded(inputs: int, outputs: int, multipliers: int) -> Block:
+    op = Linear(BYTE, inputs, outputs, BYTE, Format(8, 7))
+    return single(op, 1, random_params(op, seed=1), inputs * outputs // multipliers)
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "multipliers"), [(64, 256, 16), (128, 128, 2)])
+def test_a_linear_without_its_rom_is_the_same_linear(
+    tmp_path: Path, inputs: int, outputs: int, multipliers: int
+) -> None:
+    block = folded(inputs, outputs, multipliers)
+    apart = sizing.resources(Dataflow((block,), "x", "m_axis"), tmp_path / "rtl", tmp_path, Console(file=io.StringIO()))
+    for path in SOURCES.glob("*.sv"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "weight.hex").write_text(images(block)["WEIGHT_FILE"].hex())
+    whole = synthesize(tmp_path, {"linear": ("linear", {**parameters(block), "WEIGHT_FILE": "weight.hex"})})
+    kept = rom(block)
+    assert kept is not None
+    want = whole["blocks"]["linear"]
+    got = apart["blocks"]["linear"]
+    assert got == {**want, "bram36": want["bram36"] - kept.bram36, "lut": got["lut"]}
+    assert got["lut"] == pytest.approx(want["lut"], rel=0.01)  # technology mapping is a heuristic
+    assert want["bram36"] >= kept.bram36 > 0
+
+
+def test_constants_are_counted_as_they_are_read() -> None:
+    assert rom(folded(64, 256, 16)) == Rom(words=1024, bits=128, reads=1024)
+    table = single(BinaryEmbedding(Format(1, 0, signed=False), 256, 64), 2, {})
+    assert rom(table) == Rom(words=256 * 32, bits=2, reads=32)
+    assert rom(single(LIF.of(64, BYTE), 2, {})) is None
+
+
+def test_what_finds_no_room_leaves_the_chip_and_is_read_once_per_token() -> None:
+    """One Linear of 64 Mbit: 2,048 block RAMs, or 228 UltraRAMs, of 72 bits."""
+    big = folded(4096, 2048, 1024)
+    found = memory(Dataflow((big,), "x", "m_axis"), dict.fromkeys(("lut", "ff", "dsp", "bram36"), 0.0), 8192, 100.0)
+    assert found["constant_bits"] == 2**26
+    rate = 100e6 / 8192
+    for part in parts("xc7"):
+        row = found["parts"][part.name]
+        fits = part.uram >= 228 or part.bram36 >= 2048
+        assert row["outside"] == ([] if fits else [big.name])
+        assert row["bytes_per_token"] == (0 if fits else 2**23)
+        assert row["gb_per_s"] == pytest.approx(row["bytes_per_token"] * rate / 1e9)
+
+
+def test_size_needs_no_training_and_says_what_a_preset_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "46m", replace(PRESETS["46m"], config=Config(1, 16)))
+    monkeypatch.setitem(size.VOCABULARIES, "46m", 32)
+    command = ["size", "--preset", "46m", "--build", str(tmp_path), "--multipliers", "20"]
+    assert run(command) == 0
+    folder = tmp_path / "46m" / "random" / "hls" / "size"
+    resources, found = (json.loads((folder / f"{name}.json").read_text()) for name in ("resources", "memory"))
+    assert set(resources["blocks"]) >= {"emb", "blocks_0_att_wkv", "head"}
+    assert all(resources["total"][key] == sum(row[key] for row in resources["groups"]) for key in resources["total"])
+    weights = 8 * (5 * 16 * 16 + 2 * 16 * 64 + 16 * 32)
+    assert found["constant_bits"] == weights + 32 * 16
+    assert found["parts"]["XCU55C"]["outside"] == []
+    written = (folder / "memory.json").stat().st_mtime_ns
+    assert run(command) == 0
+    assert (folder / "memory.json").stat().st_mtime_ns == written
