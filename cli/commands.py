@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.workspace import Workspace
 
@@ -67,22 +68,16 @@ def _command(name: str, options: tuple[str, ...], action: Callable[[Request], No
         from spikegpt_hls.model.config import preset as known
 
         known(preset)
-        _known_target(target)
+        targets.target(target)
         action(Request(Workspace(build / preset, preset, target), values))
 
     for option in reversed(options):
         callback = _OPTIONS[option](callback)
-    callback = click.option("--target", default="verilog", help="verilog, or xilinx.", show_default=True)(callback)
+    names = ", ".join(targets.targets())
+    callback = click.option("--target", default="verilog", help=f"One of {names}.", show_default=True)(callback)
     callback = _BUILD(callback)
     sizes = click.option("--preset", default="tiny", show_default=True, help="tiny, small, 46m or 216m.")
     return click.command(name, help=text)(sizes(callback))
-
-
-def _known_target(target: str) -> None:
-    from spikegpt_hls.cli.steps.hls import TARGETS
-
-    if target not in TARGETS:
-        raise click.BadParameter(f"unknown target {target!r}: choose one of {', '.join(TARGETS)}")
 
 
 def _train(request: Request) -> None:
@@ -154,10 +149,12 @@ def _nlu(task: str, build: Path, **values: Any) -> None:
     nlu.show(request, nlu.make(request, task))
 
 
+_TARGETS = "\n\n".join(f"{target.name}: {target.summary}" for target in targets.targets().values())
+
 COMMANDS = (
     _command("train-qat", (*_TRAIN, "processes"), _train, "Train a quantized SpikeGPT on a text."),
     _command("export", _EXPORT, _export, "Export the checkpoint as QONNX, with golden vectors."),
-    _command("hls", _HLS, _hls, "Translate to hardware: RTL, and for xilinx a Vitis HLS project and resources."),
+    _command("hls", _HLS, _hls, f"Translate to hardware.\n\nTargets:\n\n{_TARGETS}"),
     _command("cosim", (*_HLS, *_SAMPLE, "waves"), _cosim, "Run the RTL of the whole model against PyTorch."),
     _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
     _command("bench", _HLS, _bench, "Time every implementation, as ratios measured in one run."),

@@ -37,7 +37,8 @@ def convert(
 
     ``lanes`` channels make a beat, and must divide every channel count. ``reuse_factor`` is hls4ml's ReuseFactor of
     every Linear, or of each by its node name; the others get the largest that keeps a token within ``target_cycles``.
-    ``options`` are the backend's own: ``part``, ``clock_period``. Errors are ConversionError.
+    ``options`` are the backend's own: ``part``, ``clock_period``, SpikeRTL's ``multiplier``. Errors are
+    ConversionError.
     """
     register()
     token_model = per_token(_load(model), backend)

@@ -13,6 +13,9 @@ from spikegpt_hls.hls.folding import Folding, fold
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import OPERATIONS, Linear, Operation
 
+#: Signed operand bits of a DSP48E1.
+XC7_MULTIPLIER = (25, 18)
+
 
 @dataclass(frozen=True)
 class Block:
@@ -29,6 +32,7 @@ class Block:
     lanes: int  # channels per beat
     reuse_factor: int = 1  # Linear: cycles per token, so inputs * outputs / reuse_factor multipliers
     fifo_depths: tuple[int, ...] = ()  # beats of the FIFO in front of each input of a join
+    multiplier: tuple[int, ...] = XC7_MULTIPLIER  # signed operand bits of the target's multipliers: wide, narrow
     params: Mapping[str, Ints] = field(default_factory=dict, compare=False)
 
     @property
@@ -100,4 +104,6 @@ def _block_from_json(entry: Mapping[str, Any]) -> Block:
     return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, **plain)
 
 
-_PLAIN = ("name", "inputs", "outputs", "channels_in", "channels_out", "lanes", "reuse_factor", "fifo_depths")
+_PLAIN = (
+    "name", "inputs", "outputs", "channels_in", "channels_out", "lanes", "reuse_factor", "fifo_depths", "multiplier",
+)  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hls4ml.model.layers import Input
 
-from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER, Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fifos import fifo_depths
 from spikegpt_hls.hls.layers import Fork, OperationLayer
@@ -17,10 +17,11 @@ from spikegpt_hls.quant.format import Ints
 
 
 def dataflow(graph: Any) -> Dataflow:
-    """Blocks in topological order, with lanes, reuse factors and the FIFO depths of joins filled in."""
+    """Blocks in topological order, with lanes, reuse factors, multipliers and the FIFO depths of joins filled in."""
     blocks = tuple(_block(node) for node in graph.get_layers() if not isinstance(node, Input))
     depths = fifo_depths(blocks)
-    sized = tuple(replace(block, fifo_depths=depths.get(block.name, ())) for block in blocks)
+    multiplier = tuple(graph.config.get_config_value("Multiplier", XC7_MULTIPLIER))
+    sized = tuple(replace(b, fifo_depths=depths.get(b.name, ()), multiplier=multiplier) for b in blocks)
     return Dataflow(sized, graph.inputs[0], graph.outputs[0])
 
 

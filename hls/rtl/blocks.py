@@ -163,7 +163,9 @@ def _derived(block: Block) -> Mapping[str, int]:
             }
         case Linear():
             simd, pe, word, *_ = block.folding
-            return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
+            wide, narrow = block.multiplier
+            folded = {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
+            return {**folded, "WIDE": wide, "NARROW": narrow}
     return {}
 
 
@@ -181,5 +183,5 @@ def single(op: Operation, lanes: int, params: Mapping[str, Ints], reuse_factor: 
     depths = (depth,) * len(op.streams) if len(op.streams) > 1 else ()
     return Block(
         type(op).__name__.lower(), op, op.streams, ("m_axis",), op.n_in, op.n_out, formats, op.out, lanes,
-        reuse_factor, depths, params,
+        reuse_factor, depths, params=params,
     )  # fmt: skip
