@@ -35,8 +35,12 @@ REGISTERS = (
     Register("logits", 0x01C, "ro", "bits 7..0: bits of a logit; 15..8: of them fraction; 23..16: bits of its slot"),
     Register("spiking", 0x020, "ro", "LIF layers that are counted"),
     Register("beat_bytes", 0x024, "ro", "bytes of a beat of the output"),
-    Register("control", 0x040, "rw", "bit 0: run (takes ids); writing 1 to bit 1 resets the model, to bit 2 the errors"),
-    Register("mode", 0x044, "rw", "bits 1..0: 0 logits, 1 tokens, 2 generate; bit 2: packets go on where their context was"),
+    Register(
+        "control", 0x040, "rw", "bit 0: run (takes ids); writing 1 to bit 1 resets the model, to bit 2 the errors"
+    ),
+    Register(
+        "mode", 0x044, "rw", "bits 1..0: 0 logits, 1 tokens, 2 generate; bit 2: packets go on where their context was"
+    ),
     Register("length", 0x048, "rw", "ids that a packet must have; 0: any number"),
     Register("generate", 0x04C, "rw", "tokens generated after a packet (mode 2), 1 to 65535"),
     Register("status", 0x050, "ro", "bit 0: idle, nothing in flight; bit 1: the model is being reset"),

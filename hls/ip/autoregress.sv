@@ -156,7 +156,7 @@ module autoregress #(
 
   for (genvar c = 0; c < CONTEXTS; c++) begin : gen_context
     wire set = enter && !back_valid && new_last && !bad && mode == Generate && new_tid == TID_BITS'(c);
-    wire clear = pick_done && generates && picked_last && ends && picked_tid == TID_BITS'(c);
+    wire clear = pick_done && generates && picked_last && !picked[16] && ends && picked_tid == TID_BITS'(c);
     always_ff @(posedge clk) busy_q[c] <= rst ? 1'b0 : set || (busy_q[c] && !clear);
   end
 
