@@ -33,7 +33,7 @@ CPP     := $(wildcard hls/vitis/*.h model/kernels/*.cpp)
 help: ## Show the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables:"
-	@echo "  preset=tiny|small|46m|216m   target=$(subst $(eval) ,|,$(strip $(TARGETS)))   build=FOLDER   waves=1"
+	@echo "  preset=tiny|small|46m|216m   target=$(subst $(eval) ,|,$(strip $(TARGETS)))   build=FOLDER   waves=1   rtl=vitis (cosim)"
 	@echo "  multipliers=N, or rate=TOKENS_PER_SECOND clock=MHZ, or lanes= reuse=, or folding=FILE (hls)"
 	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   qat_steps=   lr=   qat_lr=   seed="
 	@echo "  weight_bits=8|4|2 activation_bits=8..4 (or by layer: 4,head=8,blocks.0.*=2)"
@@ -62,7 +62,7 @@ hls: $(ENV) ## Translate to hardware: RTL, and what target= makes of it
 	@$(SPIKE) hls $(WHERE) $(call options,$(HLS))
 
 cosim: $(ENV) ## Run the RTL of the whole model against PyTorch; with prompt=TEXT, let it write
-	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE)) $(WAVES)
+	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE) rtl) $(WAVES)
 
 report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
 	@$(SPIKE) report $(WHERE) $(call options,$(HLS)) $(WAVES)

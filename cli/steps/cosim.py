@@ -28,6 +28,10 @@ WAVE_TOKENS = 4
 
 def make(request: Request) -> None:
     """``cosim.json``, the table, and the report; MismatchError (exit code 1) where a value is not PyTorch's."""
+    if request.options.get("rtl") == "vitis":
+        from spikegpt_hls.cli.steps import cosim_vitis
+
+        return cosim_vitis.make(request)
     require_tools()
     if request.options.get("prompt"):
         return _prompt(request)

@@ -1,7 +1,7 @@
 """The register map of the model's IP: the one place where it is written down.
 
-The driver reads it, ``docs/registers.md`` is ``table()``, and a test holds ``hls/ip/registers.sv`` to it. Registers have
-32 bits; a counter has 64, and reading its low half keeps the high half for the read that follows.
+The driver reads it, ``docs/registers.md`` is ``table()``, and a test holds ``hls/ip/registers.sv`` to it. Registers
+have 32 bits; a counter has 64, and reading its low half keeps the high half for the read that follows.
 """
 
 from __future__ import annotations
@@ -36,11 +36,9 @@ REGISTERS = (
     Register("spiking", 0x020, "ro", "LIF layers that are counted"),
     Register("beat_bytes", 0x024, "ro", "bytes of a beat of the output"),
     Register(
-        "control", 0x040, "rw", "bit 0: run (takes ids); writing 1 to bit 1 resets the model, to bit 2 the errors"
+        "control", 0x040, "rw", "bit 0: run (takes ids); a 1 written to bit 1 resets the model, to bit 2 the errors"
     ),
-    Register(
-        "mode", 0x044, "rw", "bits 1..0: 0 logits, 1 tokens, 2 generate; bit 2: packets go on where their context was"
-    ),
+    Register("mode", 0x044, "rw", "bits 1..0: 0 logits, 1 tokens, 2 generate; bit 2: packets resume their context"),
     Register("length", 0x048, "rw", "ids that a packet must have; 0: any number"),
     Register("generate", 0x04C, "rw", "tokens generated after a packet (mode 2), 1 to 65535"),
     Register("status", 0x050, "ro", "bit 0: idle, nothing in flight; bit 1: the model is being reset"),
@@ -67,8 +65,8 @@ def table() -> Iterator[str]:
     """The lines of ``docs/registers.md``."""
     yield "# Registers of the IP"
     yield ""
-    yield "AXI4-Lite, 32-bit words, 4 KiB. Written from `hls/driver/registers.py`. A counter has 64 bits, low word first:"
-    yield "reading the low word keeps the high word for the next read. What is not listed reads as 0."
+    yield "AXI4-Lite, 32-bit words, 4 KiB; written from `hls/driver/registers.py`. A counter has 64 bits, low word"
+    yield "first; reading that keeps the high word for the next read. What is not listed reads as 0."
     yield ""
     yield "| offset | name | access | meaning |"
     yield "| --- | --- | --- | --- |"
