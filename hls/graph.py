@@ -55,5 +55,6 @@ def _block(node: Any) -> Block:
     params = _Widened(node.get_attr("params"))
     reuse_factor = node.get_attr("reuse_factor")
     return Block(
-        node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor, (), contexts, params
+        node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor,
+        contexts=contexts, params=params,
     )  # fmt: skip
