@@ -92,8 +92,9 @@ class Shape:
 
 
 def sources(*modules: str) -> list[Path]:
-    """The files of modules of the IP, and of what they instantiate."""
-    known = {path.stem: path for folder in (blocks.SOURCES, SOURCES) for path in folder.glob("*.sv")}
+    """The files of modules of the IP or of a board, and of what they instantiate."""
+    folders = (blocks.SOURCES, SOURCES, SOURCES.parent / "boards")
+    known = {path.stem: path for folder in folders for path in folder.glob("*.sv")}
     needed = list(modules)
     for module in needed:  # grows while it is walked
         used = re.findall(r"^\s*(\w+) #\(", known[module].read_text(), re.MULTILINE)
