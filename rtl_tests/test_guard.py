@@ -83,7 +83,7 @@ async def guards(dut: Any, seed: int) -> None:
         while True:
             await RisingEdge(dut.clk)
             if int(dut.fault.value):
-                reported.append(tuple(int(x.value) for x in (dut.fault, dut.fault_position, dut.fault_id)))
+                reported.append((int(dut.fault.value), int(dut.fault_position.value), int(dut.fault_id.value)))
 
     await start(dut, run=0, resume=resume, length=length, s_axis_tvalid=0)
     cocotb.start_soon(watch(dut, "m_axis", "tdata tlast tuser tid", stall, seed + 1, got))

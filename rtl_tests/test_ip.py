@@ -23,6 +23,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFram
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.driver.spikegpt import DeviceError, SpikeGPT
 from spikegpt_hls.hls.ip import writer
+from spikegpt_hls.hls.rtl.writer import lif_blocks
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import bursts
 
@@ -35,7 +36,8 @@ class Simulated:
     """The driver's transports, on the ports of the simulated top; called from the driver's thread."""
 
     def __init__(self, dut: Any, stall: float) -> None:
-        self.dut, self.voids = dut, []
+        self.dut = dut
+        self.voids: list[int] = []  # tuser of the last packet's beats
         clock = dut.aclk, dut.aresetn, False
         self.axi = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), *clock)
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), *clock, byte_lanes=1)
@@ -88,7 +90,7 @@ class Case:
         self.logits = np.split(arrays["head"], cuts)
         self.zeroed = arrays["zeroed"]  # the first sequence with an id 0 at place 3
         self.continued = arrays["continued"].tolist()
-        self.spikes = [int(arrays[block.name].sum()) for block in writer.lif_blocks(self.dataflow)]
+        self.spikes = [int(arrays[block.name].sum()) for block in lif_blocks(self.dataflow)]
 
 
 async def device(dut: Any, stall: float) -> tuple[Simulated, SpikeGPT, Case]:
@@ -206,7 +208,8 @@ def prepare(folder: Path, lanes: int, contexts: int) -> None:
     zeroed = trace(network, [np.array([*sequences[0][:3], 0])])["head"]
     greedy = [list(generate(Stepper(network), ids.tolist(), GENERATED, Sampler(temperature=0))) for ids in sequences]
     tokens = np.concatenate(sequences)
-    np.savez(folder / "golden.npz", **(golden | {"tokens": tokens, "zeroed": zeroed, "continued": np.array(greedy)}))
+    arrays: dict[str, Any] = golden | {"tokens": tokens, "zeroed": zeroed, "continued": np.array(greedy)}
+    np.savez(folder / "golden.npz", **arrays)
     graph = convert(folder / "model.onnx", folder / "hls", "SpikeRTL", lanes=lanes, contexts=contexts, target_cycles=16)
     graph.write()
     dataflow = Dataflow.from_json(json.loads((folder / "hls" / "rtl" / "dataflow.json").read_text()))

@@ -170,10 +170,12 @@ class SpikeGPT:
             pass
 
     def _geometry(self) -> Geometry:
-        names = ("vocabulary", "channels", "layers", "lanes", "contexts")
-        logits = self.read("logits")
-        fields = (logits >> low & 0xFF for low in (0, 8, 16))
-        return Geometry(*map(self.read, names), *fields, self.read("spiking"), self.read("beat_bytes"))
+        logits, read = self.read("logits"), self.read
+        return Geometry(
+            *(read("vocabulary"), read("channels"), read("layers"), read("lanes"), read("contexts")),
+            *(logits & 0xFF, logits >> 8 & 0xFF, logits >> 16 & 0xFF),
+            *(read("spiking"), read("beat_bytes")),
+        )
 
     def _set(self, mode: str, resume: bool, length: int = 0, count: int = 1) -> None:
         self.write("mode", MODES.index(mode) | (RESUME if resume else 0))

@@ -103,12 +103,16 @@ def sources(*modules: str) -> list[Path]:
 
 
 def write(dataflow: Dataflow, folder: Path) -> None:
-    """Write the IP's own sources into ``folder``, beside the model's RTL."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in sources(*MODULES):
+    """Write the IP's own sources into ``folder``, beside the model's RTL, with its driver and what Vivado needs."""
+    lines = list(top(dataflow))
+    driver = folder / "python" / "spikegpt_hls" / "hls" / "driver"
+    driver.mkdir(parents=True, exist_ok=True)
+    for path in [*sources(*MODULES), *SOURCES.glob("*.tcl"), *SOURCES.glob("*.xdc")]:
         if path.parent == SOURCES:
             shutil.copyfile(path, folder / path.name)
-    (folder / f"{TOP}.v").write_text("\n".join(top(dataflow)) + "\n")
+    for path in Path(registers.__file__).parent.glob("*.py"):
+        shutil.copyfile(path, driver / path.name)
+    (folder / f"{TOP}.v").write_text("\n".join(lines) + "\n")
 
 
 #: Ports of AXI4-Lite: name, bits, whether it is an input.
