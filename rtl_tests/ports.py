@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
+from spikegpt_hls.hls.ip.writer import sources
+from spikegpt_hls.rtl_tests.bench import BUILD
+
 Beat = Mapping[str, int]
+
+
+def broken(module: str, whole: str, instead: str) -> tuple[Path, list[Path]]:
+    """A folder for, and the files of, a module in which ``whole`` reads ``instead``: what a bench must not let pass."""
+    path, *others = sources(module)
+    text = path.read_text()
+    assert whole in text
+    folder = BUILD.resolve() / f"{module}_{hashlib.sha256(instead.encode()).hexdigest()[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / path.name).write_text(text.replace(whole, instead))
+    return folder, [folder / path.name, *others]
 
 
 async def start(dut: Any, **inputs: int) -> None:

@@ -25,7 +25,7 @@ from spikegpt_hls.hls.driver.spikegpt import DeviceError, SpikeGPT
 from spikegpt_hls.hls.ip import writer
 from spikegpt_hls.hls.rtl.writer import lif_blocks
 from spikegpt_hls.rtl_tests import simulator
-from spikegpt_hls.rtl_tests.bench import bursts
+from spikegpt_hls.rtl_tests.bench import BUILD, bursts
 
 VOCABULARY, CHANNELS, LAYERS = 16, 8, 1
 LENGTHS = (9, 5, 1)
@@ -219,25 +219,24 @@ def prepare(folder: Path, lanes: int, contexts: int) -> None:
 def build(folder: Path) -> None:
     rtl, ip = folder / "hls" / "rtl", folder / "hls" / "ip"
     model = [path for path in sorted(rtl.glob("*.sv")) if path.name != "testbench.sv"]
-    simulator.build([*model, *sorted(ip.glob("*.*v"))], writer.TOP, folder / "simulator")
+    simulator.build([*model, *sorted(ip.glob("*.*v"))], writer.TOP, folder)
 
 
 def run(folder: Path, rtl: Path, test: str | None = None) -> None:
-    simulator.run(
-        writer.TOP, __name__, folder / "simulator", {"CASE": str(folder)}, test=test, cwd=rtl, logs=folder / "simulator"
-    )
+    simulator.run(writer.TOP, __name__, folder, {"CASE": str(folder)}, test=test, cwd=rtl, logs=folder)
 
 
 @pytest.mark.parametrize(("lanes", "contexts"), [(1, 1), (4, 2)])
 def test_the_driver_runs_the_simulated_ip(lanes: int, contexts: int, tmp_path: Path) -> None:
-    prepare(tmp_path, lanes, contexts)
-    build(tmp_path)
-    run(tmp_path, tmp_path / "hls" / "rtl")
+    folder = BUILD.resolve() / f"ip_{lanes}_{contexts}"
+    prepare(folder, lanes, contexts)
+    build(folder)
+    run(folder, folder / "hls" / "rtl")
     # the negative control: one bit of one weight, in images that the same simulation reads
-    flipped = Path(shutil.copytree(tmp_path / "hls" / "rtl", tmp_path / "flipped"))
+    flipped = Path(shutil.copytree(folder / "hls" / "rtl", tmp_path / "flipped"))
     image = flipped / "images" / "head_weight.hex"
     words = image.read_text().splitlines()
     words[0] = f"{int(words[0], 16) ^ 1 << 5:0{len(words[0])}x}"
     image.write_text("\n".join(words) + "\n")
     with pytest.raises(AssertionError, match="logits differ"):
-        run(tmp_path, flipped, test="runs/stall=0")
+        run(folder, flipped, test="runs/stall=0")

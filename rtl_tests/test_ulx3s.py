@@ -15,6 +15,7 @@ from spikegpt_hls.hls.boards import ulx3s
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.rtl_tests import simulator
+from spikegpt_hls.rtl_tests.bench import BUILD
 from spikegpt_hls.rtl_tests.ports import until
 from spikegpt_hls.rtl_tests.uart import Uart
 
@@ -86,26 +87,27 @@ def expect(network: Any, folder: Path) -> None:
 def build(folder: Path, divider: int = DIVIDER, optimise: bool = False) -> None:
     files = [path for path in sorted((folder / "rtl").glob("*.sv")) if path.name != "testbench.sv"]
     parameters = {"DIVIDER": divider, "GENERATE": GENERATE}
-    simulator.build(files, ulx3s.TOP, folder / "simulator", parameters, optimise=optimise)
+    simulator.build(files, ulx3s.TOP, folder, parameters, optimise=optimise)
 
 
 def run(folder: Path, rtl: Path, divider: int = DIVIDER) -> None:
     environment = {"CASE": str(folder), "DIVIDER": str(divider)}
-    simulator.run(ulx3s.TOP, __name__, folder / "simulator", environment, cwd=rtl, logs=folder / "simulator")
+    simulator.run(ulx3s.TOP, __name__, folder, environment, cwd=rtl, logs=folder)
 
 
 def test_text_at_the_serial_port_is_continued_as_the_integer_model_does(tmp_path: Path) -> None:
-    ulx3s.write(prepare(tmp_path), tmp_path / "rtl")
-    build(tmp_path)
-    run(tmp_path, tmp_path / "rtl")
+    folder = BUILD.resolve() / "ulx3s"
+    ulx3s.write(prepare(folder), folder / "rtl")
+    build(folder)
+    run(folder, folder / "rtl")
     # the negative control: one bit of one weight
-    flipped = Path(shutil.copytree(tmp_path / "rtl", tmp_path / "flipped"))
+    flipped = Path(shutil.copytree(folder / "rtl", tmp_path / "flipped"))
     image = flipped / "images" / "head_weight.hex"
     words = image.read_text().splitlines()
     words = [f"{int(word, 16) ^ 1 << 6:0{len(word)}x}" for word in words]
     image.write_text("\n".join(words) + "\n")
     with pytest.raises(AssertionError, match="the board writes something else"):
-        run(tmp_path, flipped)
+        run(folder, flipped)
 
 
 def test_a_model_of_other_tokens_is_refused(tmp_path: Path) -> None:
