@@ -35,6 +35,7 @@ _OPTIONS: dict[str, Any] = {
     ),
     "clock": click.option("--clock", type=click.FloatRange(0, min_open=True), help="Clock in MHz (100 by default)."),
     "folding": click.option("--folding", help="A file of lanes and ReuseFactors, as hls writes it."),
+    "contexts": click.option("--contexts", type=int, help="Sequences that are interleaved in the hardware."),
     "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL's first tokens."),
     "rtl": click.option("--rtl", type=click.Choice(["own", "vitis"]), help="Whose RTL: ours, or Vitis's Verilog."),
     "prompt": click.option("--prompt", help="Text to continue."),
@@ -58,7 +59,7 @@ _TRAIN = (
     "accumulate",
 )
 _EXPORT = (*_TRAIN, "tokens", "sequences")
-_HLS = (*_EXPORT, "lanes", "reuse", "multipliers", "rate", "clock", "folding")
+_HLS = (*_EXPORT, "lanes", "reuse", "multipliers", "rate", "clock", "folding", "contexts")
 _SAMPLE = ("prompt", "temperature", "top_p")
 
 

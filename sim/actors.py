@@ -196,8 +196,8 @@ class Sink:
 
 
 class Generation:
-    """Autoregression of ``contexts`` texts in turn: offers an id ``delay`` cycles after the last logit beat of the token
-    ``contexts`` ids before it, which was its own text's."""
+    """Autoregression of ``contexts`` texts in turn: offers an id ``delay`` cycles after the last logit beat of its own
+    text's token before it, ``contexts`` ids ago."""
 
     def __init__(self, ids: Channel, logits: Channel, beats: int, delay: int, contexts: int = 1) -> None:
         self.ids, self.logits, self.beats, self.delay = ids, logits, beats, delay

@@ -1,4 +1,4 @@
-"""What interleaving is worth: generation of several texts at once against streaming of a prompt, by the cycle simulator.
+"""What interleaving is worth: generation of several texts at once against streaming of a prompt.
 
 One text by itself leaves the pipeline empty but for the token that it waits for. As many texts as the pipeline has
 stages keep it full; more of them wait for each other.
@@ -12,7 +12,7 @@ from math import ceil
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.sim.cycles import simulate
 
-TOKENS = 64  # of a streamed prompt
+TOKENS = 32  # of a streamed prompt
 ROUNDS = 8  # tokens of each text
 
 

@@ -27,7 +27,7 @@ def make(request: Request) -> None:
     step = folding.settled(request.step(f"hls-{target.name}", (workspace.onnx, *SOURCES), outputs, folding.DEFAULTS))
     if step.up_to_date:
         return
-    folded = folding.chosen(request, step.settings)
+    folded = folding.chosen(request, step.settings, target.budget)
     with replacing(workspace.hls) as folder:
         dataflow = _write_rtl(request, folder, folded, target)
         folding.write(dataflow, folder)

@@ -46,6 +46,7 @@ class Target:
     name: str
     summary: str  # one line, for help and README
     multiplier: tuple[int, int] = XC7_MULTIPLIER
+    budget: int | None = None  # multipliers of the Linears where no folding is asked for; None: as many as it takes
     outputs: tuple[str, ...] = ()
     finish: Callable[[Build], None] = _nothing
     show: Callable[[Request], None] = _nothing

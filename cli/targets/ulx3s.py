@@ -4,44 +4,37 @@ from __future__ import annotations
 
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.step import write_json
-from spikegpt_hls.cli.targets import Build, Target
+from spikegpt_hls.cli.steps import resources
+from spikegpt_hls.cli.targets import Build, Target, ecp5
 
 
 def finish(build: Build) -> None:
-    """``ulx3s.bit``, and ``resources.json`` of the whole board."""
+    """``spikegpt.bit``, and ``resources.json`` of the whole board."""
     from spikegpt_hls.hls.boards import ulx3s
-    from spikegpt_hls.sim import place_route, tools
+    from spikegpt_hls.sim import place_route
+    from spikegpt_hls.sim.errors import SimulationError
 
     ulx3s.write(build.dataflow, build.rtl)
-    with build.request.console.status("hls: synthesis, placement and routing for the LFE5U-85F"):
-        found = place_route.placed(
-            ulx3s.TOP,
-            ulx3s.TOP,
-            {},
-            tools.inputs(build.rtl, ulx3s.TOP, {}),
-            build.request.workspace.folder / "cache",
-            ulx3s.CLOCK_HZ / 1e6,
-            constraints=ulx3s.PINS.read_bytes(),
-            bitstream=build.folder / "ulx3s.bit",
-        )
-    total = {name: found[name] for name in ("lut", "ff", "dsp", "bram36")}
-    made = {"family": place_route.FAMILY, "tool": place_route.flow(), "provenance": "measured"}
+    found = ecp5.model(build, ulx3s.TOP, ulx3s.PINS.read_bytes())
+    if "not_run" in found:
+        raise SimulationError(found["not_run"])
+    total = {name: found[name] for name in place_route.count({})}
+    made = {"family": place_route.FAMILY, "tool": place_route.flow(), "provenance": "measured", "model": found}
     write_json(build.folder / "resources.json", {**made, "blocks": {ulx3s.TOP: found}, "total": total})
 
 
 def show(request: Request) -> None:
-    from spikegpt_hls.cli.steps import resources
-
-    found = resources.show(request)
-    fmax = found["blocks"]["ulx3s"]["fmax_mhz"]
-    request.say(f"bitstream: {request.workspace.hls / 'ulx3s.bit'} (routed for 25 MHz, {fmax} MHz would do)")
+    made = resources.show(request)
+    request.say(f"routed: {made['model']['fmax_mhz']:.1f} MHz (measured); the board's clock is 25 MHz")
+    request.say(f"bitstream: {request.workspace.hls / ecp5.BITSTREAM}; no board was at hand")
 
 
 TARGET = Target(
     "ulx3s",
     "the RTL, and a bitstream for the board ULX3S (LFE5U-85F), whose serial port continues text",
-    multiplier=(18, 18),
-    outputs=("ulx3s.bit", "resources.json"),
+    multiplier=ecp5.MULTIPLIER,
+    budget=ecp5.BUDGET,
+    outputs=("resources.json", ecp5.BITSTREAM),
     finish=finish,
     show=show,
 )

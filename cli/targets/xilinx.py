@@ -25,7 +25,8 @@ def finish(build: Build) -> None:
     ip.write(build.dataflow, build.folder / "ip")
     with request.console.status("hls: the Vitis HLS project"):
         # the kernels keep one state: their C simulation takes one sequence after the other
-        graph = convert(workspace.onnx, build.folder / "vitis", backend="Vitis", **{**build.folded, "contexts": 1})
+        folded = {**build.folded, "contexts": 1}
+        graph = convert(workspace.onnx, build.folder / "vitis", backend="Vitis", **folded)
         graph.write()
     with request.console.status("hls: C simulation against the golden vectors"):
         simulation = c_simulation(graph, workspace.vectors)

@@ -138,6 +138,7 @@ def _all_parameters(block: Block) -> dict[str, int]:
     values = {"LANES": block.lanes, "CONTEXTS": block.contexts, **dict(_flatten(op.attributes()))}
     if block.is_join:
         values |= {f"{name.upper()}_DEPTH": depth for name, depth in zip(op.streams, block.fifo_depths, strict=True)}
+    values |= zip(("WIDE", "NARROW"), block.multiplier, strict=True)
     return {**values, **_derived(block)}
 
 
@@ -164,9 +165,7 @@ def _derived(block: Block) -> Mapping[str, int]:
             }
         case Linear():
             simd, pe, word, *_ = block.folding
-            wide, narrow = block.multiplier
-            folded = {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
-            return {**folded, "WIDE": wide, "NARROW": narrow}
+            return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
     return {}
 
 

@@ -3,7 +3,7 @@
 //   S1 = sum x,  S2 = sum x**2,  d = C*x - S1,  N = C*S2 - S1**2 + EPSILON,  (x - mean) / sqrt(var + eps) = d / sqrt(N)
 //
 // A token is written to one of two banks while its sums are made. Stages after an accepted beat: 1 x, 2 squares, 3 sums
-// over the lanes, 4 S1 and S2, 6 S1**2 and C*S2 + EPSILON, 7 N, 15 its reciprocal root r * 2**-(16 + e), 16 its FIFO.
+// over the lanes, 4 S1 and S2, 6 S1**2 and C*S2 + EPSILON, 7 N, 16 its reciprocal root r * 2**-(16 + e), 17 its FIFO.
 // Stages after a read: 1 and 2 x, up to 11 those of layernorm_lane.sv, 12 the result.
 module layernorm #(
     parameter int CHANNELS       = 64,
@@ -23,6 +23,7 @@ module layernorm #(
     parameter int VARIANCE_BITS  = 27,
     parameter int DEVIATION_BITS = 15,
     parameter int NORM_BITS      = 15,
+    parameter int WIDE           = 25,
     parameter int CONTEXTS       = 1,
     parameter     GAIN_FILE      = "",
     parameter     BIAS_FILE      = "",
@@ -102,7 +103,7 @@ module layernorm #(
   end
 
   // Sums of a token. done_q[k]: its last beat was accepted k cycles ago.
-  logic [15:1] done_q;
+  logic [16:1] done_q;
   logic [3:1] accept_q, first_q;
   logic [3*UserBits-1:0] user_q;
   logic [UserBits-1:0] user4_q;
@@ -135,7 +136,7 @@ module layernorm #(
   end
 
   always_ff @(posedge clk) begin
-    done_q    <= rst ? '0 : {done_q[14:1], accept && fill_last};
+    done_q    <= rst ? '0 : {done_q[15:1], accept && fill_last};
     accept_q  <= {accept_q[2:1], accept};
     first_q   <= {first_q[2:1], fill_first};
     user_q    <= (3 * UserBits)'({user_q, s_axis_x_tuser});
@@ -153,15 +154,14 @@ module layernorm #(
   // The products of two tokens take turns at one multiplier where a token is longer than what lies between them.
   localparam int Shared = Beats > 10 ? 1 : 0;
   /* verilator lint_off UNUSEDSIGNAL */
-  logic [2*SUM_BITS-1:0] square4, square5_q, square6_q;  // not negative
+  logic [2*SUM_BITS-1:0] square5, square6_q;  // not negative
   /* verilator lint_on UNUSEDSIGNAL */
   logic [VARIANCE_BITS-1:0] scaled5_q, scaled6_q, variance_q;
-  logic [ RootBits-1:0] root15;
-  logic [ShiftBits-1:0] exponent15;
+  logic [ RootBits-1:0] root16;
+  logic [ShiftBits-1:0] exponent16;
 
   always_ff @(posedge clk) begin
-    square5_q  <= square4;
-    square6_q  <= square5_q;
+    square6_q  <= square5;
     scaled5_q  <= VARIANCE_BITS'(CHANNELS) * VARIANCE_BITS'(square_q);
     scaled6_q  <= scaled5_q + VARIANCE_BITS'(EPSILON);
     variance_q <= scaled6_q - VARIANCE_BITS'(square6_q);
@@ -174,12 +174,12 @@ module layernorm #(
       .SEED_FILE(SEED_FILE)
   ) u_root (
       .clk,
-      .turn({done_q[14], done_q[12], done_q[11], done_q[4]}),
+      .turn({done_q[14], done_q[12], done_q[10], done_q[4]}),
       .x(sum_q),
-      .square(square4),
+      .square(square5),
       .n(variance_q),
-      .root(root15),
-      .exponent(exponent15)
+      .root(root16),
+      .exponent(exponent16)
   );
 
   // Statistics wait until their token is read. Those of two tokens at most are on their way, one per bank.
@@ -208,8 +208,8 @@ module layernorm #(
   ) u_roots (
       .clk,
       .rst,
-      .s_data ({exponent15, root15}),
-      .s_valid(done_q[15]),
+      .s_data ({exponent16, root16}),
+      .s_valid(done_q[16]),
       .s_ready(),
       .m_data ({exponent, root}),
       .m_valid(valid),
@@ -287,7 +287,8 @@ module layernorm #(
         .OUT_SIGNED    (OUT_SIGNED),
         .SUM_BITS      (SUM_BITS),
         .DEVIATION_BITS(DEVIATION_BITS),
-        .NORM_BITS     (NORM_BITS)
+        .NORM_BITS     (NORM_BITS),
+        .WIDE          (WIDE)
     ) u_lane (
         .clk,
         .x2(row_q[l*X_BITS+:X_BITS]),

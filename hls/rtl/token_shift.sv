@@ -1,7 +1,8 @@
 // Token shift: y = requantize(prev + mu * (x - prev)), prev the token before (quant/ops/token_shift.py)
 //
 // The rows `prev`, one per context, lie in RAM; a word is read and rewritten by the accepted beat itself. Stage 1 holds
-// x, prev and mu, stage 2 the product, stage 3 the result.
+// x, prev and mu as read, stage 2 them with the first token's prev cleared, stage 3 the difference, stage 4 the product,
+// stage 5 the result.
 module token_shift #(
     parameter int CHANNELS   = 64,
     parameter int LANES      = 1,
@@ -34,7 +35,7 @@ module token_shift #(
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Words = ((CONTEXTS - 1) << IndexBits) + Beats;  // word {c, b}: context c, beat b
   localparam int WordBits = IndexBits + UserBits - 1;
-  localparam int Latency = 3;
+  localparam int Latency = 5;
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int MixBits = XW + 1 + MU_BITS + 1;
 
@@ -72,17 +73,19 @@ module token_shift #(
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    logic signed [XW-1:0] x, prev;
-    logic signed [XW:0] step;
-    logic signed [MU_BITS-1:0] factor;
+    logic signed [XW-1:0] x2_q, prev2_q, prev3_q;
+    logic signed [XW:0] step3_q;
+    logic signed [MU_BITS-1:0] factor2_q, factor3_q;
     logic signed [MixBits-1:0] product_q, base_q, mixed;
-    assign x = {X_SIGNED != 0 && x_q[l*X_BITS+X_BITS-1], x_q[l*X_BITS+:X_BITS]};
-    assign prev = first_q ? '0 : {X_SIGNED != 0 && prev_q[l*X_BITS+X_BITS-1], prev_q[l*X_BITS+:X_BITS]};
-    assign step = x - prev;
-    assign factor = $signed(mu_q[l*MU_BITS+:MU_BITS]);
     always_ff @(posedge clk) begin
-      product_q <= factor * step;
-      base_q    <= MixBits'(prev) <<< MU_FRAC;
+      x2_q      <= {X_SIGNED != 0 && x_q[l*X_BITS+X_BITS-1], x_q[l*X_BITS+:X_BITS]};
+      prev2_q   <= first_q ? '0 : {X_SIGNED != 0 && prev_q[l*X_BITS+X_BITS-1], prev_q[l*X_BITS+:X_BITS]};
+      factor2_q <= mu_q[l*MU_BITS+:MU_BITS];
+      step3_q   <= x2_q - prev2_q;
+      prev3_q   <= prev2_q;
+      factor3_q <= factor2_q;
+      product_q <= factor3_q * step3_q;
+      base_q    <= MixBits'(prev3_q) <<< MU_FRAC;
     end
     assign mixed = base_q + product_q;
     requantize #(

@@ -19,6 +19,7 @@ module wkv #(
     parameter int E_BITS     = 12,
     parameter int K_DEPTH    = 2,
     parameter int V_DEPTH    = 2,
+    parameter int WIDE       = 25,
     parameter int CONTEXTS   = 1,
     parameter     DECAY_FILE = "",
     parameter     BONUS_FILE = "",
@@ -182,6 +183,7 @@ module wkv #(
         .A_BITS    (A),
         .B_BITS    (B),
         .E_BITS    (E_BITS),
+        .WIDE      (WIDE),
         .EXP2_FILE (EXP2_FILE)
     ) u_lane (
         .clk,
