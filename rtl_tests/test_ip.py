@@ -26,6 +26,7 @@ from spikegpt_hls.hls.ip import writer
 from spikegpt_hls.hls.rtl.writer import lif_blocks
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD, bursts
+from spikegpt_hls.rtl_tests.lint import lint
 
 VOCABULARY, CHANNELS, LAYERS = 16, 8, 1
 LENGTHS = (9, 5, 1)
@@ -219,7 +220,9 @@ def prepare(folder: Path, lanes: int, contexts: int) -> None:
 def build(folder: Path) -> None:
     rtl, ip = folder / "hls" / "rtl", folder / "hls" / "ip"
     model = [path for path in sorted(rtl.glob("*.sv")) if path.name != "testbench.sv"]
-    simulator.build([*model, *sorted(ip.glob("*.*v"))], writer.TOP, folder)
+    files = [*model, *sorted(ip.glob("*.*v"))]
+    assert lint(writer.TOP, list(map(str, files))) == ""
+    simulator.build(files, writer.TOP, folder)
 
 
 def run(folder: Path, rtl: Path, test: str | None = None) -> None:

@@ -16,6 +16,7 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD
+from spikegpt_hls.rtl_tests.lint import lint
 from spikegpt_hls.rtl_tests.ports import until
 from spikegpt_hls.rtl_tests.uart import Uart
 
@@ -86,6 +87,7 @@ def expect(network: Any, folder: Path) -> None:
 
 def build(folder: Path, divider: int = DIVIDER, optimise: bool = False) -> None:
     files = [path for path in sorted((folder / "rtl").glob("*.sv")) if path.name != "testbench.sv"]
+    assert lint(ulx3s.TOP, list(map(str, files))) == ""
     parameters = {"DIVIDER": divider, "GENERATE": GENERATE}
     simulator.build(files, ulx3s.TOP, folder, parameters, optimise=optimise)
 
