@@ -8,9 +8,13 @@ from click.testing import CliRunner
 
 from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.main import cli
-from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.steps import folding
+from spikegpt_hls.cli.workspace import Workspace
+from spikegpt_hls.hls.convert import convert, operations
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.graph import dataflow
+from spikegpt_hls.hls.planning import fastest
 from spikegpt_hls.hls.rtl.blocks import parameters
 
 FOLDER = Path(targets.__file__).parent
@@ -36,6 +40,14 @@ def test_a_new_file_is_a_new_target(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         targets.targets.cache_clear()
 
 
+def test_a_target_spends_its_budget_where_no_folding_is_asked_for(random48: Path) -> None:
+    request = Request(Workspace(random48, "random48", "ecp5"), {})
+    plan = fastest(operations(random48 / "model.onnx"), 24)
+    assert folding.chosen(request, folding.DEFAULTS, 24) == {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors}
+    asked = {**folding.DEFAULTS, "lanes": 2}
+    assert folding.chosen(request, asked, 24) == {"lanes": 2, "reuse_factor": None}
+
+
 def test_help_names_every_target() -> None:
     shown = " ".join(CliRunner().invoke(cli, ["hls", "--help"]).output.split())
     for target in targets.targets().values():
@@ -47,10 +59,7 @@ def test_the_multiplier_of_a_target_reaches_its_linears(random48: Path, tmp_path
     graph.write()
     kept = Dataflow.from_json(json.loads((tmp_path / "rtl" / "dataflow.json").read_text()))
     assert kept == dataflow(graph)
-    for block in kept.blocks:
-        if block.kind == "Linear":
-            values = parameters(block)
-            assert (values["WIDE"], values["NARROW"]) == (18, 18)
-    assert (tmp_path / "rtl" / "spikegpt.sv").read_text().count(".WIDE(18)") == sum(
-        block.kind == "Linear" for block in kept.blocks
-    )
+    wide = {block.name: parameters(block)["WIDE"] for block in kept.blocks if "WIDE" in parameters(block)}
+    assert set(wide.values()) == {18}
+    assert {block.name for block in kept.blocks if block.kind == "Linear"} < wide.keys()
+    assert (tmp_path / "rtl" / "spikegpt.sv").read_text().count(".WIDE(18)") == len(wide)

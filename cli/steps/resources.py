@@ -23,9 +23,10 @@ def show(request: Request) -> dict[str, Any]:
     from spikegpt_hls.sim.parts import fits, parts, shares
 
     made: dict[str, Any] = json.loads(request.workspace.resources.read_text())
-    table = Table("block", *COLUMNS.values(), title=f"{made['family']}, {made['tool']}")
+    routed = {"fmax_mhz": "MHz"} if any("fmax_mhz" in row for row in made["blocks"].values()) else {}
+    table = Table("block", *COLUMNS.values(), *routed.values(), title=f"{made['family']}, {made['tool']}")
     for name, row in {**made["blocks"], "total": made["total"]}.items():
-        table.add_row(name, *(f"{row[key]:g}" for key in COLUMNS))
+        table.add_row(name, *(f"{row[key]:g}" if key in row else "" for key in (*COLUMNS, *routed)))
     request.console.print(table)
     table = Table("part", *COLUMNS.values(), "fits", title="of named parts, on paper")
     for part in parts(made["family"]):

@@ -1,4 +1,5 @@
-// Gate: out = requantize(r * y) (quant/ops/gate.py). Stage 1 holds the product, stage 2 the result.
+// Gate: out = requantize(r * y) (quant/ops/gate.py). Stages 1 and 2 hold what the FIFOs gave, as a
+// block RAM's output takes half a cycle, stage 3 the product, stage 4 the result.
 module gate #(
     parameter int LANES      = 1,
     parameter int R_BITS     = 8,
@@ -33,11 +34,11 @@ module gate #(
     output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
   localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
-  localparam int Latency = 2;
+  localparam int Latency = 4;
   localparam int ProductBits = R_BITS + Y_BITS + 2;
 
-  logic [LANES*R_BITS-1:0] r;
-  logic [LANES*Y_BITS-1:0] y;
+  logic [LANES*R_BITS-1:0] r, r_q, r2_q;
+  logic [LANES*Y_BITS-1:0] y, y_q, y2_q;
   logic [LANES*OUT_BITS-1:0] result, result_q;
   logic valid, ready, last;
   logic [UserBits-1:0] user;
@@ -75,8 +76,8 @@ module gate #(
     logic signed [R_BITS:0] r_lane;
     logic signed [Y_BITS:0] y_lane;
     logic signed [ProductBits-1:0] product_q;
-    assign r_lane = {R_SIGNED != 0 && r[l*R_BITS+R_BITS-1], r[l*R_BITS+:R_BITS]};
-    assign y_lane = {Y_SIGNED != 0 && y[l*Y_BITS+Y_BITS-1], y[l*Y_BITS+:Y_BITS]};
+    assign r_lane = {R_SIGNED != 0 && r2_q[l*R_BITS+R_BITS-1], r2_q[l*R_BITS+:R_BITS]};
+    assign y_lane = {Y_SIGNED != 0 && y2_q[l*Y_BITS+Y_BITS-1], y2_q[l*Y_BITS+:Y_BITS]};
     always_ff @(posedge clk) product_q <= r_lane * y_lane;
     requantize #(
         .IN_BITS   (ProductBits),
@@ -88,7 +89,13 @@ module gate #(
         .y(result[l*OUT_BITS+:OUT_BITS])
     );
   end
-  always_ff @(posedge clk) result_q <= result;
+  always_ff @(posedge clk) begin
+    r_q      <= r;
+    y_q      <= y;
+    r2_q     <= r_q;
+    y2_q     <= y_q;
+    result_q <= result;
+  end
 
   stream_pipe #(
       .WIDTH    (LANES * OUT_BITS),

@@ -1,6 +1,7 @@
 // LIF: h = (v + x) >> 1;  s = h >= THRESHOLD;  v = s ? 0 : h   (tau 2, hard reset; quant/ops/lif.py)
 //
-// Membranes lie in RAM, one word of LANES per context and beat. Stage 1 holds the membrane read, stage 2 the spike.
+// Membranes lie in RAM, one word of LANES per context and beat. Stage 1 holds the membrane as read, stage 2 that of a
+// first token cleared, stage 3 the spike.
 module lif #(
     parameter int CHANNELS      = 64,
     parameter int LANES         = 1,
@@ -28,18 +29,18 @@ module lif #(
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Words = ((CONTEXTS - 1) << IndexBits) + Beats;  // word {c, b}: context c, beat b
   localparam int WordBits = IndexBits + UserBits - 1;
-  localparam int Latency = 2;
-  localparam int Loop = 2;
+  localparam int Latency = 3;
+  localparam int Loop = 3;
   localparam int Up = MEMBRANE_FRAC - X_FRAC;
   localparam int W = MEMBRANE_BITS;
   localparam logic signed [W:0] Threshold = (W + 1)'(1) << MEMBRANE_FRAC;
 
   logic [LANES*W-1:0] membrane[Words];
-  logic [LANES*W-1:0] read_q, next;
-  logic [LANES*X_BITS-1:0] x_q;
+  logic [LANES*W-1:0] read_q, read2_q, next;
+  logic [LANES*X_BITS-1:0] x_q, x2_q;
   logic [IndexBits-1:0] index;
-  logic [WordBits-1:0] word, word_q;
-  logic valid_q, first_q;
+  logic [WordBits-1:0] word, word_q, word2_q;
+  logic valid_q, valid2_q, first_q;
   logic [LANES-1:0] spike, spike_q;
 
   wire accept = s_axis_x_tvalid && s_axis_x_tready;
@@ -56,23 +57,28 @@ module lif #(
 
   assign word = WordBits'({s_axis_x_tuser >> 1, index});
   always_ff @(posedge clk) begin
-    valid_q <= rst ? 1'b0 : accept;
-    first_q <= s_axis_x_tuser[0];
-    word_q  <= word;
-    x_q     <= s_axis_x_tdata;
-    read_q  <= membrane[word];
-    spike_q <= spike;
+    valid_q  <= rst ? 1'b0 : accept;
+    first_q  <= s_axis_x_tuser[0];
+    word_q   <= word;
+    x_q      <= s_axis_x_tdata;
+    read_q   <= membrane[word];
+
+    valid2_q <= rst ? 1'b0 : valid_q;
+    word2_q  <= word_q;
+    x2_q     <= x_q;
+    read2_q  <= first_q ? '0 : read_q;
+    spike_q  <= spike;
   end
 
   always_ff @(posedge clk) begin
-    if (valid_q) membrane[word_q] <= next;
+    if (valid2_q) membrane[word2_q] <= next;
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     logic signed [W-1:0] v, x;
     logic signed [W:0] sum, h;
-    assign v = first_q ? '0 : $signed(read_q[l*W+:W]);
-    assign x = W'($signed(x_q[l*X_BITS+:X_BITS])) <<< Up;
+    assign v = read2_q[l*W+:W];
+    assign x = W'($signed(x2_q[l*X_BITS+:X_BITS])) <<< Up;
     assign sum = v + x;  // one bit wider than both
     assign h = sum >>> 1;
     assign spike[l] = h >= Threshold;

@@ -3,8 +3,8 @@
 // A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
 // the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
 // inputs, stage 3 the products, stage 4 their sums over SIMD, stage 5 the accumulators, stage 6 the word that the
-// serializer sends, LANES outputs a beat. Then one stage for re-quantization. The target's multipliers have WIDE x NARROW
-// bits, signed (DSP48E1: 25 x 18).
+// serializer sends, LANES outputs a beat. Then one stage for the beat, and one for its re-quantization. The target's
+// multipliers have WIDE x NARROW bits, signed (DSP48E1: 25 x 18, ECP5: 18 x 18).
 module linear #(
     parameter int INPUTS      = 64,
     parameter int OUTPUTS     = 64,
@@ -51,7 +51,7 @@ module linear #(
   localparam int StepBits = Steps > 1 ? $clog2(Steps) : 1;
   localparam int Sends = WORD / LANES;
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
-  localparam int Latency = 1;
+  localparam int Latency = 2;
 
   // The banks: filled beat by beat, free again after their token's last step. In LUTs where they are less than half a
   // block RAM of 18 Kbit.
@@ -247,7 +247,7 @@ module linear #(
 
   // The serializer: `result` waits in the accumulators until the word before it was sent.
   logic [ WORD*ACC_BITS-1:0] send_q;
-  logic [LANES*ACC_BITS-1:0] sent_beat;
+  logic [LANES*ACC_BITS-1:0] sent_beat_q;
   logic [LANES*OUT_BITS-1:0] out, out_q;
   logic [SendBits-1:0] send;
   logic waiting_q, valid_q;
@@ -295,7 +295,7 @@ module linear #(
     end
   end
 
-  assign sent_beat = send_q[send*(LANES*ACC_BITS)+:LANES*ACC_BITS];
+  always_ff @(posedge clk) sent_beat_q <= send_q[send*(LANES*ACC_BITS)+:LANES*ACC_BITS];
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     requantize #(
         .IN_BITS   (ACC_BITS),
@@ -303,7 +303,7 @@ module linear #(
         .OUT_BITS  (OUT_BITS),
         .OUT_SIGNED(OUT_SIGNED)
     ) u_requantize (
-        .x(sent_beat[l*ACC_BITS+:ACC_BITS]),
+        .x(sent_beat_q[l*ACC_BITS+:ACC_BITS]),
         .y(out[l*OUT_BITS+:OUT_BITS])
     );
   end

@@ -1,4 +1,5 @@
-// Residual: out = saturate(x + s), one spike s being 1.0 on the grid of x (quant/ops/residual.py). Stage 1 is the sum.
+// Residual: out = saturate(x + s), one spike s being 1.0 on the grid of x (quant/ops/residual.py). Stages 1
+// and 2 hold what the FIFOs gave, as a block RAM's output takes half a cycle, stage 3 the sum.
 module residual #(
     parameter int LANES      = 1,
     parameter int X_BITS     = 10,
@@ -29,11 +30,11 @@ module residual #(
     output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
   localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
-  localparam int Latency = 1;
+  localparam int Latency = 3;
   localparam int SumBits = (X_BITS > X_FRAC + 1 ? X_BITS : X_FRAC + 1) + 2;
 
-  logic [LANES*X_BITS-1:0] x;
-  logic [LANES-1:0] s;
+  logic [LANES*X_BITS-1:0] x, x_q, x2_q;
+  logic [LANES-1:0] s, s_q, s2_q;
   logic [LANES*OUT_BITS-1:0] result, result_q;
   logic valid, ready, last;
   logic [UserBits-1:0] user;
@@ -70,8 +71,8 @@ module residual #(
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     logic signed [X_BITS:0] x_lane;
     logic signed [SumBits-1:0] sum, spike;
-    assign x_lane = {X_SIGNED != 0 && x[l*X_BITS+X_BITS-1], x[l*X_BITS+:X_BITS]};
-    assign spike = SumBits'(s[l]) << X_FRAC;
+    assign x_lane = {X_SIGNED != 0 && x2_q[l*X_BITS+X_BITS-1], x2_q[l*X_BITS+:X_BITS]};
+    assign spike = SumBits'(s2_q[l]) << X_FRAC;
     assign sum = x_lane + spike;
     requantize #(
         .IN_BITS   (SumBits),
@@ -83,7 +84,13 @@ module residual #(
         .y(result[l*OUT_BITS+:OUT_BITS])
     );
   end
-  always_ff @(posedge clk) result_q <= result;
+  always_ff @(posedge clk) begin
+    x_q      <= x;
+    s_q      <= s;
+    x2_q     <= x_q;
+    s2_q     <= s_q;
+    result_q <= result;
+  end
 
   stream_pipe #(
       .WIDTH    (LANES * OUT_BITS),

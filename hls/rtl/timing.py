@@ -18,7 +18,7 @@ class Timing:
     result: int = 0  # linear: from a result word's last step to its first beat issued
 
 
-_STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 1, "Gate": 2, "SquaredReLU": 2}
+_STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 3, "Gate": 4, "SquaredReLU": 2}
 
 
 def timing(block: Block) -> Timing:
@@ -27,7 +27,7 @@ def timing(block: Block) -> Timing:
         case "Fork":
             return Timing(0, 2)
         case "LIF":
-            return Timing(2, 4, loop=2)
+            return Timing(3, 5, loop=3)
         case "TokenShift":
             return Timing(5, 7, loop=1)
         case "LayerNorm":
@@ -37,7 +37,7 @@ def timing(block: Block) -> Timing:
             latency = 11 + out.bits + (not out.signed)  # one cycle per bit of the quotient, which has a sign
             return Timing(latency, latency + 2, loop=10)
         case "Linear":
-            return Timing(1, 3, result=6)
+            return Timing(2, 4, result=6)
         case kind:
             return Timing(_STATELESS[kind], _STATELESS[kind] + 2)
 
