@@ -25,7 +25,7 @@ WAVES    = $(if $(filter-out 0,$(waves)),--waves)
 PACKAGES := model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
 TARGETS := $(filter-out __init__,$(basename $(notdir $(wildcard cli/targets/*.py))))
-SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv)
+SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*.sv)
 CPP     := $(wildcard hls/vitis/*.h model/kernels/*.cpp)
 
 .DEFAULT_GOAL := help

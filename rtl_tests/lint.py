@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from spikegpt_hls.hls.boards import ulx3s
+from spikegpt_hls.hls.ip import writer as ip
 from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, sources
 from spikegpt_hls.rtl_tests.simulator import tool_environment
 
@@ -23,6 +25,8 @@ def main() -> int:
     """Print every complaint; 1 where there is one."""
     units = {module: [str(path) for path in sources(kind)] for kind, module in MODULES.items()}
     units["counters"] = [str(SOURCES / "counters.sv")]
+    around = (*ip.MODULES, *ulx3s.MODULES)
+    units |= {module: [str(path) for path in ip.sources(module)] for module in around}
     complaints = [text for module, files in units.items() if (text := lint(module, files))]
     sys.stderr.write("".join(complaints))
     print(f"verilator: {len(units)} modules, {len(complaints)} with complaints")

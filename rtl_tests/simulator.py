@@ -159,7 +159,10 @@ def run(
         )
     if not results.exists():
         raise ToolError(f"the simulation of {top} stopped without results; see {logs / 'run.log'}")
-    for case in ElementTree.parse(results).iter("testcase"):
+    cases = list(ElementTree.parse(results).iter("testcase"))
+    if not cases:
+        raise ToolError(f"none of the tests of {module} is called {test}")
+    for case in cases:
         failure = case.find("failure") if case.find("failure") is not None else case.find("error")
         if failure is not None:
             raise AssertionError(_message(failure, logs / "run.log"))

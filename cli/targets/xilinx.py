@@ -15,12 +15,14 @@ from spikegpt_hls.cli.targets import Build, Target
 
 
 def finish(build: Build) -> None:
-    """``vitis/`` and ``resources.json``."""
+    """``vitis/``, ``ip/`` and ``resources.json``."""
     from spikegpt_hls.hls.convert import convert
+    from spikegpt_hls.hls.ip import writer as ip
     from spikegpt_hls.hls.vitis.synthesis import synthesize
     from spikegpt_hls.sim.resources import resources as synthesised
 
     request, workspace = build.request, build.request.workspace
+    ip.write(build.dataflow, build.folder / "ip")
     with request.console.status("hls: the Vitis HLS project"):
         # the kernels keep one state: their C simulation takes one sequence after the other
         folded = {**build.folded, "contexts": 1}
@@ -57,6 +59,7 @@ def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:
 def show(request: Request) -> None:
     found = resources.show(request)
     request.say(f"Vitis project: {request.workspace.hls / 'vitis'}")
+    request.say(f"IP for Vivado: {request.workspace.hls / 'ip' / 'package_ip.tcl'} (not run: needs Vivado)")
     if found["not_run"]:
         request.say(f"not run: {found['not_run']}")
 

@@ -1,0 +1,40 @@
+"""``ulx3s``: a bitstream for the board of that name (LFE5U-85F), whose serial port continues text."""
+
+from __future__ import annotations
+
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.steps import resources
+from spikegpt_hls.cli.targets import Build, Target, ecp5
+
+
+def finish(build: Build) -> None:
+    """``spikegpt.bit``, and ``resources.json`` of the whole board."""
+    from spikegpt_hls.hls.boards import ulx3s
+    from spikegpt_hls.sim import place_route
+    from spikegpt_hls.sim.errors import SimulationError
+
+    ulx3s.write(build.dataflow, build.rtl)
+    found = ecp5.model(build, ulx3s.TOP, ulx3s.PINS.read_bytes())
+    if "not_run" in found:
+        raise SimulationError(found["not_run"])
+    total = {name: found[name] for name in place_route.count({})}
+    made = {"family": place_route.FAMILY, "tool": place_route.flow(), "provenance": "measured", "model": found}
+    write_json(build.folder / "resources.json", {**made, "blocks": {ulx3s.TOP: found}, "total": total})
+
+
+def show(request: Request) -> None:
+    made = resources.show(request)
+    request.say(f"routed: {made['model']['fmax_mhz']:.1f} MHz (measured); the board's clock is 25 MHz")
+    request.say(f"bitstream: {request.workspace.hls / ecp5.BITSTREAM}; no board was at hand")
+
+
+TARGET = Target(
+    "ulx3s",
+    "the RTL, and a bitstream for the board ULX3S (LFE5U-85F), whose serial port continues text",
+    multiplier=ecp5.MULTIPLIER,
+    budget=ecp5.BUDGET,
+    outputs=("resources.json", ecp5.BITSTREAM),
+    finish=finish,
+    show=show,
+)

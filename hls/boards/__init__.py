@@ -1,0 +1,1 @@
+"""Tops for boards: the model between the pins that a user has."""

@@ -1,0 +1,231 @@
+"""The driver of the model's IP, in the manner of PYNQ's: registers over MMIO, tokens and logits over a DMA.
+
+Nothing here knows which hardware it talks to. On a PYNQ board::
+
+    overlay = pynq.Overlay("spikegpt.bit")
+    model = SpikeGPT(overlay.spikegpt_ip_0.mmio, PynqStream(overlay.axi_dma_0, pynq.allocate))
+    logits = model.run([84, 104, 101])             # (3, vocabulary) integers
+    ids = model.generate([84, 104, 101], 32)       # the model reads its own tokens, on the chip
+
+In simulation the same class gets transports that move the ports of the simulated top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikegpt_hls.hls.driver.registers import (
+    CLEAR,
+    COUNTERS,
+    ERRORS,
+    IDENTITY,
+    MODES,
+    OFFSET,
+    RESET,
+    RESETTING,
+    RESUME,
+    RUN,
+    VERSION,
+)
+
+
+class DeviceError(Exception):
+    """What the device is, or said, is not what was expected of it."""
+
+
+class Mmio(Protocol):
+    """Registers by their offset in bytes; ``pynq.MMIO`` is one."""
+
+    def read(self, offset: int) -> int: ...
+
+    def write(self, offset: int, value: int) -> None: ...
+
+
+class Stream(Protocol):
+    """One packet in, one packet out. ``send`` does not wait for the model; ``receive`` does."""
+
+    def send(self, ids: NDArray[np.uint32], context: int) -> None: ...
+
+    def receive(self, room: int) -> tuple[NDArray[np.uint8], int]:
+        """The bytes of the next packet, which has at most ``room``, and its context."""
+        ...
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the device says of itself."""
+
+    vocabulary: int
+    channels: int
+    layers: int
+    lanes: int
+    contexts: int
+    logit_bits: int
+    fraction_bits: int
+    slot_bits: int
+    spiking: int
+    beat_bytes: int
+
+
+@dataclass(frozen=True)
+class Errors:
+    """``kinds`` that were seen since the last ``clear_errors``, how often, and where the first one was."""
+
+    kinds: tuple[str, ...]
+    count: int
+    position: int
+    id: int
+
+    def __bool__(self) -> bool:
+        return bool(self.kinds)
+
+
+class SpikeGPT:
+    """A model in hardware. Its methods raise DeviceError where a packet was malformed; the next one is right again."""
+
+    def __init__(self, mmio: Mmio, stream: Stream) -> None:
+        self.mmio, self.stream = mmio, stream
+        identity = self.read("identity")
+        if identity != IDENTITY:
+            raise DeviceError(f"the device at this address calls itself 0x{identity:08x}, not 0x{IDENTITY:08x}")
+        if self.read("version") != VERSION:
+            raise DeviceError(f"the device has version {self.read('version')} of the registers, not {VERSION}")
+        self.geometry = self._geometry()
+        self.write("control", RUN)
+
+    def read(self, name: str) -> int:
+        """A register by its name."""
+        return int(self.mmio.read(OFFSET[name]))
+
+    def write(self, name: str, value: int) -> None:
+        self.mmio.write(OFFSET[name], value)
+
+    def run(
+        self, ids: Sequence[int] | NDArray, context: int = 0, resume: bool = False, length: int = 0
+    ) -> NDArray[np.int64]:
+        """Ids (T,) to the logits (T, vocabulary) after each: integers, of which ``fraction_bits`` are fraction.
+
+        A call is a sequence of its own, or with ``resume`` goes on where its context was. ``length``: what the device
+        shall hold the number of ids to (0: any).
+        """
+        beats = self.geometry.vocabulary // self.geometry.lanes
+        self._set("logits", resume, length=length)
+        raw = self._exchange(ids, context, len(ids) * beats)
+        slots = raw.view(f"<i{self.geometry.slot_bits // 8}").reshape(len(raw) // self.geometry.beat_bytes, -1)
+        return slots[:, : self.geometry.lanes].reshape(-1, self.geometry.vocabulary).astype(np.int64)
+
+    def likeliest(self, ids: Sequence[int] | NDArray, context: int = 0, resume: bool = False) -> list[int]:
+        """The likeliest successor of each id: argmax of ``run``, taken on the chip."""
+        self._set("tokens", resume)
+        return self._ids(self._exchange(ids, context, len(ids)))
+
+    def generate(self, prompt: Sequence[int] | NDArray, tokens: int, resume: bool = False) -> list[int]:
+        """``tokens`` ids that follow ``prompt``, each the likeliest, without the host between them."""
+        return self.generate_all([prompt], tokens, resume)[0]
+
+    def generate_all(
+        self, prompts: Sequence[Sequence[int] | NDArray], tokens: int, resume: bool = False
+    ) -> list[list[int]]:
+        """As ``generate``, for up to ``contexts`` prompts at once: prompt n is written in context n."""
+        if not 1 <= tokens < 1 << 16:
+            raise DeviceError(f"1 to 65535 tokens can be generated at once, not {tokens}")
+        self._set("generate", resume, count=tokens)
+        for context, prompt in enumerate(prompts):
+            self._send(prompt, context)
+        found: list[list[int]] = [[] for _ in prompts]
+        while any(len(ids) < tokens for ids in found):
+            raw, context = self.stream.receive(tokens * self.geometry.beat_bytes)
+            found[context] += self._ids(raw)
+            self._check()
+        return found
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Cycles, tokens and stalls since the last reset."""
+        return {name: self._counter(OFFSET[name]) for name in COUNTERS}
+
+    @property
+    def spikes(self) -> list[int]:
+        """Spikes of each LIF layer since the last reset."""
+        return [self._counter(OFFSET["spikes"] + 8 * layer) for layer in range(self.geometry.spiking)]
+
+    @property
+    def errors(self) -> Errors:
+        flags = self.read("errors")
+        kinds = tuple(kind for bit, kind in enumerate(ERRORS) if flags >> bit & 1)
+        return Errors(kinds, self.read("error_count"), self.read("error_position"), self.read("error_id"))
+
+    def clear_errors(self) -> None:
+        self.write("control", RUN | CLEAR)
+
+    def reset(self) -> None:
+        """Empty the model: packets under way are lost, counters and errors begin anew. Reset the DMA too."""
+        self.write("control", RUN | RESET)
+        while self.read("status") & RESETTING:
+            pass
+
+    def _geometry(self) -> Geometry:
+        logits, read = self.read("logits"), self.read
+        return Geometry(
+            *(read("vocabulary"), read("channels"), read("layers"), read("lanes"), read("contexts")),
+            *(logits & 0xFF, logits >> 8 & 0xFF, logits >> 16 & 0xFF),
+            *(read("spiking"), read("beat_bytes")),
+        )
+
+    def _set(self, mode: str, resume: bool, length: int = 0, count: int = 1) -> None:
+        self.write("mode", MODES.index(mode) | (RESUME if resume else 0))
+        self.write("length", length)
+        self.write("generate", count)
+
+    def _send(self, ids: Sequence[int] | NDArray, context: int) -> None:
+        if not len(ids):
+            raise DeviceError("a packet needs at least 1 id")
+        if not 0 <= context < self.geometry.contexts:
+            raise DeviceError(f"the device has {self.geometry.contexts} contexts: there is no context {context}")
+        self.stream.send(np.asarray(ids, np.uint32), context)
+
+    def _exchange(self, ids: Sequence[int] | NDArray, context: int, beats: int) -> NDArray[np.uint8]:
+        self._send(ids, context)
+        raw, _ = self.stream.receive(beats * self.geometry.beat_bytes)
+        self._check()
+        return raw
+
+    def _check(self) -> None:
+        if self.read("errors"):
+            errors = self.errors
+            raise DeviceError(
+                f"malformed packet ({', '.join(errors.kinds)}) at position {errors.position}: id {errors.id}"
+            )
+
+    def _ids(self, raw: NDArray[np.uint8]) -> list[int]:
+        return [int(beat) for beat in raw.view("<u4").reshape(-1, self.geometry.beat_bytes // 4)[:, 0]]
+
+    def _counter(self, offset: int) -> int:
+        low = int(self.mmio.read(offset))
+        return int(self.mmio.read(offset + 4)) << 32 | low
+
+
+class PynqStream:
+    """An AXI DMA in direct mode, which knows no contexts; ``allocate`` is ``pynq.allocate``."""
+
+    def __init__(self, dma: Any, allocate: Callable[..., Any]) -> None:
+        self.dma, self.allocate = dma, allocate
+        self._sent: Any = None  # the DMA still reads it
+
+    def send(self, ids: NDArray[np.uint32], context: int) -> None:
+        if context:
+            raise DeviceError("an AXI DMA in direct mode has no tid: only context 0 can be reached")
+        self._sent = self.allocate(shape=ids.shape, dtype=np.uint32)
+        self._sent[:] = ids
+        self.dma.sendchannel.transfer(self._sent)
+
+    def receive(self, room: int) -> tuple[NDArray[np.uint8], int]:
+        buffer = self.allocate(shape=(room,), dtype=np.uint8)
+        self.dma.recvchannel.transfer(buffer)
+        self.dma.recvchannel.wait()
+        return np.array(buffer[: self.dma.recvchannel.transferred]), 0

@@ -1,0 +1,221 @@
+"""The model as an IP: a register block on AXI4-Lite, and the token port behind a guard, around the generated top.
+
+The top is plain Verilog, as Vivado's block designs ask of a module, and its ports have AXI's own names.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.driver import registers
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.rtl import blocks
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, lif_blocks, widths
+from spikegpt_hls.quant.ops import BinaryEmbedding
+
+TOP = "spikegpt_ip"
+SOURCES = Path(__file__).parent
+MODULES = ("guard", "autoregress", "registers")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the modules of the IP need to know of a model."""
+
+    vocabulary: int
+    ids_bits: int
+    channels: int
+    layers: int
+    lanes: int
+    logit_bits: int
+    logit_frac: int
+    contexts: int
+    flight: int  # tokens in the model at once, and some more
+    lifs: int
+
+    @classmethod
+    def of(cls, dataflow: Dataflow) -> Shape:
+        embedding = dataflow.blocks[0].operation
+        assert isinstance(embedding, BinaryEmbedding)
+        head = dataflow.driver[dataflow.sink]
+        lifs = len(lif_blocks(dataflow))
+        if head.channels_out != embedding.vocabulary:
+            raise ConversionError(
+                f"the IP continues text: its head needs an output for each of the {embedding.vocabulary} tokens, "
+                f"not {head.channels_out}"
+            )
+        return cls(
+            embedding.vocabulary, widths(dataflow)[dataflow.source], embedding.channels, lifs // 2, head.lanes,
+            head.format_out.bits, head.format_out.frac, dataflow.contexts, 2 * len(dataflow.blocks), lifs,
+        )  # fmt: skip
+
+    @property
+    def slot_bits(self) -> int:
+        """A logit on the output: 8, 16, 32 or 64 bits."""
+        return max(8, 1 << (self.logit_bits - 1).bit_length())
+
+    @property
+    def out_bits(self) -> int:
+        return max(32, self.lanes * self.slot_bits)
+
+    @property
+    def tid_bits(self) -> int:
+        return max(1, (self.contexts - 1).bit_length())
+
+    def parameters(self, module: str) -> dict[str, int]:
+        """The parameters of a module of the IP."""
+        known = {
+            "VERSION": registers.VERSION,
+            "VOCABULARY": self.vocabulary,
+            "IDS_BITS": self.ids_bits,
+            "CHANNELS": self.channels,
+            "LAYERS": self.layers,
+            "LANES": self.lanes,
+            "CONTEXTS": self.contexts,
+            "LOGIT_BITS": self.logit_bits,
+            "LOGIT_FRAC": self.logit_frac,
+            "SLOT_BITS": self.slot_bits,
+            "OUT_BITS": self.out_bits,
+            "BEAT_BYTES": self.out_bits // 8,
+            "FLIGHT": self.flight,
+            "LIFS": self.lifs,
+            "COUNTER_BITS": COUNTER_BITS,
+            "ADDRESS_BITS": registers.ADDRESS_BITS,
+        }
+        declared = re.findall(r"parameter int (\w+)", (SOURCES / f"{module}.sv").read_text())
+        return {name: known[name] for name in declared if name in known}
+
+
+def sources(*modules: str) -> list[Path]:
+    """The files of modules of the IP or of a board, and of what they instantiate."""
+    folders = (blocks.SOURCES, SOURCES, SOURCES.parent / "boards")
+    known = {path.stem: path for folder in folders for path in folder.glob("*.sv")}
+    needed = list(modules)
+    for module in needed:  # grows while it is walked
+        used = re.findall(r"^\s*(\w+) #\(", known[module].read_text(), re.MULTILINE)
+        needed += [name for name in dict.fromkeys(used) if name in known and name not in needed]
+    return [known[module] for module in needed]
+
+
+def write(dataflow: Dataflow, folder: Path) -> None:
+    """Write the IP's own sources into ``folder``, beside the model's RTL, with its driver and what Vivado needs."""
+    lines = list(top(dataflow))
+    driver = folder / "python" / "spikegpt_hls" / "hls" / "driver"
+    driver.mkdir(parents=True, exist_ok=True)
+    for path in [*sources(*MODULES), *SOURCES.glob("*.tcl"), *SOURCES.glob("*.xdc")]:
+        if path.parent == SOURCES:
+            shutil.copyfile(path, folder / path.name)
+    for path in Path(registers.__file__).parent.glob("*.py"):
+        shutil.copyfile(path, driver / path.name)
+    (folder / f"{TOP}.v").write_text("\n".join(lines) + "\n")
+
+
+#: Ports of AXI4-Lite: name, bits, whether it is an input.
+AXI_LITE = (
+    ("awaddr", registers.ADDRESS_BITS, True), ("awprot", 3, True), ("awvalid", 1, True), ("awready", 1, False),
+    ("wdata", 32, True), ("wstrb", 4, True), ("wvalid", 1, True), ("wready", 1, False),
+    ("bresp", 2, False), ("bvalid", 1, False), ("bready", 1, True),
+    ("araddr", registers.ADDRESS_BITS, True), ("arprot", 3, True), ("arvalid", 1, True), ("arready", 1, False),
+    ("rdata", 32, False), ("rresp", 2, False), ("rvalid", 1, False), ("rready", 1, True),
+)  # fmt: skip
+
+
+def ports(shape: Shape) -> Iterator[tuple[str, int, bool]]:
+    """Name, bits and direction (True: input) of the IP's ports, without clock and reset."""
+    yield from ((f"s_axi_{name}", bits, inward) for name, bits, inward in AXI_LITE)
+    for prefix, bits, slave in (("s_axis", 32, True), ("m_axis", shape.out_bits, False)):
+        yield f"{prefix}_tdata", bits, slave
+        yield f"{prefix}_tvalid", 1, slave
+        yield f"{prefix}_tready", 1, not slave
+        yield f"{prefix}_tlast", 1, slave
+        yield f"{prefix}_tid", shape.tid_bits, slave
+    yield "m_axis_tuser", 1, False
+
+
+def top(dataflow: Dataflow) -> Iterator[str]:
+    """The lines of the IP's top."""
+    shape = Shape.of(dataflow)
+    yield "// Generated by the SpikeRTL backend: the model with AXI4-Lite registers; ids in, logits or tokens out."
+    yield f"module {TOP} ("
+    yield '    (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 aclk CLK" *)'
+    yield '    (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axi:s_axis:m_axis, ASSOCIATED_RESET aresetn" *)'
+    yield "    input  wire aclk,"
+    yield '    (* X_INTERFACE_INFO = "xilinx.com:signal:reset:1.0 aresetn RST" *)'
+    yield '    (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)'
+    yield "    input  wire aresetn,"
+    lines = [f"    {'input ' if inward else 'output'} wire {_range(bits)}{name}" for name, bits, inward in ports(shape)]
+    yield ",\n".join(lines)
+    yield ");"
+    for name, bits in _wires(shape):
+        yield f"  wire {_range(bits)}{name};"
+    yield "  reg rst;"
+    yield "  always @(posedge aclk) rst <= !aresetn;"
+    settings = {name: name for name in ("run", "resume", "mode", "length", "count", "idle", *_FAULT, *_COUNTERS)}
+    yield from _instance(shape, "registers", {
+        "clk": "aclk", "rst": "rst", "model_rst": "model_rst", **settings,
+        **{f"s_axi_{name}": f"s_axi_{name}" for name, *_ in AXI_LITE},
+    })  # fmt: skip
+    yield from _instance(shape, "guard", {
+        "clk": "aclk", "rst": "model_rst", **{name: name for name in ("run", "resume", "length", *_FAULT)},
+        **_stream("s_axis", "s_axis", "tdata tvalid tready tlast tid"),
+        **_stream("m_axis", "ids", "tdata tvalid tready tlast tuser tid"),
+    })  # fmt: skip
+    yield from _instance(shape, "autoregress", {
+        "clk": "aclk", "rst": "model_rst", "mode": "mode", "count": "count", "idle": "idle",
+        **_stream("s_axis_ids", "ids", "tdata tvalid tready tlast tuser tid"),
+        **_stream("m_axis_ids", "next", "tdata tvalid tready tuser tid"),
+        **_stream("s_axis_logits", "logits", "tdata tvalid tready tlast"),
+        **_stream("m_axis", "m_axis", "tdata tvalid tready tlast tuser tid"),
+    })  # fmt: skip
+    yield from instance_of_model(dataflow)
+    yield "endmodule"
+
+
+def instance_of_model(dataflow: Dataflow) -> Iterator[str]:
+    """The model, between the streams ``next`` and ``logits``."""
+    connections = {
+        "clk": "aclk", "rst": "model_rst", "s_axis_tlast": "1'b1", "m_axis_tuser": "", "m_axis_tid": "",
+        **_stream("s_axis", "next", "tdata tvalid tready tuser tid"),
+        **_stream("m_axis", "logits", "tdata tvalid tready tlast"), **{name: name for name in _COUNTERS},
+    }  # fmt: skip
+    yield "  spikegpt u_spikegpt ("
+    yield ",\n".join(f"      .{port}({net})" for port, net in connections.items())
+    yield "  );"
+
+
+_FAULT = ("fault", "fault_position", "fault_id")
+_COUNTERS = ("cycles", "tokens", "source_stalls", "sink_stalls", "spike_counts")
+
+
+def _wires(shape: Shape) -> Iterator[tuple[str, int]]:
+    yield from (("model_rst", 1), ("run", 1), ("resume", 1), ("mode", 2), ("length", 32), ("count", 16), ("idle", 1))
+    yield from (("fault", 4), ("fault_position", 32), ("fault_id", 32))
+    yield from ((name, COUNTER_BITS) for name in _COUNTERS[:-1])
+    yield "spike_counts", shape.lifs * COUNTER_BITS
+    for stream, bits, user in (("ids", shape.ids_bits, 2), ("next", shape.ids_bits, 1)):
+        yield from ((f"{stream}_tdata", bits), (f"{stream}_tuser", user), (f"{stream}_tid", shape.tid_bits))
+        yield from ((f"{stream}_tvalid", 1), (f"{stream}_tready", 1))
+    yield "ids_tlast", 1
+    yield "logits_tdata", shape.lanes * shape.logit_bits
+    yield from ((f"logits_{wire}", 1) for wire in ("tvalid", "tready", "tlast"))
+
+
+def _stream(port: str, net: str, wires: str) -> dict[str, str]:
+    return {f"{port}_{wire}": f"{net}_{wire}" for wire in wires.split()}
+
+
+def _range(bits: int) -> str:
+    return f"[{bits - 1}:0] " if bits > 1 else ""
+
+
+def _instance(shape: Shape, module: str, connections: dict[str, str]) -> Iterator[str]:
+    yield f"  {module} #("
+    yield ",\n".join(f"      .{name}({value})" for name, value in shape.parameters(module).items())
+    yield f"  ) u_{module} ("
+    yield ",\n".join(f"      .{port}({net})" for port, net in connections.items())
+    yield "  );"

@@ -1,0 +1,134 @@
+"""The IP's driver without hardware: what it refuses, a DMA as PYNQ's, and the script that packages the IP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikegpt_hls.hls.driver import registers
+from spikegpt_hls.hls.driver.registers import IDENTITY, OFFSET
+from spikegpt_hls.hls.driver.spikegpt import DeviceError, PynqStream, SpikeGPT
+from spikegpt_hls.hls.ip import writer
+
+GEOMETRY = {
+    "identity": IDENTITY, "version": 1, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
+    "logits": 16 << 16 | 2 << 8 | 11, "spiking": 2, "beat_bytes": 4,
+}  # fmt: skip
+
+
+class Registers:
+    """Memory where the device's registers would be."""
+
+    def __init__(self, **values: int) -> None:
+        self.words = {OFFSET[name]: value for name, value in {**GEOMETRY, **values}.items()}
+
+    def read(self, offset: int) -> int:
+        return self.words.get(offset, 0)
+
+    def write(self, offset: int, value: int) -> None:
+        self.words[offset] = value
+
+
+class Echo:
+    """A DMA as PYNQ's, before a device that answers every id by four logits: the id and what follows it."""
+
+    def __init__(self) -> None:
+        self.sendchannel = SimpleNamespace(transfer=self._send)
+        self.recvchannel = SimpleNamespace(transfer=self._receive, wait=lambda: None, transferred=0)
+
+    def _send(self, buffer: np.ndarray) -> None:
+        self.rows = buffer[:, None].astype("<i2") - np.arange(4, dtype="<i2")
+
+    def _receive(self, buffer: np.ndarray) -> None:
+        raw = self.rows.astype("<i2").tobytes()
+        buffer[: len(raw)] = np.frombuffer(raw, np.uint8)
+        self.recvchannel.transferred = len(raw)
+
+
+def model(**values: int) -> SpikeGPT:
+    return SpikeGPT(Registers(**values), PynqStream(Echo(), np.zeros))
+
+
+def test_logits_come_through_a_dma_like_pynqs() -> None:
+    assert model().run([3, 1]).tolist() == [[3, 2, 1, 0], [1, 0, -1, -2]]
+
+
+def test_the_driver_starts_the_device_and_sets_what_a_call_asks_for() -> None:
+    device = model()
+    assert device.read("control") == registers.RUN
+    device.run([1, 2], resume=True, length=2)
+    assert (device.read("mode"), device.read("length")) == (registers.RESUME, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"identity": 0xFFFFFFFF}, "calls itself 0xffffffff, not 0x53504b47"),
+        ({"version": 9}, "version 9 of the registers, not 1"),
+    ],
+)
+def test_another_device_is_refused(values: dict[str, int], said: str) -> None:
+    with pytest.raises(DeviceError, match=said):
+        model(**values)
+
+
+def test_impossible_calls_are_refused() -> None:
+    device = model()
+    for call, said in (
+        (lambda: device.run([]), "at least 1 id"),
+        (lambda: device.run([1], context=1), "there is no context 1"),
+        (lambda: device.generate([1], 0), "1 to 65535 tokens"),
+        (lambda: device.generate([1], 65536), "1 to 65535 tokens"),
+        (lambda: device.generate_all([[1], [2]], 1), "there is no context 1"),
+    ):
+        with pytest.raises(DeviceError, match=said):
+            call()
+    with pytest.raises(DeviceError, match="no tid"):
+        PynqStream(Echo(), np.zeros).send(np.array([1], np.uint32), 1)
+
+
+def test_errors_are_named() -> None:
+    device = model(errors=0b0101, error_count=3, error_position=7, error_id=99)
+    assert device.errors.kinds == ("unknown id", "long packet")
+    with pytest.raises(DeviceError, match=r"malformed packet \(unknown id, long packet\) at position 7: id 99"):
+        device.run([1])
+
+
+def test_the_packaging_script_is_tcl_that_names_files_which_exist(tmp_path: Path) -> None:
+    """Vivado's commands are recorded, not run: what can be checked without Vivado."""
+    tkinter = pytest.importorskip("tkinter", reason="this Python has no Tcl")
+    for name in (
+        "rtl/spikegpt.sv",
+        "rtl/testbench.sv",
+        "rtl/images/head_weight.hex",
+        "ip/guard.sv",
+        "ip/spikegpt_ip.v",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    for path in (*writer.SOURCES.glob("*.tcl"), *writer.SOURCES.glob("*.xdc")):
+        (tmp_path / "ip" / path.name).write_bytes(path.read_bytes())
+    tcl, calls = tkinter.Tcl(), []
+
+    def record(*call: Any) -> str:
+        calls.append(call)
+        return " ".join(map(str, call[1:])) if call[0] in ("get_files", "get_ports") else str(call[0])
+
+    tcl.createcommand("record", record)
+    tcl.eval("proc unknown {args} { return [record {*}$args] }; set argc 0; set argv {}")
+    tcl.eval(f"source {{{tmp_path / 'ip' / 'package_ip.tcl'}}}")
+    tcl.eval(f"source {{{tmp_path / 'ip' / 'spikegpt_ip.xdc'}}}")
+    added = [name for call in calls if call[0] == "add_files" for name in tcl.splitlist(call[-1])]
+    assert len(added) == len(set(added)) == 5
+    assert all(Path(name).is_file() for name in added)
+    assert not any(name.endswith("testbench.sv") for name in added)
+    known = {
+        "create_project", "add_files", "set_property", "get_files", "current_fileset", "update_compile_order",
+        "ipx::package_project", "ipx::current_core", "ipx::associate_bus_interfaces", "ipx::create_xgui_files",
+        "ipx::update_checksums", "ipx::check_integrity", "ipx::save_core", "close_project", "create_clock", "get_ports",
+    }  # fmt: skip
+    assert {call[0] for call in calls} == known
