@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def one(seed: int, work: Path) -> tuple[int, int]:
     software = CSimulation(convert(work / "model.onnx", work / "c", "Vitis", lanes=lanes, reuse_factor=reuse))
     for name, parts in software.run(sequences).items():
         assert np.array_equal(np.concatenate(parts), golden[name]), f"seed {seed}: {name} in C simulation"
-    folded = {"lanes": lanes, "reuse_factor": reuse, "contexts": contexts}
+    folded: dict[str, Any] = {"lanes": lanes, "reuse_factor": reuse, "contexts": contexts}
     convert(work / "model.onnx", work / "rtl", "SpikeRTL", **folded).write()
     model = Model(work / "rtl" / "rtl", work / "run")
     model.build()

@@ -48,11 +48,12 @@ REGISTERS = (
     Register("error_id", 0x06C, "ro", "that id"),
     Register("cycles", 0x080, "ro", "counter: from the first id taken to the last logits given"),
     Register("tokens", 0x088, "ro", "counter: tokens whose logits were given"),
-    Register("source_stalls", 0x090, "ro", "counter: cycles in which an id waited for the model"),
-    Register("sink_stalls", 0x098, "ro", "counter: cycles in which logits waited for their reader"),
-    Register("spikes", 0x0A0, "ro", "counters, 8 bytes apart: spikes of each LIF layer, first layer first"),
+    Register("busy_cycles", 0x090, "ro", "counter: cycles in which the multipliers of the slowest Linear worked"),
+    Register("source_stalls", 0x098, "ro", "counter: cycles in which an id waited for the model"),
+    Register("sink_stalls", 0x0A0, "ro", "counter: cycles in which logits waited for their reader"),
+    Register("spikes", 0x0A8, "ro", "counters, 8 bytes apart: spikes of each LIF layer, first layer first"),
 )
-COUNTERS = ("cycles", "tokens", "source_stalls", "sink_stalls")
+COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
 MODES = ("logits", "tokens", "generate")
 RESUME = 1 << 2
 RUN, RESET, CLEAR = 1 << 0, 1 << 1, 1 << 2

@@ -48,6 +48,7 @@ module registers #(
     input  logic [                 31:0] fault_id,
     input  logic [     COUNTER_BITS-1:0] cycles,
     input  logic [     COUNTER_BITS-1:0] tokens,
+    input  logic [     COUNTER_BITS-1:0] busy_cycles,
     input  logic [     COUNTER_BITS-1:0] source_stalls,
     input  logic [     COUNTER_BITS-1:0] sink_stalls,
     input  logic [LIFS*COUNTER_BITS-1:0] spike_counts
@@ -73,7 +74,7 @@ module registers #(
   localparam logic [WordBits-1:0] ErrorPosition = WordBits'('h068 / 4);
   localparam logic [WordBits-1:0] ErrorId = WordBits'('h06c / 4);
   localparam logic [WordBits-1:0] Cycles = WordBits'('h080 / 4);
-  localparam int Counters = 4 + LIFS;  // of 64 bits each, from Cycles on
+  localparam int Counters = 5 + LIFS;  // of 64 bits each, from Cycles on
 
   logic write, read, reset_q, clear_q;
   logic [WordBits-1:0] write_word, read_word;
@@ -159,7 +160,7 @@ module registers #(
   end
 
   // Counters: reading the low half keeps the high half for the next read.
-  wire [Counters*COUNTER_BITS-1:0] counters = {spike_counts, sink_stalls, source_stalls, tokens, cycles};
+  wire [Counters*COUNTER_BITS-1:0] counters = {spike_counts, sink_stalls, source_stalls, busy_cycles, tokens, cycles};
   logic [WordBits-1:0] offset;
   logic [COUNTER_BITS-1:0] counter;
   assign offset = read_word - Cycles;

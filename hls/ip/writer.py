@@ -15,7 +15,7 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.driver import registers
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.rtl import blocks
-from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, lif_blocks, widths
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, COUNTERS, lif_blocks, widths
 from spikegpt_hls.quant.ops import BinaryEmbedding
 
 TOP = "spikegpt_ip"
@@ -189,7 +189,7 @@ def instance_of_model(dataflow: Dataflow) -> Iterator[str]:
 
 
 _FAULT = ("fault", "fault_position", "fault_id")
-_COUNTERS = ("cycles", "tokens", "source_stalls", "sink_stalls", "spike_counts")
+_COUNTERS = (*COUNTERS, "spike_counts")
 
 
 def _wires(shape: Shape) -> Iterator[tuple[str, int]]:
