@@ -211,7 +211,7 @@ module linear #(
       && WEIGHT_BITS + X_BITS - (X_SIGNED != 0 ? 1 : 0) < WIDE - WEIGHT_BITS && ACC_BITS > WIDE - WEIGHT_BITS;
 
   if (Paired) begin : gen_paired
-    for (genvar p = 0; p < PE; p += 2) begin : gen_pair
+    for (genvar p = 0; p < PE; p = p + 2) begin : gen_pair
       mac_pair #(
           .X_BITS     (X_BITS),
           .X_SIGNED   (X_SIGNED),

@@ -37,7 +37,7 @@ module products #(
   localparam int WideBits = (Pack - 1) * Pitch + WEIGHT_BITS;
   localparam int TotalBits = (Pack - 1) * Pitch + Reach;
 
-  for (genvar g = 0; g < PE; g += Pack) begin : gen_pack
+  for (genvar g = 0; g < PE; g = g + Pack) begin : gen_pack
     localparam int Rows = PE - g < Pack ? PE - g : Pack;
     logic [SIMD*TotalBits-1:0] products_q;
     logic signed [TotalBits-1:0] total, total_q;
