@@ -59,11 +59,11 @@ class Simulated:
 
     @resume
     async def read(self, offset: int) -> int:
-        return int(await self.axi.read_dword(offset))
+        return int(await with_timeout(self.axi.read_dword(offset), 100, "us"))
 
     @resume
     async def write(self, offset: int, value: int) -> None:
-        await self.axi.write_dword(offset, value)
+        await with_timeout(self.axi.write_dword(offset, value), 100, "us")
 
     def send(self, ids: np.ndarray, context: int) -> None:
         self.source.send_nowait(AxiStreamFrame(ids.tolist(), tid=context))

@@ -9,7 +9,7 @@ from typing import Any
 import cocotb
 import pytest
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
 from spikegpt_hls.hls.driver import registers as regs
@@ -48,10 +48,10 @@ class TB:
         await ClockCycles(self.dut.clk, 30)
 
     async def read(self, offset: int) -> int:
-        return int(await self.axi.read_dword(offset))
+        return int(await with_timeout(self.axi.read_dword(offset), 100, "us"))
 
     async def write(self, offset: int, value: int) -> None:
-        await self.axi.write_dword(offset, value)
+        await with_timeout(self.axi.write_dword(offset, value), 100, "us")
 
     async def fault(self, kind: str, position: int, token: int) -> None:
         self.dut.fault.value, self.dut.fault_position.value, self.dut.fault_id.value = FAULT[kind], position, token
@@ -168,6 +168,23 @@ async def counters_are_read_whole(dut: Any, stall: float) -> None:
         assert now in shown, f"{now:x} was never counted"
     assert {name: await whole(OFFSET[name]) for name in others} == others
     assert [await whole(OFFSET["spikes"] + 8 * n) for n in range(6)] == spikes
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=(0, 0.5))
+async def masters_need_not_wait(dut: Any, stall: float) -> None:
+    """Reads and writes that are all asked for at once: each is answered once, in order."""
+    tb = TB(dut, stall)
+    await tb.reset()
+    writes = [tb.axi.init_write(OFFSET["length"], number.to_bytes(4, "little")) for number in range(1, 30)]
+    reads = [tb.axi.init_read(OFFSET["length"], 4) for _ in range(30)]
+    constants = [tb.axi.init_read(OFFSET[name], 4) for name in ("identity", "channels", "vocabulary")]
+    for event in (*writes, *reads, *constants):
+        await with_timeout(event.wait(), 100, "us")
+    seen = [int.from_bytes(event.data.data, "little") for event in reads]
+    assert seen == sorted(seen)
+    assert int(dut.length.value) == 29
+    assert [int.from_bytes(event.data.data, "little") for event in constants] == [regs.IDENTITY, 768, 50277]
 
 
 def run(folder: Path, files: list[Path]) -> None:

@@ -33,7 +33,7 @@ async def receives(dut: Any, divider: int) -> None:
 
     await start(dut, rxd=1)
     cocotb.start_soon(listen())
-    terminal = Uart(dut.clk, dut.rxd, dut.m_axis_tdata, divider)
+    terminal = Uart(dut.rxd, dut.m_axis_tdata, 10 * divider)
     rng = random.Random(2)
     for byte in TEXT:
         await terminal.type(bytes([byte]))
@@ -47,11 +47,10 @@ async def receives(dut: Any, divider: int) -> None:
 @cocotb.parametrize(idle=(0, 0.99))
 async def sends(dut: Any, idle: float) -> None:
     await start(dut, s_axis_tvalid=0)
-    wire = dut.txd
-    terminal = Uart(dut.clk, dut.s_axis_tdata, wire, DIVIDER)
+    terminal = Uart(dut.s_axis_tdata, dut.txd, 10 * DIVIDER)
     cocotb.start_soon(terminal.listen())
     sent = cocotb.start_soon(drive(dut, "s_axis", [{"tdata": byte} for byte in TEXT], idle, 3))
-    await until(dut, lambda: len(terminal.received) == len(TEXT), 60_000)
+    await terminal.wait(len(TEXT), 500)
     assert bytes(terminal.received) == TEXT
     assert sent.done()
 

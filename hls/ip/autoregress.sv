@@ -187,8 +187,8 @@ module autoregress #(
   ) u_out (
       .clk,
       .rst,
-      .s_data (pick_valid ? {picked_tid, picked_last && picked[16], picked_ends, OUT_BITS'(pick_id)}
-                          : {note[NoteBits-1:20], row && note[17] && note[16], row && note[17], OUT_BITS'(slots)}),
+      .s_data (pick_valid ? {picked_tid, picked[16], picked_ends, OUT_BITS'(pick_id)}
+                          : {note[NoteBits-1:20], row && note[16], row && note[17], OUT_BITS'(slots)}),
       .s_valid(pick_valid ? pick_done && gives : take && !to_pick),
       .s_ready(out_place),
       .m_data({m_axis_tid, m_axis_tuser, m_axis_tlast, m_axis_tdata}),
