@@ -16,7 +16,7 @@ WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
 options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
 TRAIN   := data tokenizer steps qat_steps lr qat_lr seed weight_bits activation_bits precision accumulate
 EXPORT  := $(TRAIN) tokens sequences
-FOLDING := lanes reuse multipliers rate clock folding
+FOLDING := lanes reuse multipliers rate clock folding contexts
 HLS     := $(EXPORT) $(FOLDING)
 NLU     := data init fold steps seed weight_bits
 SAMPLE  := prompt temperature top_p
@@ -34,8 +34,9 @@ CPP     := $(wildcard hls/vitis/*.h model/kernels/*.cpp)
 help: ## Show the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables:"
-	@echo "  preset=tiny|small|46m|216m   target=$(subst $(eval) ,|,$(strip $(TARGETS)))   build=FOLDER   waves=1"
+	@echo "  preset=tiny|small|46m|216m   target=$(subst $(eval) ,|,$(strip $(TARGETS)))   build=FOLDER   waves=1   rtl=vitis (cosim)"
 	@echo "  multipliers=N, or rate=TOKENS_PER_SECOND clock=MHZ, or lanes= reuse=, or folding=FILE (hls)"
+	@echo "  contexts=N sequences interleaved: N texts at once (hls, cosim)"
 	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   qat_steps=   lr=   qat_lr=   seed="
 	@echo "  weight_bits=8|4|2 activation_bits=8..4 (or by layer: 4,head=8,blocks.0.*=2)"
 	@echo "  tokenizer=bytes|characters|FILE.json   precision=float32|bfloat16   accumulate=   processes= (train-qat)"
@@ -63,7 +64,7 @@ hls: $(ENV) ## Translate to hardware: RTL, and what target= makes of it
 	@$(SPIKE) hls $(WHERE) $(call options,$(HLS))
 
 cosim: $(ENV) ## Run the RTL of the whole model against PyTorch; with prompt=TEXT, let it write
-	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE)) $(WAVES)
+	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE) rtl) $(WAVES)
 
 report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
 	@$(SPIKE) report $(WHERE) $(call options,$(HLS)) $(WAVES)

@@ -35,7 +35,9 @@ _OPTIONS: dict[str, Any] = {
     ),
     "clock": click.option("--clock", type=click.FloatRange(0, min_open=True), help="Clock in MHz (100 by default)."),
     "folding": click.option("--folding", help="A file of lanes and ReuseFactors, as hls writes it."),
+    "contexts": click.option("--contexts", type=int, help="Sequences that are interleaved in the hardware."),
     "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL's first tokens."),
+    "rtl": click.option("--rtl", type=click.Choice(["own", "vitis"]), help="Whose RTL: ours, or Vitis's Verilog."),
     "prompt": click.option("--prompt", help="Text to continue."),
     "stop": click.option("--stop", help="Text at which the continuation ends."),
     "temperature": click.option("--temperature", type=float, help="Sampling temperature; 0 takes the likeliest."),
@@ -57,7 +59,7 @@ _TRAIN = (
     "accumulate",
 )
 _EXPORT = (*_TRAIN, "tokens", "sequences")
-_FOLDING = ("lanes", "reuse", "multipliers", "rate", "clock", "folding")
+_FOLDING = ("lanes", "reuse", "multipliers", "rate", "clock", "folding", "contexts")
 _HLS = (*_EXPORT, *_FOLDING)
 _SIZE = ("seed", "weight_bits", "activation_bits", *_FOLDING)
 _SAMPLE = ("prompt", "temperature", "top_p")
@@ -163,7 +165,7 @@ COMMANDS = (
     _command("train-qat", (*_TRAIN, "processes"), _train, "Train a quantized SpikeGPT on a text."),
     _command("export", _EXPORT, _export, "Export the checkpoint as QONNX, with golden vectors."),
     _command("hls", _HLS, _hls, f"Translate to hardware.\n\nTargets:\n\n{_TARGETS}"),
-    _command("cosim", (*_HLS, *_SAMPLE, "waves"), _cosim, "Run the RTL of the whole model against PyTorch."),
+    _command("cosim", (*_HLS, *_SAMPLE, "waves", "rtl"), _cosim, "Run the RTL of the whole model against PyTorch."),
     _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
     _command("bench", _HLS, _bench, "Time every implementation, as ratios measured in one run."),
     _command("size", _SIZE, _size, "What a preset takes as hardware, with random weights, against named parts."),

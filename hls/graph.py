@@ -43,10 +43,11 @@ class _Widened(Mapping[str, Ints]):
 
 
 def _block(node: Any) -> Block:
-    inputs, outputs, lanes = tuple(node.inputs), tuple(node.outputs), node.get_attr("lanes")
+    inputs, outputs = tuple(node.inputs), tuple(node.outputs)
+    lanes, contexts = node.get_attr("lanes"), node.get_attr("contexts")
     if isinstance(node, Fork):
         channels, fmt = node.get_output_variable().shape[-1], node.get_attr("format")
-        return Block(node.name, None, inputs, outputs, channels, channels, (fmt,), fmt, lanes)
+        return Block(node.name, None, inputs, outputs, channels, channels, (fmt,), fmt, lanes, contexts=contexts)
     if not isinstance(node, OperationLayer):
         raise ConversionError(f"node {node.name!r} ({node.class_name}) is not one of ours")
     op = node.operation
@@ -54,5 +55,6 @@ def _block(node: Any) -> Block:
     params = _Widened(node.get_attr("params"))
     reuse_factor = node.get_attr("reuse_factor")
     return Block(
-        node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor, params=params
+        node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor,
+        contexts=contexts, params=params,
     )  # fmt: skip

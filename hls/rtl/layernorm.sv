@@ -24,6 +24,7 @@ module layernorm #(
     parameter int DEVIATION_BITS = 15,
     parameter int NORM_BITS      = 15,
     parameter int WIDE           = 25,
+    parameter int CONTEXTS       = 1,
     parameter     GAIN_FILE      = "",
     parameter     BIAS_FILE      = "",
     parameter     SEED_FILE      = ""
@@ -34,13 +35,14 @@ module layernorm #(
     input  logic                      s_axis_x_tvalid,
     output logic                      s_axis_x_tready,
     input  logic                      s_axis_x_tlast,
-    input  logic                      s_axis_x_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = CHANNELS / LANES;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Latency = 12;
@@ -102,8 +104,9 @@ module layernorm #(
 
   // Sums of a token. done_q[k]: its last beat was accepted k cycles ago.
   logic [16:1] done_q;
-  logic [3:1] accept_q, first_q, user_q;
-  logic user4_q;
+  logic [3:1] accept_q, first_q;
+  logic [3*UserBits-1:0] user_q;
+  logic [UserBits-1:0] user4_q;
   logic [LANES*X_BITS-1:0] x_q;
   logic [LANES*XW-1:0] x2_q;
   logic [LANES*2*X_BITS-1:0] square2_q;
@@ -136,14 +139,14 @@ module layernorm #(
     done_q    <= rst ? '0 : {done_q[15:1], accept && fill_last};
     accept_q  <= {accept_q[2:1], accept};
     first_q   <= {first_q[2:1], fill_first};
-    user_q    <= {user_q[2:1], s_axis_x_tuser};
+    user_q    <= (3 * UserBits)'({user_q, s_axis_x_tuser});
     x_q       <= s_axis_x_tdata;
     sum3_q    <= lane_sum;
     square3_q <= lane_square;
     if (accept_q[3]) begin
       sum_q    <= first_q[3] ? sum3_q : sum_q + sum3_q;
       square_q <= first_q[3] ? square3_q : square_q + square3_q;
-      user4_q  <= user_q[3];
+      user4_q  <= user_q[3*UserBits-1-:UserBits];
     end
   end
 
@@ -180,14 +183,14 @@ module layernorm #(
   );
 
   // Statistics wait until their token is read. Those of two tokens at most are on their way, one per bank.
-  logic user;
+  logic [UserBits-1:0] user;
   logic [RootBits-1:0] root, root4;
   logic [ShiftBits-1:0] exponent, exponent6;
   logic [2:0] exponent7;
   logic signed [SUM_BITS-1:0] sum, sum3;
 
   fifo #(
-      .WIDTH(1 + SUM_BITS),
+      .WIDTH(UserBits + SUM_BITS),
       .DEPTH(2)
   ) u_sums (
       .clk,
@@ -300,9 +303,10 @@ module layernorm #(
   end
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2)
   ) u_pipe (
       .clk,
       .rst,
