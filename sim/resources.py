@@ -70,7 +70,8 @@ def synthesize(
     shapes = {name: tools.digest(flows[name], *modules[name], inputs[name], contents=False) for name in modules}
     for name, shape in shapes.items():
         first.setdefault(shape, name)
-    kept = {name: cache_dir / f"{tools.digest(flows[name], *modules[name], inputs[name])}.json" for name in first.values()}
+    digests = {name: tools.digest(flows[name], *modules[name], inputs[name]) for name in first.values()}
+    kept = {name: cache_dir / f"{digest}.json" for name, digest in digests.items()}
     # The version is asked first: the first call compiles Yosys, which must not happen twice at once.
     tool = f"{tools.yosys_version()}, {FLOW}"
 
@@ -107,9 +108,7 @@ def _flow(module: str, outside: str | None) -> str:
     return f"{whole} -run begin:map_memory\n{cut}\n{whole} -run map_memory:"
 
 
-def _yosys(
-    block: str, module: str, parameters: Parameters, inputs: Mapping[str, bytes], flow: str
-) -> dict[str, int]:
+def _yosys(block: str, module: str, parameters: Parameters, inputs: Mapping[str, bytes], flow: str) -> dict[str, int]:
     """Cells by type of one module."""
     with tempfile.TemporaryDirectory(prefix="yosys") as folder:
         tools.place_files(inputs, Path(folder))
