@@ -183,10 +183,10 @@ module linear #(
   logic [SIMD*PE*WEIGHT_BITS-1:0] rom[Steps];
   initial $readmemh(WEIGHT_FILE, rom);
 
-  logic [4:1] step_q, row_first_q, word_done_q;
+  logic [4:1] step_q, word_done_q;
   logic [4*UserBits-1:0] user_q;
   /* verilator lint_off UNUSEDSIGNAL */
-  logic [4:1] row_last_q;  // of use where a word has several rows
+  logic [4:1] row_first_q, row_last_q;  // their ends are of use outside multipliers alone
   logic [4*GroupBits-1:0] group_q;
   /* verilator lint_on UNUSEDSIGNAL */
   logic [PartBits-1:0] part_q;
@@ -326,7 +326,7 @@ module linear #(
   if (Packed) begin : gen_unpack
     logic [2*ACC_BITS-1:0] pair;
     logic signed [ACC_BITS-Reach-1:0] above;
-    assign pair = send_q[send/2*(2*ACC_BITS)+:2*ACC_BITS];
+    assign pair = send_q[32'(send>>1)*(2*ACC_BITS)+:2*ACC_BITS];
     assign above = pair[2*ACC_BITS-1-:ACC_BITS-Reach];
     assign sent_beat = send[0] ? pair[Reach+:ACC_BITS] - ACC_BITS'(above) : {above, pair[Reach-1:0]};
   end else begin : gen_pick
