@@ -59,8 +59,8 @@ _TRAIN = (
     "accumulate",
 )
 _EXPORT = (*_TRAIN, "tokens", "sequences")
-_FOLDING = ("lanes", "reuse", "multipliers", "rate", "clock", "folding")
-_HLS = (*_EXPORT, *_FOLDING, "contexts")
+_FOLDING = ("lanes", "reuse", "multipliers", "rate", "clock", "folding", "contexts")
+_HLS = (*_EXPORT, *_FOLDING)
 _SIZE = ("seed", "weight_bits", "activation_bits", *_FOLDING)
 _SAMPLE = ("prompt", "temperature", "top_p")
 
