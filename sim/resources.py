@@ -153,7 +153,7 @@ def _yosys(block: str, module: str, parameters: Parameters, inputs: Mapping[str,
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        values = [f"-set {name} {_literal(value)}" for name, value in parameters.items()]
+        values = [f"-set {name} {literal(value)}" for name, value in parameters.items()]
         script = [
             f"read_verilog -sv -defer {' '.join(path for path in inputs if path.endswith('.sv'))}",
             *([f"chparam {' '.join(values)} $abstract\\{module}"] if values else []),
@@ -166,8 +166,9 @@ def _yosys(block: str, module: str, parameters: Parameters, inputs: Mapping[str,
     return {cell: int(n) for cell, n in stat["design"]["num_cells_by_type"].items()}
 
 
-def _literal(value: int | str) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+def literal(value: int | str) -> str:
+    """A parameter as Yosys reads it; of negative numbers it wants the bits."""
+    return f'"{value}"' if isinstance(value, str) else str(value) if value >= 0 else f"32'sb{value & 0xFFFFFFFF:b}"
 
 
 def _call(arguments: list[str], folder: Path, what: str = "") -> str:
