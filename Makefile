@@ -23,7 +23,7 @@ WAVES    = $(if $(filter-out 0,$(waves)),--waves)
 
 PACKAGES := model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
-SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv)
+SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv rtl_tests/proofs/*.sv)
 CPP     := $(wildcard hls/vitis/*.h model/kernels/*.cpp)
 
 .DEFAULT_GOAL := help

@@ -30,6 +30,7 @@ from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.sim.cycles import simulate
 
 Corrupt = Callable[[dict[str, Image]], dict[str, Image]]
+Build = Callable[[str, Path, Mapping[str, int | str]], None]  # of a kind of block, in a folder, with parameters
 BUILD = Path(os.environ.get("SPIKEGPT_HLS_BENCHES", "build/benches"))
 
 
@@ -40,6 +41,11 @@ def expected(op: Operation, streams: Sequence[Ints], lengths: Sequence[int], par
     return np.concatenate([op(*(stream[None, piece] for stream in streams), **params)[0] for piece in pieces])
 
 
+def rtl(kind: str, folder: Path, values: Mapping[str, int | str]) -> None:
+    """Build a block's module from its sources."""
+    simulator.build(sources(kind), MODULES[kind], folder, values)
+
+
 def check(
     block: Block,
     streams: Sequence[Ints],
@@ -47,17 +53,21 @@ def check(
     corrupt: Corrupt | None = None,
     override: Mapping[str, int] | None = None,
     test: str | None = None,
+    build: Build = rtl,
 ) -> None:
     """Build ``block``, feed it ``streams`` ((tokens, channels) integers each), and compare every beat with ``==``.
 
     ``corrupt`` and ``override`` change the block's images or parameters behind the bench's back: negative controls.
+    ``build`` makes the simulation: of the sources, or of what was made of them.
     """
     op = block.operation
     assert op is not None
     memory = images(block)
     memory = corrupt(memory) if corrupt else memory
     values = {**parameters(block), **(override or {})}
-    folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest(values, memory, streams)}"
+    folder = (
+        BUILD.resolve() / f"{MODULES[block.kind]}_{_digest(values, memory, streams)}{'' if build is rtl else '_built'}"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
@@ -67,7 +77,7 @@ def check(
     arrays |= {f"p_{name}": value for name, value in block.params.items()}
     np.savez(folder / "case.npz", **arrays)
     files = {name: f'"{folder / name}.hex"' for name in memory}
-    simulator.build(sources(block.kind), MODULES[block.kind], folder, {**values, **files})
+    build(block.kind, folder, {**values, **files})
     simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
 
 
