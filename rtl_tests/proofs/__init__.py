@@ -1,1 +1,1 @@
-"""Beyond the benches: gate-level netlists, formal proofs, mutants and coverage of every block (docs/verification.md)."""
+"""Beyond the benches: netlists, formal proofs, mutants and coverage of every block (docs/verification.md)."""

@@ -67,7 +67,7 @@ def _capacity(block: Block) -> tuple[int, ...]:
 
 
 def _patience(block: Block) -> int:
-    """Cycles from what a block waits for to what it gives: its latency, its state's loop, a token's statistics or steps."""
+    """Cycles from what a block waits for to what it gives: latency, the state's loop, statistics, a token's steps."""
     times = timing(block)
     steps = block.folding.steps + times.result if block.kind == "Linear" else 0
     return times.latency + times.loop + times.stats + steps + block.beats_in + block.beats_out + 2
@@ -99,6 +99,7 @@ def _fork() -> Case:
 
 
 BYTE, SMALL = Format(2, 0), Format(2, 1)
+_JOIN = {"stream_join": (".m_ready(ready && b_valid)", ".m_ready(ready)")}
 _CREDIT = {"stream_pipe": ("reserved_q != CreditBits'(CREDITS)", "reserved_q != CreditBits'(CREDITS + 1)")}
 _PIPE = ("stream_pipe", "fifo", "delay")
 
@@ -120,8 +121,10 @@ CASES = {
         SquaredReLU(SMALL, 2, SMALL), 1,
         {"squared_relu": (".valid (s_axis_x_tvalid)", ".valid (s_axis_x_tvalid && m_axis_tready)")},
     ),
-    "gate": _block(Gate(SMALL, 2, SMALL, SMALL), 1, {"stream_join": (".m_ready(ready && b_valid)", ".m_ready(ready)")}),
-    "residual": _block(Residual(SMALL, 2, SMALL), 1, {"stream_join": (".m_ready(ready && a_valid)", ".m_ready(ready)")}),
+    "gate": _block(Gate(SMALL, 2, SMALL, SMALL), 1, _JOIN),
+    "residual": _block(
+        Residual(SMALL, 2, SMALL), 1, {"stream_join": (".m_ready(ready && a_valid)", ".m_ready(ready)")}
+    ),
     "lif": _block(LIF.of(3, BYTE), 1, {"lif": (".user  (s_axis_x_tuser)", ".user  (!s_axis_x_tuser)")}),
     "lif, one beat a token": _block(LIF.of(1, BYTE), 1, _CREDIT),
     "token_shift": _block(
@@ -135,7 +138,8 @@ CASES = {
         depth=40,  # a token needs 32 cycles to leave
     ),
     "linear": _block(
-        Linear(SMALL, 2, 2, SMALL, Format(2, 0)), 1, {"linear": ("full_q != 2'd0 && words_q != 2'd2", "full_q != 2'd0")},
+        Linear(SMALL, 2, 2, SMALL, Format(2, 0)), 1,
+        {"linear": ("full_q != 2'd0 && words_q != 2'd2", "full_q != 2'd0")},
         reuse_factor=4, depth=26,  # a token needs 17 cycles to leave
     ),
 }  # fmt: skip

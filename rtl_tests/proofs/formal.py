@@ -1,9 +1,10 @@
 """Formal proofs that every block keeps the rules of its streams, for every stall pattern and any length of time.
 
-A block with its checkers (``axis_packets.sv``, ``axis_account.sv``) becomes an AIGER model whose one output is 1 where a
-rule is broken. ABC's property-directed reachability (``pdr``, inside Yosys) finds an inductive invariant, or a trace
-that breaks a rule. Where no invariant is found in reasonable time, ``bmc3`` looks at every trace of a bounded length. Data that a block computes is cut off at its frame (``u_pipe.result``) and left free:
-a protocol that holds for any data holds for the block's.
+A block with its checkers (``axis_packets.sv``, ``axis_account.sv``) becomes an AIGER model whose one output is 1 where
+a rule is broken. ABC's property-directed reachability (``pdr``, inside Yosys) finds an inductive invariant, or a trace
+that breaks a rule. Where no invariant is found in reasonable time, ``bmc3`` looks at every trace of a bounded length.
+Data that a block computes is cut off at its frame (``u_pipe.result``) and left free: a protocol that holds for any data
+holds for the block's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from spikegpt_hls.rtl_tests.simulator import ToolError
 
 HERE = Path(__file__).parent
 SECONDS = 300  # at most, of an unbounded proof
-CHECKERS = tuple(HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", "cells"))
+CHECKERS = tuple(
+    HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", "fifo_cell", "pipe_cell", "join_cell")
+)
 
 _TO_AIGER = """
 prep -top proof -flatten
@@ -62,8 +65,8 @@ class Claim:
     """What is to be proved of a module: its ports and the bounds of ``axis_account``.
 
     ``whole``: output beats follow the last beat of a token, not each one. ``capacity``: the output beats that a block
-    may owe at most. ``patience``: cycles that it may take. ``carries``: the data goes through unchanged, and is compared
-    as well. ``timely``: the bounds on waiting are part of the claim. ``cut``: the wires whose values are left free.
+    may owe at most. ``patience``: cycles that it may take. ``carries``: the data goes through unchanged, and is
+    compared as well. ``timely``: the bounds on waiting are part of the claim. ``cut``: the wires whose values are left free.
     """
 
     module: str
@@ -83,7 +86,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``proved`` for any length of time, or the ``depth`` in cycles: of the trace that breaks a rule, or of the search."""
+    """``proved`` for ever, or the ``depth`` in cycles: of the trace that breaks a rule, or of the search."""
 
     proved: bool
     broken: bool
@@ -112,8 +115,8 @@ def top(claim: Claim) -> str:
             f"  (* anyseq *) logic [{user - 1}:0] {name}_tuser;",
             f"  logic {name}_tready, {name}_broken;",
             f"  wire {name}_accept = {name}_tvalid && {name}_tready;",
-            f"  axis_packets #(.BITS({port.bits}), .USER_BITS({user}), .BEATS({port.beats})) u_{port.name} (.clk, .rst,",
-            f"    .tdata({name}_tdata), .tvalid({name}_tvalid), .tready({name}_tready), .tlast({name}_tlast),",
+            f"  axis_packets #(.BITS({port.bits}), .USER_BITS({user}), .BEATS({port.beats})) u_{port.name} (",
+            f"    .clk, .rst,    .tdata({name}_tdata), .tvalid({name}_tvalid), .tready({name}_tready), .tlast({name}_tlast),",
             f"    .tuser({name}_tuser), .broken({name}_broken));",
         ]
         pins += [f".{name}_{part}({name}_{part})" for part in ("tdata", "tvalid", "tready", "tlast", "tuser")]
@@ -132,6 +135,7 @@ def top(claim: Claim) -> str:
     lines += [f"  {claim.module} #({values}) dut ({', '.join(pins)});"]
     offered = " && ".join(f"s_axis_{port.name}_tvalid" for port in claim.inputs)
     accounts = []
+    patience = claim.patience if claim.timely else 0
     for copy in range(copies):
         lines += [
             f"  axis_packets #(.BITS({out.bits}), .USER_BITS({user}), .BEATS({out.beats})) u_m{copy} (.clk, .rst,",
@@ -156,7 +160,7 @@ def top(claim: Claim) -> str:
                 f"  (* anyseq *) logic choose_{account};",
                 f"  logic owing_{account}, broken_{account};",
                 f"  axis_account #(.BITS({max(bits, 1)}), .WHOLE({int(claim.whole)}),",
-                f"    .OWES({out.beats if claim.whole else 1}), .CAPACITY({capacity}), .PATIENCE({claim.patience if claim.timely else 0}))",
+                f"    .OWES({out.beats if claim.whole else 1}), .CAPACITY({capacity}), .PATIENCE({patience}))",
                 f"    u_{account} (.clk, .rst, .choose(choose_{account}), .offered({offered}),",
                 f"    .accept({name}_accept), .last({name}_tlast), .payload_in({{{payload}}}), .due({' && '.join(owing)}),",
                 f"    .owing(owing_{account}), .sink_ready({ready}), .leave(leave[{copy}]),",
@@ -181,7 +185,7 @@ def prove(
     edits: Mapping[str, tuple[str, str]] | None = None,
     depth: int | None = None,
 ) -> Verdict:
-    """Prove a claim of a module's source ``files``: for ever, or for ``depth`` cycles after the reset where that is given.
+    """Prove a claim of a module's source ``files``: for ever, or where ``depth`` is given for so many cycles.
 
     ``edits`` of the files (stem: old and new text) make a mutant.
     """
@@ -205,10 +209,10 @@ def prove(
         [f"read_verilog -formal -sv -defer {names}", "read_verilog -formal -sv proof.sv", _TO_AIGER.format(cut=cut)],
         folder,
     )
-    return _search(folder, f"bmc3,-F,{depth}" if depth else f"pdr,-T,{SECONDS}")
+    return search(folder, f"bmc3,-F,{depth}" if depth else f"pdr,-T,{SECONDS}")
 
 
-def _search(folder: Path, engine: str) -> Verdict:
+def search(folder: Path, engine: str) -> Verdict:
     (folder / "status.txt").unlink(missing_ok=True)
     yosys.run([_ENGINE.format(engine=engine)], folder)
     found = re.match(r"snl_(UNSAT|SAT|UNK)\s+(-?\d+)", (folder / "status.txt").read_text())

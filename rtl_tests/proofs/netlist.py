@@ -21,8 +21,8 @@ from spikegpt_hls.sim.resources import FLOW
 Edit = Callable[[str], str]
 
 #: A width is 0 (the port is not used), 1, 2, 4, 9, 18, 36 or 72: a ninth bit of each byte is its parity. In simple
-#: dual-port mode port A reads, port B writes, and the widest words take the data pins of both ports. A word that is read
-#: while the other port writes it comes out inverted, unless the port writes READ_FIRST: the part leaves it undefined.
+#: dual-port mode port A reads, port B writes, and the widest words take the data pins of both ports. A word that is
+#: read while port B writes it comes out inverted, unless it writes READ_FIRST: the part leaves it undefined.
 _MEMORY = """
   localparam bit Simple = RAM_MODE == "SDP";
   reg [{depth}-1:0] data = {{{data}}};
@@ -111,7 +111,7 @@ def synthesize(kind: str, folder: Path, values: Mapping[str, int | str]) -> str:
 
 
 def gates(kind: str, folder: Path, values: Mapping[str, int | str], edit: Edit = lambda text: text) -> None:
-    """Build a block's netlist for the simulator, as ``bench.rtl`` builds its source; ``edit`` is for negative controls."""
+    """Build a block's netlist for the simulator, as ``bench.rtl`` does its source; ``edit`` it for negative controls."""
     text = edit(synthesize(kind, folder, values))
     paths = folder / "netlist.v", folder / "cells.v"
     for path, content in zip(paths, (text, models(text)), strict=True):
