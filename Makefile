@@ -16,13 +16,14 @@ WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
 options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
 TRAIN   := data tokenizer steps qat_steps lr qat_lr seed weight_bits activation_bits precision accumulate
 EXPORT  := $(TRAIN) tokens sequences
-HLS     := $(EXPORT) lanes reuse multipliers rate clock folding
+HLS     := $(EXPORT) lanes reuse multipliers rate clock folding contexts
 NLU     := data init fold steps seed weight_bits
 SAMPLE  := prompt temperature top_p
 WAVES    = $(if $(filter-out 0,$(waves)),--waves)
 
 PACKAGES := model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
+TARGETS := $(filter-out __init__,$(basename $(notdir $(wildcard cli/targets/*.py))))
 SV      := $(wildcard hls/rtl/*.sv rtl_tests/*.sv rtl_tests/proofs/*.sv)
 CPP     := $(wildcard hls/vitis/*.h model/kernels/*.cpp)
 
@@ -32,8 +33,9 @@ CPP     := $(wildcard hls/vitis/*.h model/kernels/*.cpp)
 help: ## Show the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables:"
-	@echo "  preset=tiny|small|46m|216m   target=verilog|xilinx   build=FOLDER   waves=1"
+	@echo "  preset=tiny|small|46m|216m   target=$(subst $(eval) ,|,$(strip $(TARGETS)))   build=FOLDER   waves=1   rtl=vitis (cosim)"
 	@echo "  multipliers=N, or rate=TOKENS_PER_SECOND clock=MHZ, or lanes= reuse=, or folding=FILE (hls)"
+	@echo "  contexts=N sequences interleaved: N texts at once (hls, cosim)"
 	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   qat_steps=   lr=   qat_lr=   seed="
 	@echo "  weight_bits=8|4|2 activation_bits=8..4 (or by layer: 4,head=8,blocks.0.*=2)"
 	@echo "  tokenizer=bytes|characters|FILE.json   precision=float32|bfloat16   accumulate=   processes= (train-qat)"
@@ -57,11 +59,11 @@ train-qat: $(ENV) ## Train a quantized SpikeGPT: text in, checkpoint and losses 
 export: $(ENV) ## Export QONNX and golden vectors
 	@$(SPIKE) export $(WHERE) $(call options,$(EXPORT))
 
-hls: $(ENV) ## Translate to hardware: RTL, and with target=xilinx a Vitis HLS project and resources
+hls: $(ENV) ## Translate to hardware: RTL, and what target= makes of it
 	@$(SPIKE) hls $(WHERE) $(call options,$(HLS))
 
 cosim: $(ENV) ## Run the RTL of the whole model against PyTorch; with prompt=TEXT, let it write
-	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE)) $(WAVES)
+	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE) rtl) $(WAVES)
 
 report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
 	@$(SPIKE) report $(WHERE) $(call options,$(HLS)) $(WAVES)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.workspace import Workspace
 
@@ -34,7 +35,9 @@ _OPTIONS: dict[str, Any] = {
     ),
     "clock": click.option("--clock", type=click.FloatRange(0, min_open=True), help="Clock in MHz (100 by default)."),
     "folding": click.option("--folding", help="A file of lanes and ReuseFactors, as hls writes it."),
+    "contexts": click.option("--contexts", type=int, help="Sequences that are interleaved in the hardware."),
     "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL's first tokens."),
+    "rtl": click.option("--rtl", type=click.Choice(["own", "vitis"]), help="Whose RTL: ours, or Vitis's Verilog."),
     "prompt": click.option("--prompt", help="Text to continue."),
     "stop": click.option("--stop", help="Text at which the continuation ends."),
     "temperature": click.option("--temperature", type=float, help="Sampling temperature; 0 takes the likeliest."),
@@ -56,7 +59,7 @@ _TRAIN = (
     "accumulate",
 )
 _EXPORT = (*_TRAIN, "tokens", "sequences")
-_HLS = (*_EXPORT, "lanes", "reuse", "multipliers", "rate", "clock", "folding")
+_HLS = (*_EXPORT, "lanes", "reuse", "multipliers", "rate", "clock", "folding", "contexts")
 _SAMPLE = ("prompt", "temperature", "top_p")
 
 
@@ -67,22 +70,16 @@ def _command(name: str, options: tuple[str, ...], action: Callable[[Request], No
         from spikegpt_hls.model.config import preset as known
 
         known(preset)
-        _known_target(target)
+        targets.target(target)
         action(Request(Workspace(build / preset, preset, target), values))
 
     for option in reversed(options):
         callback = _OPTIONS[option](callback)
-    callback = click.option("--target", default="verilog", help="verilog, or xilinx.", show_default=True)(callback)
+    names = ", ".join(targets.targets())
+    callback = click.option("--target", default="verilog", help=f"One of {names}.", show_default=True)(callback)
     callback = _BUILD(callback)
     sizes = click.option("--preset", default="tiny", show_default=True, help="tiny, small, 46m or 216m.")
     return click.command(name, help=text)(sizes(callback))
-
-
-def _known_target(target: str) -> None:
-    from spikegpt_hls.cli.steps.hls import TARGETS
-
-    if target not in TARGETS:
-        raise click.BadParameter(f"unknown target {target!r}: choose one of {', '.join(TARGETS)}")
 
 
 def _train(request: Request) -> None:
@@ -154,11 +151,13 @@ def _nlu(task: str, build: Path, **values: Any) -> None:
     nlu.show(request, nlu.make(request, task))
 
 
+_TARGETS = "\n\n".join(f"{target.name}: {target.summary}" for target in targets.targets().values())
+
 COMMANDS = (
     _command("train-qat", (*_TRAIN, "processes"), _train, "Train a quantized SpikeGPT on a text."),
     _command("export", _EXPORT, _export, "Export the checkpoint as QONNX, with golden vectors."),
-    _command("hls", _HLS, _hls, "Translate to hardware: RTL, and for xilinx a Vitis HLS project and resources."),
-    _command("cosim", (*_HLS, *_SAMPLE, "waves"), _cosim, "Run the RTL of the whole model against PyTorch."),
+    _command("hls", _HLS, _hls, f"Translate to hardware.\n\nTargets:\n\n{_TARGETS}"),
+    _command("cosim", (*_HLS, *_SAMPLE, "waves", "rtl"), _cosim, "Run the RTL of the whole model against PyTorch."),
     _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
     _command("bench", _HLS, _bench, "Time every implementation, as ratios measured in one run."),
     _command("generate", (*_TRAIN, "tokens", *_SAMPLE, "stop"), _generate, "Continue a prompt with the integer model."),

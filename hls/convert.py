@@ -20,6 +20,7 @@ from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 
 ReuseFactor = int | Mapping[str, int] | None
+MAX_CONTEXTS = 256
 
 
 def convert(
@@ -30,6 +31,7 @@ def convert(
     lanes: int = 8,
     reuse_factor: ReuseFactor = None,
     target_cycles: int = TARGET_CYCLES,
+    contexts: int = 1,
     project_name: str = "spikegpt",
     **options: Any,
 ) -> Any:
@@ -37,12 +39,15 @@ def convert(
 
     ``lanes`` channels make a beat, and must divide every channel count. ``reuse_factor`` is hls4ml's ReuseFactor of
     every Linear, or of each by its node name; the others get the largest that keeps a token within ``target_cycles``.
-    ``options`` are the backend's own: ``part``, ``clock_period``. Errors are ConversionError.
+    ``contexts`` sequences can be interleaved in the RTL: each block with state keeps so many; Vitis kernels keep one.
+    ``options`` are the backend's own: ``part``, ``clock_period``, SpikeRTL's ``multiplier``. Errors are
+    ConversionError.
     """
     register()
     token_model = per_token(_load(model), backend)
     network = _operations(token_model)
     _check_lanes(network, lanes)
+    _check_contexts(contexts, backend)
     _check_accumulators(network)
     factors = _reuse_factors(network, lanes, reuse_factor, target_cycles)
     graph = _convert(
@@ -50,7 +55,7 @@ def convert(
         output_dir=str(output_dir),
         project_name=project_name,
         backend=backend,
-        hls_config=_config(network, lanes, factors),
+        hls_config=_config(network, lanes, factors, contexts),
         **options,
     )
     _check_implemented(graph, backend)
@@ -82,6 +87,13 @@ def _check_lanes(operations: Mapping[str, Operation], lanes: int) -> None:
                 raise ConversionError(f"{lanes} lanes do not divide the {channels} channels of {name}")
 
 
+def _check_contexts(contexts: int, backend: str) -> None:
+    if not 1 <= contexts <= MAX_CONTEXTS:
+        raise ConversionError(f"{contexts} contexts are not possible: 1 to {MAX_CONTEXTS} sequences are interleaved")
+    if contexts > 1 and backend != "SpikeRTL":
+        raise ConversionError(f"{contexts} contexts are for the RTL alone: the kernels of {backend} keep one state")
+
+
 def _check_accumulators(operations: Mapping[str, Operation]) -> None:
     for name, op in operations.items():
         if isinstance(op, Linear) and (excess := op.accumulator.bits - MAX_ACCUMULATOR_BITS) > 0:
@@ -106,9 +118,11 @@ def _reuse_factors(
     return factors
 
 
-def _config(operations: Mapping[str, Operation], lanes: int, factors: Mapping[str, int]) -> dict[str, Any]:
+def _config(
+    operations: Mapping[str, Operation], lanes: int, factors: Mapping[str, int], contexts: int
+) -> dict[str, Any]:
     layers: dict[str, dict[str, Any]] = {
-        name: {"Lanes": lanes, "ReuseFactor": factors.get(name, 1)} for name in operations
+        name: {"Lanes": lanes, "ReuseFactor": factors.get(name, 1), "Contexts": contexts} for name in operations
     }
     bits = max(op.ids.bits for op in operations.values() if isinstance(op, BinaryEmbedding))
     layers[INPUT] = {"Precision": {"result": f"ufixed<{bits},{bits}>"}}

@@ -13,6 +13,9 @@ from spikegpt_hls.hls.folding import Folding, fold
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import OPERATIONS, Linear, Operation
 
+#: Signed operand bits of a DSP48E1.
+XC7_MULTIPLIER = (25, 18)
+
 
 @dataclass(frozen=True)
 class Block:
@@ -29,6 +32,8 @@ class Block:
     lanes: int  # channels per beat
     reuse_factor: int = 1  # Linear: cycles per token, so inputs * outputs / reuse_factor multipliers
     fifo_depths: tuple[int, ...] = ()  # beats of the FIFO in front of each input of a join
+    multiplier: tuple[int, ...] = XC7_MULTIPLIER  # signed operand bits of the target's multipliers: wide, narrow
+    contexts: int = 1  # sequences that are interleaved: so many states
     params: Mapping[str, Ints] = field(default_factory=dict, compare=False)
 
     @property
@@ -68,6 +73,11 @@ class Dataflow:
         return next(block for block in self.blocks if block.name == name)
 
     @property
+    def contexts(self) -> int:
+        """Sequences that are interleaved; the same for every block."""
+        return self.blocks[0].contexts
+
+    @property
     def driver(self) -> dict[str, Block]:
         """The block that drives each stream."""
         return {stream: block for block in self.blocks for stream in block.outputs}
@@ -79,11 +89,13 @@ class Dataflow:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the parameters, which the memory images hold."""
-        return {"source": self.source, "sink": self.sink, "blocks": [_block_to_json(block) for block in self.blocks]}
+        whole = {"source": self.source, "sink": self.sink, "contexts": self.contexts}
+        return {**whole, "blocks": [_block_to_json(block) for block in self.blocks]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Dataflow:
-        return cls(tuple(_block_from_json(entry) for entry in data["blocks"]), data["source"], data["sink"])
+        blocks = tuple(_block_from_json(entry, data["contexts"]) for entry in data["blocks"])
+        return cls(blocks, data["source"], data["sink"])
 
 
 def _block_to_json(block: Block) -> dict[str, Any]:
@@ -93,11 +105,13 @@ def _block_to_json(block: Block) -> dict[str, Any]:
     return {**plain, "kind": block.kind, "formats": formats, "attributes": None if op is None else op.attributes()}
 
 
-def _block_from_json(entry: Mapping[str, Any]) -> Block:
+def _block_from_json(entry: Mapping[str, Any], contexts: int) -> Block:
     *format_in, format_out = (Format(bits, frac, bool(signed)) for bits, frac, signed in entry["formats"])
     operation = entry["attributes"] and OPERATIONS[entry["kind"]].from_attributes(entry["attributes"])
     plain: dict[str, Any] = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
-    return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, **plain)
+    return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, contexts=contexts, **plain)
 
 
-_PLAIN = ("name", "inputs", "outputs", "channels_in", "channels_out", "lanes", "reuse_factor", "fifo_depths")
+_PLAIN = (
+    "name", "inputs", "outputs", "channels_in", "channels_out", "lanes", "reuse_factor", "fifo_depths", "multiplier",
+)  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hls4ml.model.layers import Input
 
-from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER, Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fifos import fifo_depths
 from spikegpt_hls.hls.layers import Fork, OperationLayer
@@ -17,10 +17,11 @@ from spikegpt_hls.quant.format import Ints
 
 
 def dataflow(graph: Any) -> Dataflow:
-    """Blocks in topological order, with lanes, reuse factors and the FIFO depths of joins filled in."""
+    """Blocks in topological order, with lanes, reuse factors, multipliers and the FIFO depths of joins filled in."""
     blocks = tuple(_block(node) for node in graph.get_layers() if not isinstance(node, Input))
     depths = fifo_depths(blocks)
-    sized = tuple(replace(block, fifo_depths=depths.get(block.name, ())) for block in blocks)
+    multiplier = tuple(graph.config.get_config_value("Multiplier", XC7_MULTIPLIER))
+    sized = tuple(replace(b, fifo_depths=depths.get(b.name, ()), multiplier=multiplier) for b in blocks)
     return Dataflow(sized, graph.inputs[0], graph.outputs[0])
 
 
@@ -42,10 +43,11 @@ class _Widened(Mapping[str, Ints]):
 
 
 def _block(node: Any) -> Block:
-    inputs, outputs, lanes = tuple(node.inputs), tuple(node.outputs), node.get_attr("lanes")
+    inputs, outputs = tuple(node.inputs), tuple(node.outputs)
+    lanes, contexts = node.get_attr("lanes"), node.get_attr("contexts")
     if isinstance(node, Fork):
         channels, fmt = node.get_output_variable().shape[-1], node.get_attr("format")
-        return Block(node.name, None, inputs, outputs, channels, channels, (fmt,), fmt, lanes)
+        return Block(node.name, None, inputs, outputs, channels, channels, (fmt,), fmt, lanes, contexts=contexts)
     if not isinstance(node, OperationLayer):
         raise ConversionError(f"node {node.name!r} ({node.class_name}) is not one of ours")
     op = node.operation
@@ -53,5 +55,6 @@ def _block(node: Any) -> Block:
     params = _Widened(node.get_attr("params"))
     reuse_factor = node.get_attr("reuse_factor")
     return Block(
-        node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor, params=params
+        node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor,
+        contexts=contexts, params=params,
     )  # fmt: skip

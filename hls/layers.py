@@ -28,6 +28,7 @@ class OperationLayer(Layer):
         Attribute("operation", value_type=Operation),
         ConfigurableAttribute("lanes", default=1),
         ConfigurableAttribute("reuse_factor", default=1),
+        ConfigurableAttribute("contexts", default=1),
     )
 
     @property
@@ -42,7 +43,11 @@ class OperationLayer(Layer):
 class Fork(Layer):
     """Copies its input to each output: two readers of one stream are two streams."""
 
-    _expected_attributes = (Attribute("format", value_type=Format), ConfigurableAttribute("lanes", default=1))
+    _expected_attributes = (
+        Attribute("format", value_type=Format),
+        ConfigurableAttribute("lanes", default=1),
+        ConfigurableAttribute("contexts", default=1),
+    )
 
     def initialize(self) -> None:
         shape = self.get_input_variable().shape

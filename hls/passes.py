@@ -77,7 +77,7 @@ def _fork(model: ModelGraph, node: OperationLayer, readers: list[tuple[Layer, in
     outputs = [f"{stream}_{i}" for i in range(len(readers))]
     for output, (reader, port) in zip(outputs, readers, strict=True):
         reader.inputs[port] = output
-    attributes = {"format": node.operation.out, "lanes": node.get_attr("lanes")}
+    attributes = {"format": node.operation.out, "lanes": node.get_attr("lanes"), "contexts": node.get_attr("contexts")}
     model.insert_node(model.make_node(Fork, f"{node.name}_fork", attributes, [stream], outputs))
 
 

@@ -27,23 +27,20 @@ from spikegpt_hls.hls.rtl.blocks import MODULES, Image, images, pack, parameters
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import BIT, OPERATIONS, BinaryEmbedding, Operation
 from spikegpt_hls.rtl_tests import simulator
+from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.sim.cycles import simulate
 
 Corrupt = Callable[[dict[str, Image]], dict[str, Image]]
-Build = Callable[[str, Path, Mapping[str, int | str]], None]  # of a kind of block, in a folder, with parameters
+#: Makes the simulation of a module from its sources, in a folder, with its parameters.
+Build = Callable[[Sequence[Path], str, Path, Mapping[str, int | str]], None]
 BUILD = Path(os.environ.get("SPIKEGPT_HLS_BENCHES", "build/benches"))
 
 
 def expected(op: Operation, streams: Sequence[Ints], lengths: Sequence[int], params: Mapping[str, Ints]) -> Ints:
-    """What the block must put out for back-to-back sequences of the given lengths: (tokens, channels)."""
+    """What the block must put out for separate runs of sequences of the given lengths: (tokens, channels)."""
     ends = list(itertools.accumulate(lengths))
     pieces = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
     return np.concatenate([op(*(stream[None, piece] for stream in streams), **params)[0] for piece in pieces])
-
-
-def rtl(kind: str, folder: Path, values: Mapping[str, int | str]) -> None:
-    """Build a block's module from its sources."""
-    simulator.build(sources(kind), MODULES[kind], folder, values)
 
 
 def check(
@@ -53,32 +50,44 @@ def check(
     corrupt: Corrupt | None = None,
     override: Mapping[str, int] | None = None,
     test: str | None = None,
-    build: Build = rtl,
+    edit: tuple[str, str] | None = None,
+    build: Build = simulator.build,
 ) -> None:
     """Build ``block``, feed it ``streams`` ((tokens, channels) integers each), and compare every beat with ``==``.
 
-    ``corrupt`` and ``override`` change the block's images or parameters behind the bench's back: negative controls.
-    ``build`` makes the simulation: of the sources, or of what was made of them.
+    The sequences of a block with contexts are interleaved. ``corrupt``, ``override`` and ``edit`` change the block's
+    images, parameters or source text (old, new) behind the bench's back: negative controls. ``build`` makes the
+    simulation: of the sources, or of what was made of them.
     """
     op = block.operation
     assert op is not None
     memory = images(block)
     memory = corrupt(memory) if corrupt else memory
     values = {**parameters(block), **(override or {})}
-    folder = (
-        BUILD.resolve() / f"{MODULES[block.kind]}_{_digest(values, memory, streams)}{'' if build is rtl else '_built'}"
-    )
+    suffix = "" if build is simulator.build else "_built"
+    folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest((values, edit, lengths), memory, streams)}{suffix}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
-    case = {"kind": block.kind, "attributes": op.attributes(), "lanes": block.lanes, "lengths": list(lengths)}
+    case = {"kind": block.kind, "attributes": op.attributes(), "lanes": block.lanes}
+    case |= {"lengths": list(lengths), "contexts": block.contexts}
     (folder / "case.json").write_text(json.dumps(case))
     arrays: dict[str, Any] = dict(zip(op.streams, streams, strict=True)) | transfers(block, sum(lengths))
     arrays |= {f"p_{name}": value for name, value in block.params.items()}
     np.savez(folder / "case.npz", **arrays)
     files = {name: f'"{folder / name}.hex"' for name in memory}
-    build(block.kind, folder, {**values, **files})
+    build(_sources(block, folder, edit), MODULES[block.kind], folder, {**values, **files})
     simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
+
+
+def _sources(block: Block, folder: Path, edit: tuple[str, str] | None) -> list[Path]:
+    own, *below = sources(block.kind)
+    if edit is None:
+        return [own, *below]
+    text = own.read_text()
+    assert edit[0] in text
+    (folder / own.name).write_text(text.replace(*edit))
+    return [folder / own.name, *below]
 
 
 #: Which cycles the sink takes a beat in, over and over: short stalls, then one that fills every buffer.
@@ -100,9 +109,9 @@ def transfers(block: Block, tokens: int) -> dict[str, Ints]:
     return moves | {f"at_{name}": schedule.ready[name] for name in streams}
 
 
-def _digest(values: Mapping[str, int], memory: Mapping[str, Image], streams: Sequence[Ints]) -> str:
+def _digest(values: object, memory: Mapping[str, Image], streams: Sequence[Ints]) -> str:
     """Names a case by all that it is made of: cases that run side by side never share a folder."""
-    parts = repr((sorted(values.items()), sorted(memory.items()))).encode(), *(stream.tobytes() for stream in streams)
+    parts = repr((values, sorted(memory.items()))).encode(), *(stream.tobytes() for stream in streams)
     return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
@@ -183,30 +192,32 @@ def beats(values: Ints, lanes: int, fmt: Format) -> Iterable[list[int]]:
         yield list(pack(token, fmt.bits).words)
 
 
-def _load() -> tuple[Operation, int, list[int], list[Ints], dict[str, Ints]]:
+def _load() -> tuple[Operation, dict[str, Any], list[Ints], dict[str, Ints]]:
     folder = Path(os.environ["CASE"])
     case = json.loads((folder / "case.json").read_text())
     arrays = np.load(folder / "case.npz")
     op = OPERATIONS[case["kind"]].from_attributes(case["attributes"])
     params = {name: arrays[f"p_{name}"] for name in op.params}
-    return op, case["lanes"], case["lengths"], [arrays[name] for name in op.streams], params
+    return op, case, [arrays[name] for name in op.streams], params
 
 
 async def _stream(dut: Any, idle: float, backpressure: float) -> None:
-    op, lanes, lengths, streams, params = _load()
+    op, case, streams, params = _load()
+    lanes, lengths = case["lanes"], case["lengths"]
+    order = interleave(lengths, case["contexts"])
     tb = TB(dut, op)
     await tb.reset()
     tb.stall(1, idle, backpressure)
-    first = [int(t == 0) for length in lengths for t in range(length)]
+    marks = order.tuser.tolist()
     for source, name, values in zip(tb.sources, op.streams, streams, strict=True):
-        for words, mark in zip(beats(values, lanes, op.stream_format(name)), first, strict=True):
+        for words, mark in zip(beats(values[order.row], lanes, op.stream_format(name)), marks, strict=True):
             source.send_nowait(AxiStreamFrame(words, tuser=mark))
-    want = expected(op, streams, lengths, params)
+    want = expected(op, streams, lengths, params)[order.row]
     for token, words in enumerate(beats(want, lanes, op.out)):
         frame = await with_timeout(tb.sink.recv(), 1, "ms")
         got = list(frame.tdata)
         assert len(got) == len(words), f"token {token} has {len(got)} beats, not {len(words)}"
-        assert frame.tuser == first[token], f"token {token} has tuser {frame.tuser}"
+        assert frame.tuser == marks[token], f"token {token} has tuser {frame.tuser}"
         for beat, (have, due) in enumerate(zip(got, words, strict=True)):
             if have != due:
                 bits = op.out.bits
@@ -241,7 +252,8 @@ async def blocked(dut: Any) -> None:
 @cocotb.test()
 async def timing(dut: Any) -> None:
     """Every beat moves in the very cycle in which the cycle simulator says it does."""
-    op, lanes, _, streams, _ = _load()
+    op, case, streams, _ = _load()
+    lanes = case["lanes"]
     arrays = np.load(Path(os.environ["CASE"]) / "case.npz")
     cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
     ports = {name: f"s_axis_{name}" for name in op.streams} | {"m_axis": "m_axis"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.writer import TOP
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import simulator, taps
+from spikegpt_hls.rtl_tests.contexts import Order, interleave
 
 _HERE = Path(__file__).parent
 
@@ -28,9 +29,11 @@ class Difference:
     channel: int
     rtl: int
     expected: int
+    context: int | None = None  # where there are several
 
     def __str__(self) -> str:
         place = f"block {self.block}, channel {self.channel}, token {self.token}"
+        place += "" if self.context is None else f" (context {self.context})"
         return f"first difference at {place}: RTL {self.rtl}, PyTorch {self.expected}"
 
 
@@ -57,7 +60,7 @@ class Run:
     dataflow: Dataflow
     folder: Path
     counters: Mapping[str, Any]
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    order: Order | None = None  # of the tokens; None where the RTL chose them
 
     def transfers(self) -> dict[str, Ints]:
         """Cycle of each transfer of each block's (first) output stream: (tokens, beats)."""
@@ -83,19 +86,29 @@ class Model:
         simulator.build([*sources, *others], "testbench", self.work / "simulator", waves=self.waves, optimise=optimise)
 
     def run(self, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int = 0) -> Run:
-        """Stream the sequences; ``stall`` seeds random stalls on both ports (0: none)."""
-        return self._run("stream", name, sequences, stall)
+        """Stream the sequences, interleaved at random where there are contexts for it (``contexts.interleave``);
+        ``stall`` seeds random stalls on both ports (0: none)."""
+        order = interleave([len(sequence) for sequence in sequences], self.dataflow.contexts, seed=stall)
+        ids = np.concatenate([np.asarray(sequence, np.int64) for sequence in sequences])[order.row]
+        tokens = np.stack([ids, order.first, order.context], axis=1).tolist()
+        return self._run("stream", name, order, stall=stall, tokens=tokens)
 
     def generate(self, name: str, prompt: Sequence[int], tokens: int, sampler: Mapping[str, Any]) -> list[int]:
         """Continue ``prompt``: each id is picked from the RTL's own logits."""
-        run = self._run("generate", name, [prompt], 0, tokens=tokens, sampler=dict(sampler))
-        return list(run.counters["generated"])
+        return self.generate_all(name, prompt, tokens, [sampler])[0]
 
-    def _run(self, test: str, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int, **more: Any) -> Run:
+    def generate_all(
+        self, name: str, prompt: Sequence[int], tokens: int, samplers: Sequence[Mapping[str, Any]], stall: int = 0
+    ) -> list[list[int]]:
+        """Continue ``prompt`` in so many contexts at once, each with its own sampler."""
+        settings = [dict(sampler) for sampler in samplers]
+        run = self._run("generate", name, None, stall=stall, prompt=list(prompt), count=tokens, samplers=settings)
+        return [list(text) for text in run.counters["generated"]]
+
+    def _run(self, test: str, name: str, order: Order | None, **asked: Any) -> Run:
         folder = self.work / name
         folder.mkdir(parents=True, exist_ok=True)
-        plain = [[int(token) for token in sequence] for sequence in sequences]
-        request = {"dataflow": str(self.rtl / "dataflow.json"), "sequences": plain, "stall": stall, **more}
+        request = {"dataflow": str(self.rtl / "dataflow.json"), **asked}
         (folder / "request.json").write_text(json.dumps(request))
         simulator.run(
             "testbench",
@@ -108,30 +121,45 @@ class Model:
             cwd=self.rtl,
             logs=folder,
         )
-        return Run(self.dataflow, folder, json.loads((folder / "counters.json").read_text()))
+        return self.result(name, order)
+
+    def result(self, name: str, order: Order | None = None) -> Run:
+        """What the last run of that name left."""
+        folder = self.work / name
+        return Run(self.dataflow, folder, json.loads((folder / "counters.json").read_text()), order)
 
 
 def compare(run: Run, expected: Mapping[str, Ints]) -> Comparison:
     """Every integer that left every operation's block, and every state that it was left with.
 
-    ``expected[block]`` is (tokens, channels), ``expected[block.state]`` (sequences, channels): the last row counts.
+    ``expected`` is of the sequences back to back: ``expected[block]`` (tokens, channels), ``expected[block.state]``
+    (sequences, channels), of which the rows that ended a context count.
     """
     traces: dict[str, tuple[int, int]] = {}
     first = None
-    for block in run.dataflow.blocks:
-        if block.operation is None:
-            continue
-        found = {block.name: taps.integers(block, run.folder)[1]}
-        found |= {f"{block.name}.{name}": value[None] for name, value in taps.states(block, run.folder).items()}
-        for name, got in found.items():
-            if name != block.name and name not in expected:
-                continue  # vectors of a run that was cut short have no last states
-            want = expected[name] if name == block.name else expected[name][-1:]
-            unequal = _unequal(got, want)
-            traces[name] = (want.size, int(unequal.sum()))
-            if first is None and unequal.any():
-                first = _difference(name, got, want, unequal)
+    for name, got, rows, contexts in _found(run):
+        if "." in name and name not in expected:
+            continue  # vectors of a run that was cut short have no last states
+        want = expected[name][rows]
+        unequal = _unequal(got, want)
+        traces[name] = (want.size, int(unequal.sum()))
+        if first is None and unequal.any():
+            token, channel = (int(axis[0]) for axis in np.nonzero(unequal))
+            value = int(got[token, channel]) if token < len(got) else 0
+            context = int(contexts[token]) if run.dataflow.contexts > 1 else None
+            first = Difference(name, int(rows[token]), channel, value, int(want[token, channel]), context)
     return Comparison(traces, first)
+
+
+def _found(run: Run) -> Iterator[tuple[str, Ints, Ints, Ints]]:
+    """Name, integers, and per row of them that of the expected and its context: of every block, of every state."""
+    order = run.order
+    assert order is not None
+    for block in run.dataflow.blocks:
+        if block.operation is not None:
+            yield block.name, taps.integers(block, run.folder)[1], order.row, order.context
+            for name, value in taps.states(block, run.folder).items():
+                yield f"{block.name}.{name}", value[: len(order.last)], order.last, np.arange(len(order.last))
 
 
 def _unequal(got: Ints, want: Ints) -> NDArray[np.bool_]:
@@ -140,9 +168,3 @@ def _unequal(got: Ints, want: Ints) -> NDArray[np.bool_]:
     tokens = min(len(got), len(want))
     unequal[:tokens] = got[:tokens] != want[:tokens]
     return unequal
-
-
-def _difference(name: str, got: Ints, want: Ints, unequal: NDArray[np.bool_]) -> Difference:
-    token, channel = (int(axis[0]) for axis in np.nonzero(unequal))
-    value = int(got[token, channel]) if token < len(got) else 0
-    return Difference(name, token, channel, value, int(want[token, channel]))

@@ -1,4 +1,4 @@
-"""The bench of the whole model: token ids in, logits out, while ``tap.sv`` records every stream.
+"""The bench of the whole model: token ids of several contexts in, logits out, while ``tap.sv`` records every stream.
 
 ``cosim.py`` starts these tests and judges the taps; here the ports are driven and the counters read. A run's request
 lies in the file that ``REQUEST`` names; what the top's counters say is written beside it.
@@ -58,16 +58,16 @@ class ModelTB:
             self.source.set_pause_generator(bursts(random.Random(stall), 0.5))
             self.sink.set_pause_generator(bursts(random.Random(stall + 1), 0.3))
 
-    def send(self, token: int, first: bool) -> None:
-        self.source.send_nowait(AxiStreamFrame([token], tuser=int(first)))
+    def send(self, token: int, first: bool, context: int = 0) -> None:
+        self.source.send_nowait(AxiStreamFrame([token], tuser=int(first), tid=context))
 
-    async def logits(self) -> Ints:
-        """The next packet of logits."""
+    async def logits(self) -> tuple[Ints, int, int]:
+        """The next packet of logits, whether it is its sequence's first, and its context."""
         head = self.dataflow.driver[self.dataflow.sink]
         frame = await with_timeout(self.sink.recv(), 200, "ms")
         words = list(frame.tdata)
         assert len(words) == head.beats_out, f"a packet of logits has {len(words)} beats, not {head.beats_out}"
-        return unpack(words, head.lanes, head.format_out)
+        return unpack(words, head.lanes, head.format_out), frame.tuser, frame.tid
 
     async def report(self, **found: Any) -> None:
         """Write the counters, and what else was found, beside the request."""
@@ -83,32 +83,37 @@ class ModelTB:
 
 @cocotb.test()
 async def stream(dut: Any) -> None:
-    """Sequences back to back: every id is offered as soon as the model takes it."""
+    """Tokens in the order of the request: every id is offered as soon as the model takes it."""
     tb = ModelTB(dut)
     await tb.reset()
-    for sequence in tb.request["sequences"]:
-        for position, token in enumerate(sequence):
-            tb.send(token, position == 0)
-    for _ in range(sum(len(sequence) for sequence in tb.request["sequences"])):
-        await tb.logits()
+    for token, first, context in tb.request["tokens"]:
+        tb.send(token, first, context)
+    for number, (_, first, context) in enumerate(tb.request["tokens"]):
+        _, *found = await tb.logits()
+        assert found == [first, context], (
+            f"the logits of token {number} have tuser, tid {found}, not {[first, context]}"
+        )
     await tb.report()
 
 
 @cocotb.test()
 async def generate(dut: Any) -> None:
-    """Autoregression: the prompt, then each id that the sampler picks from the logits before it."""
+    """Autoregression in every context: the prompt, then each id that its sampler picks from the logits before it."""
     tb = ModelTB(dut)
     await tb.reset()
     head = tb.dataflow.driver[tb.dataflow.sink]
-    sampler = Sampler(**tb.request["sampler"])
-    (prompt,) = tb.request["sequences"]
+    prompt, count = tb.request["prompt"], tb.request["count"]
+    samplers = [Sampler(**settings) for settings in tb.request["samplers"]]
+    texts: list[list[int]] = [[] for _ in samplers]
+    waits = [len(prompt)] * len(samplers)  # packets of logits until the next id is picked
     for position, token in enumerate(prompt):
-        tb.send(token, position == 0)
-    for _ in prompt:
-        logits = await tb.logits()
-    tokens = []
-    for _ in range(tb.request["tokens"]):
-        tokens.append(sampler.pick(head.format_out.real(logits)))
-        tb.send(tokens[-1], first=False)
-        logits = await tb.logits()
-    await tb.report(generated=tokens)
+        for context in range(len(samplers)):
+            tb.send(token, position == 0, context)
+    for _ in range(len(samplers) * (len(prompt) + count)):
+        logits, _, context = await tb.logits()
+        waits[context] -= 1
+        if waits[context] == 0 and len(texts[context]) < count:
+            texts[context].append(samplers[context].pick(head.format_out.real(logits)))
+            tb.send(texts[context][-1], False, context)
+            waits[context] = 1
+    await tb.report(generated=texts)

@@ -45,7 +45,7 @@ def signed(values: Ints, fmt: Format) -> Ints:
 
 
 def states(block: Block, folder: Path) -> dict[str, Ints]:
-    """The states (channels,) that a block's memory held when the simulation ended, by name; empty without state."""
+    """The states (contexts, channels) that a block's memory held when the simulation ended; empty without state."""
     layout = state_memory(block)
     if layout is None:
         return {}
@@ -53,7 +53,8 @@ def states(block: Block, folder: Path) -> dict[str, Ints]:
     lanes = _fields(nibbles, block.lanes, layout.bits).reshape(-1, layout.bits)
     found, low = {}, 0
     for name, fmt in layout.fields:
-        found[name] = signed(lanes[:, low : low + fmt.bits] @ (1 << np.arange(fmt.bits)), fmt)
+        values = signed(lanes[:, low : low + fmt.bits] @ (1 << np.arange(fmt.bits)), fmt)
+        found[name] = values.reshape(block.contexts, -1)
         low += fmt.bits
     return found
 

@@ -26,6 +26,11 @@ def test_rows(vocabulary: int, channels: int, lanes: int) -> None:
     check(single(op, lanes, random_params(op, seed=1)), [tokens], lengths)
 
 
+def test_interleaved_contexts() -> None:
+    op, lengths = BinaryEmbedding(BIT, 16, 8), (4, 1, 6, 5)
+    check(single(op, 2, random_params(op, seed=3), contexts=3), [np.arange(16)], lengths)
+
+
 def test_a_flipped_bit_is_noticed() -> None:
     """Token 5's id is the first with a wrong bit, at word 3 of its row, lane 1."""
     op = BinaryEmbedding(BIT, 16, 8)

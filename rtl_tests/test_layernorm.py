@@ -76,6 +76,24 @@ def test_a_seed_table_off_by_an_eighth_is_noticed() -> None:
         check(single(op, 1, random_params(op, 5)), sequences(op, LENGTHS, 5), LENGTHS, corrupt, test="flowing")
 
 
+INTERLEAVED = (4, 1, 6, 5, 2)
+
+
+@pytest.mark.parametrize(("channels", "lanes"), [(8, 8), (24, 2)])
+def test_interleaved_contexts(channels: int, lanes: int) -> None:
+    op = layernorm(channels)
+    block = single(op, lanes, random_params(op, seed=7), contexts=3)
+    check(block, sequences(op, INTERLEAVED, seed=7), INTERLEAVED)
+
+
+def test_a_token_that_goes_to_another_context_is_noticed() -> None:
+    """The marker of a later beat in place of that of the beat which is summed."""
+    op = layernorm(8)
+    block, streams = single(op, 8, random_params(op, seed=7), contexts=3), sequences(op, INTERLEAVED, seed=7)
+    with pytest.raises(AssertionError, match=r"token \d+ has tuser \d"):
+        check(block, streams, INTERLEAVED, test="flowing", edit=("user_q[3*UserBits-1-:UserBits]", "s_axis_x_tuser"))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize(("channels", "lanes", "bits"), list(product((8, 48, 64, 96), (1, 2, 8), (1, 8, 9, 12))))
 def test_grid(channels: int, lanes: int, bits: int) -> None:

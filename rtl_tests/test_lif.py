@@ -9,6 +9,7 @@ from spikegpt_hls.quant.ops import LIF
 from spikegpt_hls.rtl_tests.bench import check, sequences
 
 LENGTHS = (17, 1, 40)
+INTERLEAVED = (9, 1, 14, 12, 3, 7, 5)
 
 
 def settling(op: LIF, seed: int) -> list[np.ndarray]:
@@ -34,6 +35,20 @@ def test_every_input_value() -> None:
     op = LIF.of(8, Format(8, 5))
     x = np.repeat(np.arange(-128, 128), 8).reshape(-1, 8)
     check(single(op, 8, {}), [np.random.default_rng(0).permuted(x, axis=0)], [256])
+
+
+@pytest.mark.parametrize(("channels", "lanes", "contexts"), [(8, 8, 3), (12, 2, 5)])
+def test_interleaved_contexts(channels: int, lanes: int, contexts: int) -> None:
+    """Tokens of one beat under the interlock, and beats that are no power of two."""
+    op = LIF.of(channels, Format(8, 4))
+    check(single(op, lanes, {}, contexts=contexts), sequences(op, INTERLEAVED, seed=contexts), INTERLEAVED)
+
+
+def test_a_membrane_shared_by_all_contexts_is_noticed() -> None:
+    op = LIF.of(8, Format(8, 4))
+    block, streams = single(op, 2, {}, contexts=3), sequences(op, INTERLEAVED, seed=3)
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel \d+"):
+        check(block, streams, INTERLEAVED, test="flowing", edit=("s_axis_x_tuser >> 1", "s_axis_x_tuser & '0"))
 
 
 def test_a_misplaced_binary_point_is_noticed() -> None:

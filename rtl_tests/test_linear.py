@@ -69,6 +69,23 @@ def test_a_flipped_weight_is_noticed() -> None:
         run(linear(8, 8, Format(8, 7), out=None), 1, 8, corrupt=flip_bit("WEIGHT_FILE", 3, 8 * 5 + 6), test="flowing")
 
 
+INTERLEAVED = (4, 1, 6, 5, 2)
+
+
+@pytest.mark.parametrize(("outputs", "lanes", "reuse_factor"), [(24, 2, 32), (8, 8, 1)])
+def test_interleaved_contexts(outputs: int, lanes: int, reuse_factor: int) -> None:
+    op = linear(8, outputs, Format(8, 7))
+    block = single(op, lanes, random_params(op, seed=4), reuse_factor, contexts=3)
+    check(block, sequences(op, INTERLEAVED, seed=4), INTERLEAVED)
+
+
+def test_a_bank_that_forgets_its_context_is_noticed() -> None:
+    op = linear(8, 8, Format(8, 7))
+    block, streams = single(op, 8, random_params(op, seed=4), 8, contexts=3), sequences(op, INTERLEAVED, seed=4)
+    with pytest.raises(AssertionError, match=r"token \d+ has tuser \d"):
+        check(block, streams, INTERLEAVED, test="flowing", edit=("[fill_q*UserBits+:UserBits]", "[0+:UserBits]"))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("channels", "lanes", "bits", "depth"), list(product((8, 48, 64, 96), (1, 2, 8), (2, 4, 8), (0.0, 0.5, 1.0)))

@@ -34,6 +34,11 @@ def test_every_input_value_with_and_without_a_spike() -> None:
     check(single(op, 8, {}), [x, np.repeat([0, 1], 4)[:, None] + 0 * x], [8])
 
 
+def test_interleaved_contexts() -> None:
+    op, lengths = Residual(Format(8, 4), 8, Format(8, 4)), (4, 1, 6, 5, 2)
+    check(single(op, 2, {}, contexts=3), sequences(op, lengths, seed=2), lengths)
+
+
 def test_a_spike_of_the_wrong_worth_is_noticed() -> None:
     op = Residual(Format(8, 4), 8, Format(8, 4))
     with pytest.raises(AssertionError, match=r"first difference at token \d+, channel \d+"):

@@ -8,7 +8,7 @@ import pytest
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import Sigmoid
-from spikegpt_hls.rtl_tests.bench import check, flip_bit
+from spikegpt_hls.rtl_tests.bench import check, flip_bit, sequences
 
 UNIT = Format(8, 8, signed=False)
 
@@ -33,6 +33,11 @@ def every_input(x: Format, channels: int) -> np.ndarray:
 def test_every_input_value(channels: int, lanes: int, x: Format, out: Format) -> None:
     tokens = every_input(x, channels)
     check(single(Sigmoid(out, channels, x), lanes, {}), [tokens], [len(tokens)])
+
+
+def test_interleaved_contexts() -> None:
+    op, lengths = Sigmoid(UNIT, 8, Format(8, 4)), (4, 1, 6, 5, 2)
+    check(single(op, 2, {}, contexts=3), sequences(op, lengths, seed=2), lengths)
 
 
 def test_a_flipped_bit_is_noticed() -> None:

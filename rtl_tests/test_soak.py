@@ -19,7 +19,8 @@ from spikegpt_hls.sim.cycles import simulate
 
 
 def one(seed: int, work: Path) -> int:
-    """A random model, folding, text and stalls: C simulation and RTL against PyTorch, cycles against the simulator."""
+    """A random model, folding, text, stalls and contexts: C simulation and RTL against PyTorch, cycles against the
+    simulator."""
     rng = np.random.default_rng(seed)
     channels, lanes = int(rng.choice([8, 48, 64, 96])), int(rng.choice([1, 2, 8]))
     layers, weight_bits, vocabulary = (
@@ -27,8 +28,11 @@ def one(seed: int, work: Path) -> int:
         int(rng.choice([2, 4, 8])),
         int(rng.choice([16, 96, 256])),
     )
-    target = int(rng.choice([64, 256, 1024]))
-    print(f"seed {seed}: {layers} x {channels}, {weight_bits} bits, vocabulary {vocabulary}, {lanes} lanes, {target}")
+    target, contexts = int(rng.choice([64, 256, 1024])), int(rng.integers(1, 5))
+    print(
+        f"seed {seed}: {layers} x {channels}, {weight_bits} bits, vocabulary {vocabulary}, {lanes} lanes, {target}, "
+        f"{contexts} contexts"
+    )
     network = random_network(layers, channels, seed, weight_bits, vocabulary)
     sequences = [rng.integers(0, vocabulary, int(length)) for length in rng.choice(40, 3, replace=False) + 1]
     golden = trace(network, sequences)
@@ -36,7 +40,8 @@ def one(seed: int, work: Path) -> int:
     software = CSimulation(convert(work / "model.onnx", work / "c", "Vitis", lanes=lanes, target_cycles=target))
     for name, parts in software.run(sequences).items():
         assert np.array_equal(np.concatenate(parts), golden[name]), f"seed {seed}: {name} in C simulation"
-    convert(work / "model.onnx", work / "rtl", "SpikeRTL", lanes=lanes, target_cycles=target).write()
+    options = {"lanes": lanes, "target_cycles": target, "contexts": contexts}
+    convert(work / "model.onnx", work / "rtl", "SpikeRTL", **options).write()
     model = Model(work / "rtl" / "rtl", work / "run")
     model.build()
     compared = 0

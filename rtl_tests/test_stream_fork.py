@@ -46,9 +46,10 @@ def times(outputs: int, seed: int) -> list[list[int]]:
 @cocotb.test()
 async def copies(dut: Any) -> None:
     width, outputs, seed = int(dut.WIDTH.value), int(dut.OUTPUTS.value), int(os.environ["SEED"])
+    user_bits = len(dut.s_axis_x_tuser)
     offers, ready = plan(outputs, seed)
     data = np.random.default_rng(seed).integers(0, 1 << width, BEATS).tolist()
-    marks = [(n % 5 == 4, n < 5) for n in range(BEATS)]
+    marks = [(n % 5 == 4, (n // 5) % (1 << user_bits)) for n in range(BEATS)]  # tlast, and another tuser per token
     moved: list[list[int]] = [[] for _ in range(outputs + 1)]
     cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
     dut.rst.value = 1
@@ -74,7 +75,8 @@ async def copies(dut: Any) -> None:
         for n in range(outputs):
             if takes[n] and valid >> n & 1:
                 due = len(moved[n + 1])
-                have = (word >> n * width & ((1 << width) - 1), (bool(last >> n & 1), bool(user >> n & 1)))
+                marker = user >> n * user_bits & ((1 << user_bits) - 1)
+                have = (word >> n * width & ((1 << width) - 1), (bool(last >> n & 1), marker))
                 assert have == (data[due], marks[due]), f"first difference at output {n}, beat {due}"
                 moved[n + 1].append(cycle)
     for stream, (cycles, want) in enumerate(zip(moved, times(outputs, seed), strict=True)):
@@ -82,10 +84,10 @@ async def copies(dut: Any) -> None:
         assert wrong is None, f"beat {wrong} of stream {stream} moved in cycle {cycles[wrong : wrong + 1]}"
 
 
-def run(width: int, outputs: int) -> None:
+def run(width: int, outputs: int, contexts: int) -> None:
     top = MODULES["Fork"]
-    folder = BUILD.resolve() / f"{top}_{width}_{outputs}"
-    simulator.build(sources("Fork"), top, folder, {"WIDTH": width, "OUTPUTS": outputs})
+    folder = BUILD.resolve() / f"{top}_{width}_{outputs}_{contexts}"
+    simulator.build(sources("Fork"), top, folder, {"WIDTH": width, "OUTPUTS": outputs, "CONTEXTS": contexts})
     replay(folder)
 
 
@@ -94,9 +96,9 @@ def replay(folder: Path) -> None:
         simulator.run(MODULES["Fork"], __name__, folder, {"SEED": str(seed)})
 
 
-@pytest.mark.parametrize(("width", "outputs"), [(8, 2), (1, 3), (60, 5), (16, 1)])
-def test_copies_in_the_cycles_of_the_model(width: int, outputs: int) -> None:
-    run(width, outputs)
+@pytest.mark.parametrize(("width", "outputs", "contexts"), [(8, 2, 1), (1, 3, 3), (60, 5, 5), (16, 1, 2)])
+def test_copies_in_the_cycles_of_the_model(width: int, outputs: int, contexts: int) -> None:
+    run(width, outputs, contexts)
 
 
 def test_a_cell_with_more_room_than_it_says_is_noticed() -> None:

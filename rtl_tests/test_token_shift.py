@@ -10,6 +10,7 @@ from spikegpt_hls.quant.ops import TokenShift
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
 
 LENGTHS = (7, 1, 1, 12)
+INTERLEAVED = (9, 1, 6, 12, 3, 7, 5)
 BYTE, MU = Format(8, 4), Format(10, 8)
 
 
@@ -33,6 +34,20 @@ def test_a_flipped_mix_is_noticed() -> None:
     block, corrupt = single(op, 2, random_params(op, seed=2)), flip_bit("MU_FILE", 1, 10 + 7)
     with pytest.raises(AssertionError, match=r"first difference at token \d+, channel 3"):
         check(block, sequences(op, LENGTHS, seed=2), LENGTHS, corrupt, test="flowing")
+
+
+@pytest.mark.parametrize(("channels", "lanes", "contexts"), [(8, 8, 3), (12, 2, 5)])
+def test_interleaved_contexts(channels: int, lanes: int, contexts: int) -> None:
+    op = TokenShift(BYTE, channels, BYTE, MU)
+    block = single(op, lanes, random_params(op, seed=4), contexts=contexts)
+    check(block, sequences(op, INTERLEAVED, seed=contexts), INTERLEAVED)
+
+
+def test_a_row_shared_by_all_contexts_is_noticed() -> None:
+    op = TokenShift(BYTE, 8, BYTE, MU)
+    block, streams = single(op, 2, random_params(op, seed=4), contexts=3), sequences(op, INTERLEAVED, seed=3)
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel \d+"):
+        check(block, streams, INTERLEAVED, test="flowing", edit=("s_axis_x_tuser >> 1", "s_axis_x_tuser & '0"))
 
 
 @pytest.mark.soak

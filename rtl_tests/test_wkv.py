@@ -11,6 +11,7 @@ from spikegpt_hls.quant.ops import WKV
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
 
 LENGTHS = (13, 1, 30)
+INTERLEAVED = (9, 1, 14, 12, 3, 7, 5)
 KEY, VALUE = Format(8, 4), Format(8, 5)
 
 
@@ -72,6 +73,23 @@ def test_a_flipped_bit_is_noticed(memory: str, word: int, bit: int) -> None:
         check(
             single(op, 1, params), sequences(op, LENGTHS, seed=8), LENGTHS, flip_bit(memory, word, bit), test="flowing"
         )
+
+
+@pytest.mark.parametrize(("channels", "lanes", "contexts"), [(8, 8, 3), (24, 2, 5)])
+def test_interleaved_contexts(channels: int, lanes: int, contexts: int) -> None:
+    """Tokens shorter than the state's loop, and longer ones."""
+    op = wkv(channels)
+    block = single(op, lanes, random_params(op, seed=4), contexts=contexts)
+    check(block, sequences(op, INTERLEAVED, seed=contexts), INTERLEAVED)
+
+
+@pytest.mark.parametrize("word", ["context3, read_index", "context12, write_index"])
+def test_a_state_of_another_context_is_noticed(word: str) -> None:
+    op = wkv(8)
+    block, streams = single(op, 2, random_params(op, seed=4), contexts=3), sequences(op, INTERLEAVED, seed=3)
+    context, index = word.split(", ")
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel \d+"):
+        check(block, streams, INTERLEAVED, test="flowing", edit=(word, f"{context} & '0, {index}"))
 
 
 @pytest.mark.soak

@@ -93,8 +93,8 @@ def layernorm(op: LayerNorm, block: Block) -> Iterator[Action]:
 
 def token_shift(op: TokenShift, block: Block) -> Iterator[Action]:
     c, x, mu = op.channels, op.x.bits, op.mu.bits
-    yield read("previous token", x, c, c * x)
-    yield write("previous token", x, c, c * x)
+    yield read("previous token", x, c, block.contexts * c * x)
+    yield write("previous token", x, c, block.contexts * c * x)
     yield read("mu", mu, c, c * mu)
     yield Action("add", "difference", x + 1, c)
     yield Action("multiply", "mu x difference", x + 1, c, other=mu)
@@ -127,8 +127,8 @@ def wkv(op: WKV, block: Block) -> Iterator[Action]:
     a, b = op.state_format("a").bits, op.state_format("b").bits
     state, constants = a + b + EXPONENT.bits, DECAY.bits + BONUS.bits
     exponent = EXPONENT.bits + OCTAVE_FRAC
-    yield read("state", state, c, c * state)
-    yield write("state", state, c, c * state)
+    yield read("state", state, c, block.contexts * c * state)
+    yield write("state", state, c, block.contexts * c * state)
     yield read("decay and bonus", constants, c, c * constants)
     yield Action("multiply", "key in octaves", op.k.bits, c, other=op.key_factor.bit_length())
     yield Action("add", "key and bonus", exponent, 2 * c)
@@ -154,8 +154,8 @@ def gate(op: Gate, block: Block) -> Iterator[Action]:
 
 def lif(op: LIF, block: Block) -> Iterator[Action]:
     c, bits = op.channels, op.membrane.bits
-    yield read("membrane", bits, c, c * bits)
-    yield write("membrane", bits, c, c * bits)
+    yield read("membrane", bits, c, block.contexts * c * bits)
+    yield write("membrane", bits, c, block.contexts * c * bits)
     yield Action("add", "integrate", bits + 1, c)
     yield Action("compare", "threshold", bits, c)
 

@@ -196,18 +196,20 @@ class Sink:
 
 
 class Generation:
-    """Offers the next id ``delay`` cycles after the previous token's last logit beat: autoregression."""
+    """Autoregression of ``contexts`` texts in turn: offers an id ``delay`` cycles after the last logit beat of its own
+    text's token before it, ``contexts`` ids ago."""
 
-    def __init__(self, ids: Channel, logits: Channel, beats: int, delay: int) -> None:
+    def __init__(self, ids: Channel, logits: Channel, beats: int, delay: int, contexts: int = 1) -> None:
         self.ids, self.logits, self.beats, self.delay = ids, logits, beats, delay
+        self.contexts = contexts
         self.tokens = 0  # how many may be asked for
-        ids.offer.append(0)
 
     def advance(self) -> bool:
         n = len(self.ids.offer)
-        if n >= self.tokens or len(self.logits.time) < n * self.beats:
+        end = (n - self.contexts + 1) * self.beats  # of the logits waited for
+        if n >= self.tokens or len(self.logits.time) < end:
             return False
-        self.ids.offer.append(self.logits.time[n * self.beats - 1] + self.delay)
+        self.ids.offer.append(self.logits.time[end - 1] + self.delay if end > 0 else 0)
         return True
 
 

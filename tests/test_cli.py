@@ -159,6 +159,9 @@ def test_unknown_weight_bits(fails: Callable[..., str]) -> None:
         (("--lanes", "0"), "0 lanes"),
         (("--reuse", "7"), "7"),
         (("--reuse", "0"), "0"),
+        (("--contexts", "0"), "0 contexts are not possible: 1 to 256"),
+        (("--contexts", "257"), "257 contexts are not possible: 1 to 256"),
+        (("--contexts", "two"), "'two' is not a valid integer"),
     ],
 )
 def test_folding_that_does_not_divide(

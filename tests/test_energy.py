@@ -99,6 +99,24 @@ def test_a_lif_is_worked_out_by_hand():
     assert report.memory_pj == pytest.approx(2 * 4 * 16 * membrane + 2 * 4 * fifo, rel=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("operation", "what"),
+    [
+        (LIF.of(4, BYTE), "membrane"),
+        (TokenShift(BYTE, 4, BYTE, BYTE), "previous token"),
+        (WKV(BYTE, 4, BYTE, BYTE), "state"),
+    ],
+)
+def test_the_memory_of_a_state_holds_those_of_all_contexts(operation, what):
+    def size(contexts):
+        streams = operation.streams
+        counted = actions(block("b", operation, streams, contexts=contexts), Timing(1, 3))
+        (memory,) = {action.memory for action in counted if action.what == what}
+        return memory
+
+    assert size(5) == 5 * size(1)
+
+
 def test_a_linear_reads_each_weight_once_and_each_input_once_per_step():
     operation = Linear(BYTE, 8, 16, BYTE, Format(4, 3))
     counted = actions(block("l", operation, ("x",), lanes=2, reuse_factor=32), Timing(1, 3))

@@ -116,8 +116,28 @@ def test_a_folding_file_brings_the_same_hardware_back(trained: Path, tmp_path: P
     assert (rtl / "rtl" / "spikegpt.sv").read_bytes() == written
 
 
+def test_a_folding_file_carries_contexts_and_a_named_number_goes_before_it(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "tiny")
+    file, top = tmp_path / "mine.yml", tmp_path / "tiny" / "hls" / "verilog" / "rtl" / "spikegpt.sv"
+    file.write_text("Lanes: 2\nContexts: 3\nLayerName: {}\n")
+    assert run(["hls", "--build", str(tmp_path), "--folding", str(file)]) == 0
+    assert ".CONTEXTS(3)" in top.read_text()
+    assert "[1:0] s_axis_tid" in top.read_text()
+    assert run(["hls", "--build", str(tmp_path), "--contexts", "9"]) == 0
+    assert ".CONTEXTS(9)" in top.read_text()
+    assert "[3:0] s_axis_tid" in top.read_text()
+
+
 @pytest.mark.parametrize(
-    "content", ["", "Lanes: 2", "Lanes: two\nLayerName: {}", "LayerName: [", "Lanes: 2\nLayerName: {a: 1}"]
+    "content",
+    [
+        "",
+        "Lanes: 2",
+        "Lanes: two\nLayerName: {}",
+        "LayerName: [",
+        "Lanes: 2\nLayerName: {a: 1}",
+        "Lanes: 2\nContexts: few\nLayerName: {}",
+    ],
 )
 def test_a_file_that_is_no_folding_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "bad.yml").write_text(content)

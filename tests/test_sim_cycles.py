@@ -311,6 +311,38 @@ def test_generation_waits_for_its_own_logits():
     assert schedule.cycles_per_token == schedule.latency - 1 + 5
 
 
+@pytest.mark.parametrize("contexts", [2, 3, 7])
+def test_texts_that_generate_in_turn_wait_for_their_own_logits(contexts, monkeypatch):
+    """Id ``n`` is offered after token ``n - contexts``, and moves as if a source with those offers had streamed it."""
+    graph, dataflow = safe_graph(4)
+    schedule = simulate(dataflow, 40, generation=5, contexts=contexts, timing=graph.timing)
+    offers = [0] * contexts + (schedule.token_end[:-contexts] + 5).tolist()
+    assert schedule.ready["ids"].tolist() == offers
+    streamed = simulate(dataflow, 40, offers, timing=graph.timing)
+    assert all((streamed.times[stream] == times).all() for stream, times in schedule.times.items())
+    monkeypatch.setattr(cycles, "LONGEST_PERIOD", 0)
+    full = simulate(dataflow, 40, generation=5, contexts=contexts, timing=graph.timing)
+    assert all((full.times[stream] == times).all() for stream, times in schedule.times.items())
+
+
+def test_one_text_alone_leaves_the_pipeline_empty_and_one_per_stage_fills_it():
+    graph = Graph(8, 1)
+    graph.timings["emb"] = Timing(1, 3)
+    timing = Timing(1, 3, result=2)
+    stream = "emb"
+    for n in range(3):
+        stream = graph.add(f"linear{n}", Linear(BYTE, 8, 8, BYTE, BYTE), [stream], timing, reuse_factor=64)
+    dataflow = graph.dataflow(stream)
+
+    def rate(contexts):
+        return simulate(dataflow, 24 * contexts, generation=1, contexts=contexts, timing=graph.timing).cycles_per_token
+
+    latency = simulate(dataflow, 1, timing=graph.timing).latency
+    assert rate(1) == latency
+    assert rate(2) == latency / 2
+    assert rate(-(-latency // 64)) == 64
+
+
 def test_a_residual_fifo_that_is_too_short_deadlocks_and_is_named():
     def run(depth):
         graph = Graph(8, 1)

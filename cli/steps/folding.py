@@ -1,4 +1,5 @@
-"""Where the multipliers go: by hand (``lanes``, ``reuse``), by budget (``multipliers``), by rate, or by a file."""
+"""Where the multipliers go: by hand (``lanes``, ``reuse``), by budget (``multipliers``), by rate, or by a file; and how
+many sequences share them (``contexts``)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ from spikegpt_hls.quant.ops import Linear
 
 #: Channels per beat (None: ``LANES``, or 1 where that does not divide the vocabulary), and every Linear's ReuseFactor
 #: (None: the largest that keeps 512 cycles per token); or a budget; or tokens per second at a clock in MHz; or a file.
-DEFAULTS = {"lanes": None, "reuse": None, "multipliers": None, "rate": None, "clock": 100.0, "folding": None}
+#: However it is folded, ``contexts`` sequences are interleaved (None: what the file says, or one).
+DEFAULTS = {
+    "lanes": None, "reuse": None, "multipliers": None, "rate": None, "clock": 100.0, "folding": None, "contexts": None,
+}  # fmt: skip
 WAYS = (("lanes", "reuse"), ("multipliers",), ("rate", "clock"), ("folding",))
 LANES = 2
 FILE = "folding.yml"
@@ -33,8 +37,15 @@ def settled(step: Step) -> Step:
     return replace(step, inputs=(*step.inputs, Path(file))) if file else step
 
 
-def chosen(request: Request, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of ``convert``."""
+def chosen(request: Request, settings: Mapping[str, Any], budget: int | None = None) -> dict[str, Any]:
+    """The arguments of ``convert``; where nothing was asked for, ``budget`` is the target's of multipliers."""
+    if all(settings[name] is None for name in ("lanes", "reuse", "multipliers", "rate", "folding")):
+        settings = {**settings, "multipliers": budget}
+    folded = {"contexts": 1, **_folded(request, settings)}
+    return folded if settings["contexts"] is None else {**folded, "contexts": settings["contexts"]}
+
+
+def _folded(request: Request, settings: Mapping[str, Any]) -> dict[str, Any]:
     if settings["folding"] is not None:
         return read(Path(settings["folding"]))
     if settings["multipliers"] is None and settings["rate"] is None:
@@ -60,14 +71,14 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
         factors = {name: layer["ReuseFactor"] for name, layer in content["LayerName"].items()}
-        lanes = content["Lanes"]
+        lanes, contexts = content["Lanes"], content.get("Contexts", 1)
     except OSError as error:
         raise ConversionError(f"cannot read the folding {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
         raise ConversionError(f"{path} is no folding: it needs Lanes, and LayerName with a ReuseFactor each") from error
-    if not all(isinstance(number, int) for number in (lanes, *factors.values())):
-        raise ConversionError(f"{path} is no folding: Lanes and every ReuseFactor are whole numbers")
-    return {"lanes": lanes, "reuse_factor": factors}
+    if not all(isinstance(number, int) for number in (lanes, contexts, *factors.values())):
+        raise ConversionError(f"{path} is no folding: Lanes, Contexts and every ReuseFactor are whole numbers")
+    return {"lanes": lanes, "reuse_factor": factors, "contexts": contexts}
 
 
 def write(dataflow: Dataflow, folder: Path) -> None:
@@ -75,7 +86,7 @@ def write(dataflow: Dataflow, folder: Path) -> None:
     import yaml
 
     layers = {b.name: {"ReuseFactor": b.reuse_factor} for b in dataflow.blocks if isinstance(b.operation, Linear)}
-    content = {"Lanes": dataflow.blocks[0].lanes, "LayerName": layers}
+    content = {"Lanes": dataflow.blocks[0].lanes, "Contexts": dataflow.contexts, "LayerName": layers}
     (folder / FILE).write_text(yaml.safe_dump(content, sort_keys=False))
 
 
@@ -106,3 +117,16 @@ def show(request: Request, dataflow: Dataflow) -> None:
             f"the next step up: {faster.multipliers} multipliers and {faster.lanes} lanes "
             f"for {faster.interval:g} cycles per token"
         )
+    _show_contexts(request, dataflow)
+
+
+def _show_contexts(request: Request, dataflow: Dataflow) -> None:
+    """What the contexts are worth when each token has to wait for the one before it."""
+    from spikegpt_hls.sim.contexts import interleaving
+
+    found = interleaving(dataflow)
+    texts = f"{found.contexts} contexts generate" if found.contexts > 1 else "one context generates"
+    request.say(
+        f"{found.stages} pipeline stages ({found.latency:,} cycles for one token): {texts} at {found.share:.0%} of the "
+        f"rate at which a prompt is read, {found.text_latency:,.0f} cycles from a text's token to its next (derived)"
+    )

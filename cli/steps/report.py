@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.steps import hls, train
+from spikegpt_hls.cli.steps import resources, train
 
 
 def make(request: Request) -> None:
@@ -38,7 +38,7 @@ def write(request: Request, cosim: Mapping[str, Any]) -> Path:
         energy=energy(dataflow, traces),
         metrics=train.make(request),
         cosim=cosim,
-        resources=hls.resources_of(request),
+        resources=resources.found(request),
         target=workspace.target,
     )
     return write_report(workspace.folder, results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hls4ml.model.layers import Layer
 from hls4ml.model.optimizer import layer_optimizer
 from hls4ml.writer.writers import Writer
 
+from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER
 from spikegpt_hls.hls.errors import ConversionError
 
 _ELSEWHERE = (
@@ -57,9 +59,15 @@ class SpikeRTLBackend(FPGABackend):
         )
 
     def create_initial_config(
-        self, part: str = "generic", clock_period: float = 10, io_type: str = "io_stream", **_: Any
+        self,
+        part: str = "generic",
+        clock_period: float = 10,
+        io_type: str = "io_stream",
+        multiplier: Sequence[int] = XC7_MULTIPLIER,
+        **_: Any,
     ) -> dict[str, Any]:
-        return {"Part": part, "ClockPeriod": clock_period, "IOType": io_type, "HLSConfig": {}}
+        common = {"Part": part, "ClockPeriod": clock_period, "IOType": io_type, "HLSConfig": {}}
+        return {**common, "Multiplier": list(multiplier)}
 
     def compile(self, model: Any) -> str:
         """hls4ml's ``predict`` has no RTL simulator to call."""

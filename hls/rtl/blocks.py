@@ -133,10 +133,12 @@ def parameters(block: Block) -> dict[str, int]:
 def _all_parameters(block: Block) -> dict[str, int]:
     op = block.operation
     if op is None:
-        return {"WIDTH": block.lanes * block.format_out.bits, "OUTPUTS": len(block.outputs)}
-    values = {"LANES": block.lanes, **dict(_flatten(op.attributes()))}
+        width = block.lanes * block.format_out.bits
+        return {"WIDTH": width, "OUTPUTS": len(block.outputs), "CONTEXTS": block.contexts}
+    values = {"LANES": block.lanes, "CONTEXTS": block.contexts, **dict(_flatten(op.attributes()))}
     if block.is_join:
         values |= {f"{name.upper()}_DEPTH": depth for name, depth in zip(op.streams, block.fifo_depths, strict=True)}
+    values |= zip(("WIDE", "NARROW"), block.multiplier, strict=True)
     return {**values, **_derived(block)}
 
 
@@ -175,11 +177,13 @@ def _flatten(attributes: Mapping[str, int | list[int]]) -> Iterator[tuple[str, i
             yield name.upper(), value
 
 
-def single(op: Operation, lanes: int, params: Mapping[str, Ints], reuse_factor: int = 1, depth: int = 2) -> Block:
+def single(
+    op: Operation, lanes: int, params: Mapping[str, Ints], reuse_factor: int = 1, depth: int = 2, contexts: int = 1
+) -> Block:
     """A block by itself, outside a graph: for benches and for synthesis of one block."""
     formats = tuple(op.stream_format(name) for name in op.streams)
     depths = (depth,) * len(op.streams) if len(op.streams) > 1 else ()
     return Block(
         type(op).__name__.lower(), op, op.streams, ("m_axis",), op.n_in, op.n_out, formats, op.out, lanes,
-        reuse_factor, depths, params,
+        reuse_factor, depths, contexts=contexts, params=params,
     )  # fmt: skip

@@ -5,21 +5,23 @@ module embedding #(
     parameter int CHANNELS   = 64,
     parameter int LANES      = 1,
     parameter int IDS_BITS   = 8,
+    parameter int CONTEXTS   = 1,
     parameter     TABLE_FILE = ""
 ) (
-    input  logic                clk,
-    input  logic                rst,
-    input  logic [IDS_BITS-1:0] s_axis_ids_tdata,
-    input  logic                s_axis_ids_tvalid,
-    output logic                s_axis_ids_tready,
-    input  logic                s_axis_ids_tlast,
-    input  logic                s_axis_ids_tuser,
-    output logic [   LANES-1:0] m_axis_tdata,
-    output logic                m_axis_tvalid,
-    input  logic                m_axis_tready,
-    output logic                m_axis_tlast,
-    output logic                m_axis_tuser
+    input  logic                      clk,
+    input  logic                      rst,
+    input  logic [      IDS_BITS-1:0] s_axis_ids_tdata,
+    input  logic                      s_axis_ids_tvalid,
+    output logic                      s_axis_ids_tready,
+    input  logic                      s_axis_ids_tlast,
+    input  logic [$clog2(CONTEXTS):0] s_axis_ids_tuser,
+    output logic [         LANES-1:0] m_axis_tdata,
+    output logic                      m_axis_tvalid,
+    input  logic                      m_axis_tready,
+    output logic                      m_axis_tlast,
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = CHANNELS / LANES;
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int AddressBits = $clog2(VOCABULARY * Beats) > 0 ? $clog2(VOCABULARY * Beats) : 1;
@@ -32,14 +34,15 @@ module embedding #(
   logic [IndexBits-1:0] index;
   logic [AddressBits-1:0] address;
   logic [LANES-1:0] result_q;
-  logic valid, ready, last, user;
+  logic valid, ready, last;
+  logic [UserBits-1:0] user;
 
   // An id is a packet of one beat: its tlast says nothing.
   logic unused_last;
   assign unused_last = s_axis_ids_tlast;
 
   fifo #(
-      .WIDTH(IDS_BITS + 1),
+      .WIDTH(IDS_BITS + UserBits),
       .DEPTH(2)
   ) u_ids (
       .clk,
@@ -66,9 +69,10 @@ module embedding #(
   always_ff @(posedge clk) result_q <= rom[address];
 
   stream_pipe #(
-      .WIDTH  (LANES),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2)
+      .WIDTH    (LANES),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2)
   ) u_pipe (
       .clk,
       .rst,

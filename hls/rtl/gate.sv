@@ -11,7 +11,8 @@ module gate #(
     parameter int OUT_FRAC   = 4,
     parameter int OUT_SIGNED = 1,
     parameter int R_DEPTH    = 2,
-    parameter int Y_DEPTH    = 2
+    parameter int Y_DEPTH    = 2,
+    parameter int CONTEXTS   = 1
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -19,35 +20,38 @@ module gate #(
     input  logic                      s_axis_r_tvalid,
     output logic                      s_axis_r_tready,
     input  logic                      s_axis_r_tlast,
-    input  logic                      s_axis_r_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_r_tuser,
     input  logic [  LANES*Y_BITS-1:0] s_axis_y_tdata,
     input  logic                      s_axis_y_tvalid,
     output logic                      s_axis_y_tready,
     input  logic                      s_axis_y_tlast,
-    input  logic                      s_axis_y_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_y_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Latency = 2;
   localparam int ProductBits = R_BITS + Y_BITS + 2;
 
   logic [LANES*R_BITS-1:0] r;
   logic [LANES*Y_BITS-1:0] y;
   logic [LANES*OUT_BITS-1:0] result, result_q;
-  logic valid, ready, last, user;
+  logic valid, ready, last;
+  logic [UserBits-1:0] user;
 
   // The two streams carry the same markers.
   logic unused_markers;
-  assign unused_markers = s_axis_y_tlast ^ s_axis_y_tuser;
+  assign unused_markers = ^{s_axis_y_tlast, s_axis_y_tuser};
 
   stream_join #(
-      .A_WIDTH(LANES * R_BITS),
-      .B_WIDTH(LANES * Y_BITS),
-      .A_DEPTH(R_DEPTH),
-      .B_DEPTH(Y_DEPTH)
+      .USER_BITS(UserBits),
+      .A_WIDTH  (LANES * R_BITS),
+      .B_WIDTH  (LANES * Y_BITS),
+      .A_DEPTH  (R_DEPTH),
+      .B_DEPTH  (Y_DEPTH)
   ) u_join (
       .clk,
       .rst,
@@ -87,9 +91,10 @@ module gate #(
   always_ff @(posedge clk) result_q <= result;
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2)
   ) u_pipe (
       .clk,
       .rst,

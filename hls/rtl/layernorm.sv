@@ -3,7 +3,7 @@
 //   S1 = sum x,  S2 = sum x**2,  d = C*x - S1,  N = C*S2 - S1**2 + EPSILON,  (x - mean) / sqrt(var + eps) = d / sqrt(N)
 //
 // A token is written to one of two banks while its sums are made. Stages after an accepted beat: 1 x, 2 squares, 3 sums
-// over the lanes, 4 S1 and S2, 6 S1**2 and C*S2 + EPSILON, 7 N, 15 its reciprocal root r * 2**-(16 + e), 16 its FIFO.
+// over the lanes, 4 S1 and S2, 6 S1**2 and C*S2 + EPSILON, 7 N, 16 its reciprocal root r * 2**-(16 + e), 17 its FIFO.
 // Stages after a read: 1 and 2 x, up to 11 those of layernorm_lane.sv, 12 the result.
 module layernorm #(
     parameter int CHANNELS       = 64,
@@ -23,6 +23,8 @@ module layernorm #(
     parameter int VARIANCE_BITS  = 27,
     parameter int DEVIATION_BITS = 15,
     parameter int NORM_BITS      = 15,
+    parameter int WIDE           = 25,
+    parameter int CONTEXTS       = 1,
     parameter     GAIN_FILE      = "",
     parameter     BIAS_FILE      = "",
     parameter     SEED_FILE      = ""
@@ -33,13 +35,14 @@ module layernorm #(
     input  logic                      s_axis_x_tvalid,
     output logic                      s_axis_x_tready,
     input  logic                      s_axis_x_tlast,
-    input  logic                      s_axis_x_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = CHANNELS / LANES;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Latency = 12;
@@ -100,9 +103,10 @@ module layernorm #(
   end
 
   // Sums of a token. done_q[k]: its last beat was accepted k cycles ago.
-  logic [15:1] done_q;
-  logic [3:1] accept_q, first_q, user_q;
-  logic user4_q;
+  logic [16:1] done_q;
+  logic [3:1] accept_q, first_q;
+  logic [3*UserBits-1:0] user_q;
+  logic [UserBits-1:0] user4_q;
   logic [LANES*X_BITS-1:0] x_q;
   logic [LANES*XW-1:0] x2_q;
   logic [LANES*2*X_BITS-1:0] square2_q;
@@ -132,17 +136,17 @@ module layernorm #(
   end
 
   always_ff @(posedge clk) begin
-    done_q    <= rst ? '0 : {done_q[14:1], accept && fill_last};
+    done_q    <= rst ? '0 : {done_q[15:1], accept && fill_last};
     accept_q  <= {accept_q[2:1], accept};
     first_q   <= {first_q[2:1], fill_first};
-    user_q    <= {user_q[2:1], s_axis_x_tuser};
+    user_q    <= (3 * UserBits)'({user_q, s_axis_x_tuser});
     x_q       <= s_axis_x_tdata;
     sum3_q    <= lane_sum;
     square3_q <= lane_square;
     if (accept_q[3]) begin
       sum_q    <= first_q[3] ? sum3_q : sum_q + sum3_q;
       square_q <= first_q[3] ? square3_q : square_q + square3_q;
-      user4_q  <= user_q[3];
+      user4_q  <= user_q[3*UserBits-1-:UserBits];
     end
   end
 
@@ -150,15 +154,14 @@ module layernorm #(
   // The products of two tokens take turns at one multiplier where a token is longer than what lies between them.
   localparam int Shared = Beats > 10 ? 1 : 0;
   /* verilator lint_off UNUSEDSIGNAL */
-  logic [2*SUM_BITS-1:0] square4, square5_q, square6_q;  // not negative
+  logic [2*SUM_BITS-1:0] square5, square6_q;  // not negative
   /* verilator lint_on UNUSEDSIGNAL */
   logic [VARIANCE_BITS-1:0] scaled5_q, scaled6_q, variance_q;
-  logic [ RootBits-1:0] root15;
-  logic [ShiftBits-1:0] exponent15;
+  logic [ RootBits-1:0] root16;
+  logic [ShiftBits-1:0] exponent16;
 
   always_ff @(posedge clk) begin
-    square5_q  <= square4;
-    square6_q  <= square5_q;
+    square6_q  <= square5;
     scaled5_q  <= VARIANCE_BITS'(CHANNELS) * VARIANCE_BITS'(square_q);
     scaled6_q  <= scaled5_q + VARIANCE_BITS'(EPSILON);
     variance_q <= scaled6_q - VARIANCE_BITS'(square6_q);
@@ -171,23 +174,23 @@ module layernorm #(
       .SEED_FILE(SEED_FILE)
   ) u_root (
       .clk,
-      .turn({done_q[14], done_q[12], done_q[11], done_q[4]}),
+      .turn({done_q[14], done_q[12], done_q[10], done_q[4]}),
       .x(sum_q),
-      .square(square4),
+      .square(square5),
       .n(variance_q),
-      .root(root15),
-      .exponent(exponent15)
+      .root(root16),
+      .exponent(exponent16)
   );
 
   // Statistics wait until their token is read. Those of two tokens at most are on their way, one per bank.
-  logic user;
+  logic [UserBits-1:0] user;
   logic [RootBits-1:0] root, root4;
   logic [ShiftBits-1:0] exponent, exponent6;
   logic [2:0] exponent7;
   logic signed [SUM_BITS-1:0] sum, sum3;
 
   fifo #(
-      .WIDTH(1 + SUM_BITS),
+      .WIDTH(UserBits + SUM_BITS),
       .DEPTH(2)
   ) u_sums (
       .clk,
@@ -205,8 +208,8 @@ module layernorm #(
   ) u_roots (
       .clk,
       .rst,
-      .s_data ({exponent15, root15}),
-      .s_valid(done_q[15]),
+      .s_data ({exponent16, root16}),
+      .s_valid(done_q[16]),
       .s_ready(),
       .m_data ({exponent, root}),
       .m_valid(valid),
@@ -284,7 +287,8 @@ module layernorm #(
         .OUT_SIGNED    (OUT_SIGNED),
         .SUM_BITS      (SUM_BITS),
         .DEVIATION_BITS(DEVIATION_BITS),
-        .NORM_BITS     (NORM_BITS)
+        .NORM_BITS     (NORM_BITS),
+        .WIDE          (WIDE)
     ) u_lane (
         .clk,
         .x2(row_q[l*X_BITS+:X_BITS]),
@@ -299,9 +303,10 @@ module layernorm #(
   end
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2)
   ) u_pipe (
       .clk,
       .rst,

@@ -15,7 +15,8 @@ module layernorm_lane #(
     parameter int OUT_SIGNED     = 1,
     parameter int SUM_BITS       = 14,
     parameter int DEVIATION_BITS = 15,
-    parameter int NORM_BITS      = 15
+    parameter int NORM_BITS      = 15,
+    parameter int WIDE           = 25
 ) (
     input  logic                        clk,
     input  logic        [   X_BITS-1:0] x2,
@@ -55,7 +56,8 @@ module layernorm_lane #(
   assign x = {X_SIGNED != 0 && x2[X_BITS-1], x2};
   multiply #(
       .A_BITS(DEVIATION_BITS),
-      .B_BITS(RootBits)
+      .B_BITS(RootBits),
+      .WIDE  (WIDE)
   ) u_product (
       .clk,
       .a(deviation_q),

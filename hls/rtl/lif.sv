@@ -1,39 +1,44 @@
 // LIF: h = (v + x) >> 1;  s = h >= THRESHOLD;  v = s ? 0 : h   (tau 2, hard reset; quant/ops/lif.py)
 //
-// Membranes lie in RAM, one word of LANES per beat of a token. Stage 1 holds the membrane read, stage 2 the spike.
+// Membranes lie in RAM, one word of LANES per context and beat. Stage 1 holds the membrane read, stage 2 the spike.
 module lif #(
     parameter int CHANNELS      = 64,
     parameter int LANES         = 1,
     parameter int X_BITS        = 8,
     parameter int X_FRAC        = 4,
     parameter int MEMBRANE_BITS = 16,
-    parameter int MEMBRANE_FRAC = 12
+    parameter int MEMBRANE_FRAC = 12,
+    parameter int CONTEXTS      = 1
 ) (
-    input  logic                    clk,
-    input  logic                    rst,
-    input  logic [LANES*X_BITS-1:0] s_axis_x_tdata,
-    input  logic                    s_axis_x_tvalid,
-    output logic                    s_axis_x_tready,
-    input  logic                    s_axis_x_tlast,
-    input  logic                    s_axis_x_tuser,
-    output logic [       LANES-1:0] m_axis_tdata,
-    output logic                    m_axis_tvalid,
-    input  logic                    m_axis_tready,
-    output logic                    m_axis_tlast,
-    output logic                    m_axis_tuser
+    input  logic                      clk,
+    input  logic                      rst,
+    input  logic [  LANES*X_BITS-1:0] s_axis_x_tdata,
+    input  logic                      s_axis_x_tvalid,
+    output logic                      s_axis_x_tready,
+    input  logic                      s_axis_x_tlast,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
+    output logic [         LANES-1:0] m_axis_tdata,
+    output logic                      m_axis_tvalid,
+    input  logic                      m_axis_tready,
+    output logic                      m_axis_tlast,
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = CHANNELS / LANES;
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int Words = ((CONTEXTS - 1) << IndexBits) + Beats;  // word {c, b}: context c, beat b
+  localparam int WordBits = IndexBits + UserBits - 1;
   localparam int Latency = 2;
   localparam int Loop = 2;
   localparam int Up = MEMBRANE_FRAC - X_FRAC;
   localparam int W = MEMBRANE_BITS;
   localparam logic signed [W:0] Threshold = (W + 1)'(1) << MEMBRANE_FRAC;
 
-  logic [LANES*W-1:0] membrane[Beats];
+  logic [LANES*W-1:0] membrane[Words];
   logic [LANES*W-1:0] read_q, next;
   logic [LANES*X_BITS-1:0] x_q;
-  logic [IndexBits-1:0] index, index_q;
+  logic [IndexBits-1:0] index;
+  logic [WordBits-1:0] word, word_q;
   logic valid_q, first_q;
   logic [LANES-1:0] spike, spike_q;
 
@@ -49,17 +54,18 @@ module lif #(
       .last()
   );
 
+  assign word = WordBits'({s_axis_x_tuser >> 1, index});
   always_ff @(posedge clk) begin
     valid_q <= rst ? 1'b0 : accept;
-    first_q <= s_axis_x_tuser;
-    index_q <= index;
+    first_q <= s_axis_x_tuser[0];
+    word_q  <= word;
     x_q     <= s_axis_x_tdata;
-    read_q  <= membrane[index];
+    read_q  <= membrane[word];
     spike_q <= spike;
   end
 
   always_ff @(posedge clk) begin
-    if (valid_q) membrane[index_q] <= next;
+    if (valid_q) membrane[word_q] <= next;
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
@@ -74,11 +80,12 @@ module lif #(
   end
 
   stream_pipe #(
-      .WIDTH  (LANES),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2),
-      .BEATS  (Beats),
-      .LOOP   (Loop)
+      .WIDTH    (LANES),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2),
+      .BEATS    (Beats),
+      .LOOP     (Loop)
   ) u_pipe (
       .clk,
       .rst,

@@ -23,6 +23,7 @@ module linear #(
     parameter int OUT_SIGNED  = 1,
     parameter int WIDE        = 25,
     parameter int NARROW      = 18,
+    parameter int CONTEXTS    = 1,
     parameter     WEIGHT_FILE = ""
 ) (
     input  logic                      clk,
@@ -31,13 +32,14 @@ module linear #(
     input  logic                      s_axis_x_tvalid,
     output logic                      s_axis_x_tready,
     input  logic                      s_axis_x_tlast,
-    input  logic                      s_axis_x_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = INPUTS / LANES;
   localparam int Parts = LANES / SIMD;  // steps that one beat of the bank serves
   localparam int Groups = WORD / PE;
@@ -55,7 +57,8 @@ module linear #(
   // block RAM of 18 Kbit.
   (* ram_style = 2 * INPUTS * X_BITS <= 8192 ? "distributed" : "auto" *)
   logic [LANES*X_BITS-1:0] bank[2**(BeatBits+1)];
-  logic [1:0] full_q, first_q;
+  logic [1:0] full_q;
+  logic [2*UserBits-1:0] bank_user_q;
   logic fill_q, drain_q;
   logic [BeatBits-1:0] fill_beat;
   logic fill_last, token_last;
@@ -80,7 +83,7 @@ module linear #(
   always_ff @(posedge clk) begin
     if (accept) begin
       bank[{fill_q, fill_beat}] <= s_axis_x_tdata;
-      first_q[fill_q] <= s_axis_x_tuser;
+      bank_user_q[fill_q*UserBits+:UserBits] <= s_axis_x_tuser;
     end
   end
 
@@ -171,7 +174,8 @@ module linear #(
   logic [SIMD*PE*WEIGHT_BITS-1:0] rom[Steps];
   initial $readmemh(WEIGHT_FILE, rom);
 
-  logic [4:1] step_q, row_first_q, word_done_q, user_q;
+  logic [4:1] step_q, row_first_q, word_done_q;
+  logic [4*UserBits-1:0] user_q;
   /* verilator lint_off UNUSEDSIGNAL */
   logic [4:1] row_last_q;  // of use where a word has several rows
   logic [4*GroupBits-1:0] group_q;
@@ -195,7 +199,7 @@ module linear #(
     row_first_q <= {row_first_q[3:1], part == '0 && beat == '0};
     row_last_q  <= {row_last_q[3:1], row_last};
     word_done_q <= {word_done_q[3:1], word_done};
-    user_q      <= {user_q[3:1], first_q[drain_q]};
+    user_q      <= (4 * UserBits)'({user_q, bank_user_q[drain_q*UserBits+:UserBits]});
     group_q     <= {group_q[3*GroupBits-1:0], group};
   end
 
@@ -246,7 +250,8 @@ module linear #(
   logic [LANES*ACC_BITS-1:0] sent_beat;
   logic [LANES*OUT_BITS-1:0] out, out_q;
   logic [SendBits-1:0] send;
-  logic waiting_q, waiting_user_q, valid_q, send_user_q;
+  logic waiting_q, valid_q;
+  logic [UserBits-1:0] waiting_user_q, send_user_q;
   logic ready, last, send_last;
 
   wire issue = valid_q && ready;
@@ -283,7 +288,7 @@ module linear #(
   end
 
   always_ff @(posedge clk) begin
-    if (step_q[4]) waiting_user_q <= user_q[4];
+    if (step_q[4]) waiting_user_q <= user_q[4*UserBits-1-:UserBits];
     if (load) begin
       send_q      <= result;
       send_user_q <= waiting_user_q;
@@ -305,9 +310,10 @@ module linear #(
   always_ff @(posedge clk) out_q <= out;
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2)
   ) u_pipe (
       .clk,
       .rst,

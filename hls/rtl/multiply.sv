@@ -1,8 +1,9 @@
-// product = a * b, both signed, two cycles later. Where a is wider than a DSP block's port, of 25 bits on Xilinx 7 series,
-// it is cut in two: stage 1 holds the partial products, stage 2 their sum.
+// product = a * b, both signed, two cycles later. Where a is wider than the target's multipliers (WIDE bits, signed), it is
+// cut in two: stage 1 holds the partial products, stage 2 their sum.
 module multiply #(
     parameter int A_BITS = 32,
-    parameter int B_BITS = 17
+    parameter int B_BITS = 17,
+    parameter int WIDE   = 25
 ) (
     input  logic                            clk,
     input  logic signed [       A_BITS-1:0] a,
@@ -11,7 +12,7 @@ module multiply #(
 );
   localparam int Cut = 17;  // an unsigned part of 17 bits is a signed one of 18
 
-  if (A_BITS <= 25) begin : gen_whole
+  if (A_BITS <= WIDE) begin : gen_whole
     logic signed [A_BITS+B_BITS-1:0] whole_q;
     always_ff @(posedge clk) begin
       whole_q <= a * b;

@@ -1,8 +1,8 @@
 // 1/sqrt(n) ~ root * 2**-(16 + exponent), root in (2**15, 2**16], for n >= 1 (quant/ops/layernorm.py, `reciprocal_root`)
 //
-// Cycles after n: 1 leading zeros, 2 the mantissa m in [1, 4), 3 and 4 the table's seed s, 5 m*s, 6 m*s*s, 7 3 - m*s*s,
-// 8 the root (a Newton step). A new n may come in every cycle, unless SHARED: then one multiplier makes all products, and
-// the square of x besides; turn is x's, those of stages 5, 6 and 8.
+// Cycles after n: 1 leading zeros, 2 the mantissa m in [1, 4), 3 the table's seed s, 5 m*s, 7 m*s*s, 9 the root (a Newton
+// step); a product's operands are registered the cycle before. A new n may come in every cycle, unless SHARED: then one
+// multiplier makes all products, and the square of x besides; turn is x's, and those of cycles 3, 5 and 7.
 module reciprocal_root #(
     parameter int N_BITS    = 27,
     parameter int X_BITS    = 14,
@@ -12,7 +12,7 @@ module reciprocal_root #(
     input  logic                       clk,
     input  logic        [         3:0] turn,
     input  logic signed [  X_BITS-1:0] x,
-    output logic        [2*X_BITS-1:0] square,   // by logic alone
+    output logic        [2*X_BITS-1:0] square,   // in the next cycle
     input  logic        [  N_BITS-1:0] n,
     output logic        [        16:0] root,
     output logic        [         4:0] exponent
@@ -34,7 +34,7 @@ module reciprocal_root #(
   logic [2*Pairs-1:0] even;
   logic [Pairs-1:0] pair;
   logic [PairBits-1:0] zeros, zeros1_q;
-  logic [MantissaBits-1:0] mantissa2_q, mantissa3_q, mantissa4_q;
+  logic [MantissaBits-1:0] mantissa2_q, mantissa3_q;
   logic [4:0] exponent2_q;
 
   assign even = (2 * Pairs)'(n);
@@ -56,7 +56,7 @@ module reciprocal_root #(
 
   logic [7:0] entry;
   logic [15:0] seed3_q, seed4_q, seed5_q, seed6_q, seed7_q;
-  logic [MantissaBits-1:0] first_q, second_q, correction_q;
+  logic [MantissaBits-1:0] first_q, second_q, correction;
 
   // The mantissa's upper bits are 64 to 255, the entries 0 to 191.
   assign entry = mantissa2_q[MantissaBits-1:IndexShift] - 8'd64;
@@ -72,34 +72,34 @@ module reciprocal_root #(
       .B_BITS(B),
       .SHARED(SHARED)
   ) u_products (
+      .clk,
       .turn,
-      .a({A'(correction_q), A'(first_q), A'(mantissa4_q), A'(x)}),
-      .b({B'(seed7_q), B'(seed5_q), B'(seed4_q), B'(x)}),
+      .a({A'(correction), A'(first_q), A'(mantissa3_q), A'(x)}),
+      .b({B'(seed7_q), B'(seed5_q), B'(seed3_q), B'(x)}),
       .product(products)
   );
+  assign correction = MantissaBits'(3 << SeedFrac) - second_q;
   assign square = products[2*X_BITS-1:0];
 
   always_ff @(posedge clk) begin
-    n1_q         <= n;
-    zeros1_q     <= zeros;
-    mantissa2_q  <= shifted[2*Pairs+MantissaBits-1-:MantissaBits];
-    exponent2_q  <= 5'(Pairs - 1) - 5'(zeros1_q);
-    mantissa3_q  <= mantissa2_q;
-    mantissa4_q  <= mantissa3_q;
-    seed3_q      <= seeds[entry];
-    seed4_q      <= seed3_q;
-    seed5_q      <= seed4_q;
-    seed6_q      <= seed5_q;
-    seed7_q      <= seed6_q;
-    first_q      <= products[P+MantissaFrac+:MantissaBits];
-    second_q     <= products[2*P+SeedFrac+:MantissaBits];
-    correction_q <= MantissaBits'(3 << SeedFrac) - second_q;
-    root         <= products[3*P+SeedFrac+:17];
+    n1_q        <= n;
+    zeros1_q    <= zeros;
+    mantissa2_q <= shifted[2*Pairs+MantissaBits-1-:MantissaBits];
+    exponent2_q <= 5'(Pairs - 1) - 5'(zeros1_q);
+    mantissa3_q <= mantissa2_q;
+    seed3_q     <= seeds[entry];
+    seed4_q     <= seed3_q;
+    seed5_q     <= seed4_q;
+    seed6_q     <= seed5_q;
+    seed7_q     <= seed6_q;
+    first_q     <= products[P+MantissaFrac+:MantissaBits];
+    second_q    <= products[2*P+SeedFrac+:MantissaBits];
+    root        <= products[3*P+SeedFrac+:17];
   end
 
   delay #(
       .WIDTH (5),
-      .CYCLES(6)
+      .CYCLES(7)
   ) u_exponent (
       .clk,
       .x(exponent2_q),

@@ -7,7 +7,8 @@ module residual #(
     parameter int OUT_BITS   = 10,
     parameter int OUT_SIGNED = 1,
     parameter int X_DEPTH    = 2,
-    parameter int S_DEPTH    = 2
+    parameter int S_DEPTH    = 2,
+    parameter int CONTEXTS   = 1
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -15,35 +16,38 @@ module residual #(
     input  logic                      s_axis_x_tvalid,
     output logic                      s_axis_x_tready,
     input  logic                      s_axis_x_tlast,
-    input  logic                      s_axis_x_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
     input  logic [         LANES-1:0] s_axis_s_tdata,
     input  logic                      s_axis_s_tvalid,
     output logic                      s_axis_s_tready,
     input  logic                      s_axis_s_tlast,
-    input  logic                      s_axis_s_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_s_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Latency = 1;
   localparam int SumBits = (X_BITS > X_FRAC + 1 ? X_BITS : X_FRAC + 1) + 2;
 
   logic [LANES*X_BITS-1:0] x;
   logic [LANES-1:0] s;
   logic [LANES*OUT_BITS-1:0] result, result_q;
-  logic valid, ready, last, user;
+  logic valid, ready, last;
+  logic [UserBits-1:0] user;
 
   // The two streams carry the same markers.
   logic unused_markers;
-  assign unused_markers = s_axis_s_tlast ^ s_axis_s_tuser;
+  assign unused_markers = ^{s_axis_s_tlast, s_axis_s_tuser};
 
   stream_join #(
-      .A_WIDTH(LANES * X_BITS),
-      .B_WIDTH(LANES),
-      .A_DEPTH(X_DEPTH),
-      .B_DEPTH(S_DEPTH)
+      .USER_BITS(UserBits),
+      .A_WIDTH  (LANES * X_BITS),
+      .B_WIDTH  (LANES),
+      .A_DEPTH  (X_DEPTH),
+      .B_DEPTH  (S_DEPTH)
   ) u_join (
       .clk,
       .rst,
@@ -82,9 +86,10 @@ module residual #(
   always_ff @(posedge clk) result_q <= result;
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2)
   ) u_pipe (
       .clk,
       .rst,

@@ -4,6 +4,7 @@ module sigmoid #(
     parameter int LANES      = 1,
     parameter int X_BITS     = 8,
     parameter int OUT_BITS   = 8,
+    parameter int CONTEXTS   = 1,
     parameter     TABLE_FILE = ""
 ) (
     input  logic                      clk,
@@ -12,13 +13,14 @@ module sigmoid #(
     input  logic                      s_axis_x_tvalid,
     output logic                      s_axis_x_tready,
     input  logic                      s_axis_x_tlast,
-    input  logic                      s_axis_x_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Latency = 1;
   logic [LANES*OUT_BITS-1:0] result_q;
 
@@ -29,9 +31,10 @@ module sigmoid #(
   end
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2)
   ) u_pipe (
       .clk,
       .rst,

@@ -6,7 +6,8 @@ module squared_relu #(
     parameter int X_SIGNED   = 0,
     parameter int OUT_BITS   = 8,
     parameter int OUT_FRAC   = 4,
-    parameter int OUT_SIGNED = 0
+    parameter int OUT_SIGNED = 0,
+    parameter int CONTEXTS   = 1
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -14,13 +15,14 @@ module squared_relu #(
     input  logic                      s_axis_x_tvalid,
     output logic                      s_axis_x_tready,
     input  logic                      s_axis_x_tlast,
-    input  logic                      s_axis_x_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Latency = 2;
   logic [LANES*OUT_BITS-1:0] result, result_q;
 
@@ -42,9 +44,10 @@ module squared_relu #(
   always_ff @(posedge clk) result_q <= result;
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2)
   ) u_pipe (
       .clk,
       .rst,

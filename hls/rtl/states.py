@@ -11,10 +11,14 @@ from spikegpt_hls.quant.ops import LIF, WKV, TokenShift
 
 @dataclass(frozen=True)
 class StateMemory:
-    """``fields`` are the states of one channel, least significant first; a word holds those of LANES channels."""
+    """``fields`` are the states of one channel, least significant first; a word holds those of LANES channels.
+
+    Beat ``b`` of context ``c`` lies at word ``stride * c + b``, the stride being a power of two.
+    """
 
     memory: str
     fields: tuple[tuple[str, Format], ...]
+    stride: int
 
     @property
     def bits(self) -> int:
@@ -25,14 +29,14 @@ class StateMemory:
 def state_memory(block: Block) -> StateMemory | None:
     """The state memory of a block; None for one without state."""
     op = block.operation
+    stride = 2 ** max(1, (block.beats_in - 1).bit_length())
     match op:
         case LIF():
-            return StateMemory("membrane", (("membrane", op.membrane),))
+            return StateMemory("membrane", (("membrane", op.membrane),), stride)
         case TokenShift():
-            return StateMemory("row", (("prev", op.x),))
+            return StateMemory("row", (("prev", op.x),), stride)
         case WKV():
             b = Format(op.state_format("b").bits - 1, 0, signed=False)  # never negative
-            return StateMemory(
-                "state", (("exponent", op.state_format("exponent")), ("b", b), ("a", op.state_format("a")))
-            )
+            fields = (("exponent", op.state_format("exponent")), ("b", b), ("a", op.state_format("a")))
+            return StateMemory("state", fields, stride)
     return None

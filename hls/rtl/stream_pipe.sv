@@ -4,28 +4,30 @@
 // Nothing in flight ever waits, so the datapath needs no enables. Beats of one channel are at least LOOP cycles apart
 // where BEATS < LOOP (the interlock of a block with state).
 module stream_pipe #(
-    parameter int WIDTH   = 8,
-    parameter int LATENCY = 1,
-    parameter int CREDITS = 3,
-    parameter int BEATS   = 1,
-    parameter int LOOP    = 0
+    parameter int WIDTH     = 8,
+    parameter int USER_BITS = 1,
+    parameter int LATENCY   = 1,
+    parameter int CREDITS   = 3,
+    parameter int BEATS     = 1,
+    parameter int LOOP      = 0
 ) (
-    input  logic             clk,
-    input  logic             rst,
-    input  logic             valid,
-    output logic             ready,
-    input  logic             last,
-    input  logic             user,
-    input  logic [WIDTH-1:0] result,
-    output logic [WIDTH-1:0] m_axis_tdata,
-    output logic             m_axis_tvalid,
-    input  logic             m_axis_tready,
-    output logic             m_axis_tlast,
-    output logic             m_axis_tuser
+    input  logic                 clk,
+    input  logic                 rst,
+    input  logic                 valid,
+    output logic                 ready,
+    input  logic                 last,
+    input  logic [USER_BITS-1:0] user,
+    input  logic [    WIDTH-1:0] result,
+    output logic [    WIDTH-1:0] m_axis_tdata,
+    output logic                 m_axis_tvalid,
+    input  logic                 m_axis_tready,
+    output logic                 m_axis_tlast,
+    output logic [USER_BITS-1:0] m_axis_tuser
 );
   localparam int CreditBits = $clog2(CREDITS + 1);
 
-  logic [LATENCY:1] valid_q, last_q, user_q;  // valid_q[k]: a beat was accepted k cycles ago
+  logic [LATENCY:1] valid_q, last_q;  // valid_q[k]: a beat was accepted k cycles ago
+  logic [LATENCY*USER_BITS-1:0] user_q;
   logic [CreditBits-1:0] reserved_q;
 
   wire accept = valid && ready;
@@ -33,14 +35,14 @@ module stream_pipe #(
 
   always_ff @(posedge clk) begin
     valid_q[1] <= rst ? 1'b0 : accept;
-    last_q[1]  <= last;
-    user_q[1]  <= user;
+    last_q[1] <= last;
+    user_q[0+:USER_BITS] <= user;
   end
   for (genvar k = 2; k <= LATENCY; k++) begin : gen_stage
     always_ff @(posedge clk) begin
       valid_q[k] <= rst ? 1'b0 : valid_q[k-1];
-      last_q[k]  <= last_q[k-1];
-      user_q[k]  <= user_q[k-1];
+      last_q[k] <= last_q[k-1];
+      user_q[(k-1)*USER_BITS+:USER_BITS] <= user_q[(k-2)*USER_BITS+:USER_BITS];
     end
   end
 
@@ -64,12 +66,12 @@ module stream_pipe #(
   end
 
   fifo #(
-      .WIDTH(WIDTH + 2),
+      .WIDTH(WIDTH + 1 + USER_BITS),
       .DEPTH(CREDITS)
   ) u_fifo (
       .clk,
       .rst,
-      .s_data ({user_q[LATENCY], last_q[LATENCY], result}),
+      .s_data ({user_q[LATENCY*USER_BITS-1-:USER_BITS], last_q[LATENCY], result}),
       .s_valid(valid_q[LATENCY]),
       .s_ready(),
       .m_data ({m_axis_tuser, m_axis_tlast, m_axis_tdata}),

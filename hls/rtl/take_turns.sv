@@ -1,10 +1,11 @@
-// The products a * b of four users, all signed, by logic alone. SHARED: by one multiplier; a user's product holds in the
-// cycles of its turn, and no two users have theirs in the same cycle.
+// The products a * b of four users, all signed, one cycle later. SHARED: by one multiplier; a user's product holds in the
+// cycle after its turn, and no two users have theirs in the same cycle.
 module take_turns #(
     parameter int A_BITS = 19,
     parameter int B_BITS = 17,
     parameter int SHARED = 1
 ) (
+    input  logic                         clk,
     input  logic [                  3:0] turn,
     input  logic [         4*A_BITS-1:0] a,
     input  logic [         4*B_BITS-1:0] b,
@@ -14,8 +15,8 @@ module take_turns #(
 
   if (SHARED != 0) begin : gen_shared
     logic [1:0] user;
-    logic signed [A_BITS-1:0] x;
-    logic signed [B_BITS-1:0] y;
+    logic signed [A_BITS-1:0] x, x_q;
+    logic signed [B_BITS-1:0] y, y_q;
     logic signed [P-1:0] xy;
     logic unused_turn;
     assign unused_turn = turn[0];  // whose turn it is where it is nobody else's
@@ -34,18 +35,24 @@ module take_turns #(
         .x(b),
         .y(y)
     );
-    assign xy = x * y;
+    always_ff @(posedge clk) begin
+      x_q <= x;
+      y_q <= y;
+    end
+    assign xy = x_q * y_q;
     assign product = {4{xy}};
   end else begin : gen_each
     logic unused_turn;
     assign unused_turn = ^turn;
     for (genvar u = 0; u < 4; u++) begin : gen_user
-      logic signed [A_BITS-1:0] x;
-      logic signed [B_BITS-1:0] y;
+      logic signed [A_BITS-1:0] x_q;
+      logic signed [B_BITS-1:0] y_q;
       logic signed [P-1:0] xy;
-      assign x = a[u*A_BITS+:A_BITS];
-      assign y = b[u*B_BITS+:B_BITS];
-      assign xy = x * y;
+      always_ff @(posedge clk) begin
+        x_q <= a[u*A_BITS+:A_BITS];
+        y_q <= b[u*B_BITS+:B_BITS];
+      end
+      assign xy = x_q * y_q;
       assign product[u*P+:P] = xy;
     end
   end

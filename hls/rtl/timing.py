@@ -29,9 +29,9 @@ def timing(block: Block) -> Timing:
         case "LIF":
             return Timing(2, 4, loop=2)
         case "TokenShift":
-            return Timing(3, 5, loop=1)
+            return Timing(5, 7, loop=1)
         case "LayerNorm":
-            return Timing(12, 14, stats=16)
+            return Timing(12, 14, stats=17)
         case "WKV":
             out = block.format_out
             latency = 11 + out.bits + (not out.signed)  # one cycle per bit of the quotient, which has a sign

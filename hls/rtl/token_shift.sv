@@ -1,7 +1,8 @@
 // Token shift: y = requantize(prev + mu * (x - prev)), prev the token before (quant/ops/token_shift.py)
 //
-// The row `prev` lies in RAM and is read and rewritten by the accepted beat itself. Stage 1 holds x, prev and mu,
-// stage 2 the product, stage 3 the result.
+// The rows `prev`, one per context, lie in RAM; a word is read and rewritten by the accepted beat itself. Stage 1 holds
+// x, prev and mu as read, stage 2 them with the first token's prev cleared, stage 3 the difference, stage 4 the product,
+// stage 5 the result.
 module token_shift #(
     parameter int CHANNELS   = 64,
     parameter int LANES      = 1,
@@ -13,6 +14,7 @@ module token_shift #(
     parameter int OUT_BITS   = 8,
     parameter int OUT_FRAC   = 4,
     parameter int OUT_SIGNED = 1,
+    parameter int CONTEXTS   = 1,
     parameter     MU_FILE    = ""
 ) (
     input  logic                      clk,
@@ -21,20 +23,23 @@ module token_shift #(
     input  logic                      s_axis_x_tvalid,
     output logic                      s_axis_x_tready,
     input  logic                      s_axis_x_tlast,
-    input  logic                      s_axis_x_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = CHANNELS / LANES;
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
-  localparam int Latency = 3;
+  localparam int Words = ((CONTEXTS - 1) << IndexBits) + Beats;  // word {c, b}: context c, beat b
+  localparam int WordBits = IndexBits + UserBits - 1;
+  localparam int Latency = 5;
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int MixBits = XW + 1 + MU_BITS + 1;
 
-  logic [ LANES*X_BITS-1:0] row[Beats];
+  logic [ LANES*X_BITS-1:0] row[Words];
   logic [LANES*MU_BITS-1:0] mu [Beats];
   initial $readmemh(MU_FILE, mu);
 
@@ -42,6 +47,7 @@ module token_shift #(
   logic [LANES*MU_BITS-1:0] mu_q;
   logic [LANES*OUT_BITS-1:0] result, result_q;
   logic [IndexBits-1:0] index;
+  logic [WordBits-1:0] word;
   logic first_q;
 
   wire accept = s_axis_x_tvalid && s_axis_x_tready;
@@ -56,27 +62,30 @@ module token_shift #(
       .last()
   );
 
+  assign word = WordBits'({s_axis_x_tuser >> 1, index});
   always_ff @(posedge clk) begin
-    if (accept) row[index] <= s_axis_x_tdata;
-    prev_q   <= row[index];
+    if (accept) row[word] <= s_axis_x_tdata;
+    prev_q   <= row[word];
     mu_q     <= mu[index];
     x_q      <= s_axis_x_tdata;
-    first_q  <= s_axis_x_tuser;
+    first_q  <= s_axis_x_tuser[0];
     result_q <= result;
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    logic signed [XW-1:0] x, prev;
-    logic signed [XW:0] step;
-    logic signed [MU_BITS-1:0] factor;
+    logic signed [XW-1:0] x2_q, prev2_q, prev3_q;
+    logic signed [XW:0] step3_q;
+    logic signed [MU_BITS-1:0] factor2_q, factor3_q;
     logic signed [MixBits-1:0] product_q, base_q, mixed;
-    assign x = {X_SIGNED != 0 && x_q[l*X_BITS+X_BITS-1], x_q[l*X_BITS+:X_BITS]};
-    assign prev = first_q ? '0 : {X_SIGNED != 0 && prev_q[l*X_BITS+X_BITS-1], prev_q[l*X_BITS+:X_BITS]};
-    assign step = x - prev;
-    assign factor = $signed(mu_q[l*MU_BITS+:MU_BITS]);
     always_ff @(posedge clk) begin
-      product_q <= factor * step;
-      base_q    <= MixBits'(prev) <<< MU_FRAC;
+      x2_q      <= {X_SIGNED != 0 && x_q[l*X_BITS+X_BITS-1], x_q[l*X_BITS+:X_BITS]};
+      prev2_q   <= first_q ? '0 : {X_SIGNED != 0 && prev_q[l*X_BITS+X_BITS-1], prev_q[l*X_BITS+:X_BITS]};
+      factor2_q <= mu_q[l*MU_BITS+:MU_BITS];
+      step3_q   <= x2_q - prev2_q;
+      prev3_q   <= prev2_q;
+      factor3_q <= factor2_q;
+      product_q <= factor3_q * step3_q;
+      base_q    <= MixBits'(prev3_q) <<< MU_FRAC;
     end
     assign mixed = base_q + product_q;
     requantize #(
@@ -91,10 +100,11 @@ module token_shift #(
   end
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2),
-      .BEATS  (Beats)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2),
+      .BEATS    (Beats)
   ) u_pipe (
       .clk,
       .rst,

@@ -1,8 +1,8 @@
 // WKV: y = (a + e^(u+k) v) / (b + e^(u+k));  a <- e^w a + e^k v;  b <- e^w b + e^k   (quant/ops/wkv.py)
 //
 // In base 2, with a and b as mantissas under one exponent per channel. The states lie in RAM, one word of LANES states
-// per beat, read in cycle 3 after a beat was accepted and written in cycle 12: a loop of 10 cycles. The lanes' stages are
-// listed in wkv_lane.sv.
+// per context and beat, read in cycle 3 after a beat was accepted and written in cycle 12: a loop of 10 cycles. The lanes'
+// stages are listed in wkv_lane.sv.
 module wkv #(
     parameter int CHANNELS   = 64,
     parameter int LANES      = 1,
@@ -19,6 +19,8 @@ module wkv #(
     parameter int E_BITS     = 12,
     parameter int K_DEPTH    = 2,
     parameter int V_DEPTH    = 2,
+    parameter int WIDE       = 25,
+    parameter int CONTEXTS   = 1,
     parameter     DECAY_FILE = "",
     parameter     BONUS_FILE = "",
     parameter     EXP2_FILE  = ""
@@ -29,20 +31,23 @@ module wkv #(
     input  logic                      s_axis_k_tvalid,
     output logic                      s_axis_k_tready,
     input  logic                      s_axis_k_tlast,
-    input  logic                      s_axis_k_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_k_tuser,
     input  logic [  LANES*V_BITS-1:0] s_axis_v_tdata,
     input  logic                      s_axis_v_tvalid,
     output logic                      s_axis_v_tready,
     input  logic                      s_axis_v_tlast,
-    input  logic                      s_axis_v_tuser,
+    input  logic [$clog2(CONTEXTS):0] s_axis_v_tuser,
     output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                      m_axis_tvalid,
     input  logic                      m_axis_tready,
     output logic                      m_axis_tlast,
-    output logic                      m_axis_tuser
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = CHANNELS / LANES;
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int Words = ((CONTEXTS - 1) << IndexBits) + Beats;  // word {c, b}: context c, beat b
+  localparam int WordBits = IndexBits + UserBits - 1;
   localparam int Latency = 11 + OUT_BITS + (OUT_SIGNED != 0 ? 0 : 1);
   localparam int Loop = 10;
   localparam int DecayBits = 20;
@@ -54,17 +59,19 @@ module wkv #(
   logic [  LANES*K_BITS-1:0] k;
   logic [  LANES*V_BITS-1:0] v;
   logic [LANES*OUT_BITS-1:0] result;
-  logic valid, ready, last, user;
+  logic valid, ready, last;
+  logic [UserBits-1:0] user;
 
   // The two streams carry the same markers.
   logic unused_markers;
-  assign unused_markers = s_axis_v_tlast ^ s_axis_v_tuser;
+  assign unused_markers = ^{s_axis_v_tlast, s_axis_v_tuser};
 
   stream_join #(
-      .A_WIDTH(LANES * K_BITS),
-      .B_WIDTH(LANES * V_BITS),
-      .A_DEPTH(K_DEPTH),
-      .B_DEPTH(V_DEPTH)
+      .USER_BITS(UserBits),
+      .A_WIDTH  (LANES * K_BITS),
+      .B_WIDTH  (LANES * V_BITS),
+      .A_DEPTH  (K_DEPTH),
+      .B_DEPTH  (V_DEPTH)
   ) u_join (
       .clk,
       .rst,
@@ -87,10 +94,12 @@ module wkv #(
   // valid_q[n]: a beat was accepted n cycles ago. Beats keep their order, so a counter at each stage knows the channel.
   logic [12:1] valid_q;
   logic first4;
+  logic [UserBits-1:0] context3, context12;
+  logic [WordBits-1:0] read_word, write_word;
   logic [IndexBits-1:0] bonus_index, read_index, write_index;
   logic [LANES*DecayBits-1:0] decay[Beats], decay_q;
   logic [LANES*BonusBits-1:0] bonus[Beats], bonus2_q, bonus_q;
-  logic [LANES*StateBits-1:0] state[Beats], state_q, next;
+  logic [LANES*StateBits-1:0] state[Words], state_q, next;
   initial $readmemh(DECAY_FILE, decay);
   initial $readmemh(BONUS_FILE, bonus);
 
@@ -126,20 +135,38 @@ module wkv #(
       .CYCLES(4)
   ) u_first4 (
       .clk,
-      .x(user),
+      .x(user[0]),
       .y(first4)
   );
+  delay #(
+      .WIDTH (UserBits),
+      .CYCLES(3)
+  ) u_context3 (
+      .clk,
+      .x(user >> 1),
+      .y(context3)
+  );
+  delay #(
+      .WIDTH (UserBits),
+      .CYCLES(9)
+  ) u_context12 (
+      .clk,
+      .x(context3),
+      .y(context12)
+  );
+  assign read_word  = WordBits'({context3, read_index});
+  assign write_word = WordBits'({context12, write_index});
 
   always_ff @(posedge clk) begin
     valid_q  <= rst ? '0 : {valid_q[11:1], valid && ready};
     bonus2_q <= bonus[bonus_index];
     bonus_q  <= bonus2_q;
     decay_q  <= decay[read_index];
-    state_q  <= state[read_index];
+    state_q  <= state[read_word];
   end
 
   always_ff @(posedge clk) begin
-    if (valid_q[12]) state[write_index] <= next;
+    if (valid_q[12]) state[write_word] <= next;
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
@@ -156,6 +183,7 @@ module wkv #(
         .A_BITS    (A),
         .B_BITS    (B),
         .E_BITS    (E_BITS),
+        .WIDE      (WIDE),
         .EXP2_FILE (EXP2_FILE)
     ) u_lane (
         .clk,
@@ -175,11 +203,12 @@ module wkv #(
   end
 
   stream_pipe #(
-      .WIDTH  (LANES * OUT_BITS),
-      .LATENCY(Latency),
-      .CREDITS(Latency + 2),
-      .BEATS  (Beats),
-      .LOOP   (Loop)
+      .WIDTH    (LANES * OUT_BITS),
+      .USER_BITS(UserBits),
+      .LATENCY  (Latency),
+      .CREDITS  (Latency + 2),
+      .BEATS    (Beats),
+      .LOOP     (Loop)
   ) u_pipe (
       .clk,
       .rst,

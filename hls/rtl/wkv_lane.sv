@@ -17,6 +17,7 @@ module wkv_lane #(
     parameter int A_BITS     = 31,
     parameter int B_BITS     = 23,
     parameter int E_BITS     = 12,
+    parameter int WIDE       = 25,
     parameter     EXP2_FILE  = ""
 ) (
     input  logic                       clk,
@@ -176,7 +177,8 @@ module wkv_lane #(
 
   multiply #(
       .A_BITS(A_BITS),
-      .B_BITS(DecayBits + 1)
+      .B_BITS(DecayBits + 1),
+      .WIDE  (WIDE)
   ) u_decay_a (
       .clk,
       .a(a5_q),
@@ -185,7 +187,8 @@ module wkv_lane #(
   );
   multiply #(
       .A_BITS(B_BITS + 1),
-      .B_BITS(DecayBits + 1)
+      .B_BITS(DecayBits + 1),
+      .WIDE  (WIDE)
   ) u_decay_b (
       .clk,
       .a($signed({1'b0, b5_q})),

@@ -1,7 +1,8 @@
 """From a dataflow to a folder of RTL: the blocks' sources, their memory images, and one top that joins them.
 
-The top has AXI4-Stream ports for token ids and logits, and the counters of ``counters.sv``. Each stream is five
-wires named after it. The testbench records every stream of the top into a file; it is not part of the design.
+The top has AXI4-Stream ports for token ids and logits, whose ``tid`` is the context, and the counters of
+``counters.sv``. Each stream is five wires named after it; its ``tuser`` is the context and, below it, the first token's
+mark. The testbench records every stream of the top into a file; it is not part of the design.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ def lif_blocks(dataflow: Dataflow) -> list[Block]:
     return [block for block in dataflow.blocks if block.kind == "LIF"]
 
 
+def tid_bits(dataflow: Dataflow) -> int:
+    """Bits of the top's ``tid``; one that says nothing where there is one context."""
+    return max(1, (dataflow.contexts - 1).bit_length())
+
+
 def _range(width: int) -> str:
     return f"[{width - 1}:0]"
 
@@ -64,12 +70,9 @@ def top(dataflow: Dataflow) -> Iterator[str]:
     yield ");"
     for stream, width in bits.items():
         yield f"  logic {_range(width)} {stream}_tdata;"
-        yield f"  logic {stream}_tvalid, {stream}_tready, {stream}_tlast, {stream}_tuser;"
-    for wire in _WIRES:
-        source, sink = f"{dataflow.source}_{wire}", f"{dataflow.sink}_{wire}"
-        ready = wire == "tready"
-        yield f"  assign {f's_axis_{wire} = {source}' if ready else f'{source} = s_axis_{wire}'};"
-        yield f"  assign {f'{sink} = m_axis_{wire}' if ready else f'm_axis_{wire} = {sink}'};"
+        yield f"  logic {stream}_tvalid, {stream}_tready, {stream}_tlast;"
+        yield f"  logic {_range(1 + (dataflow.contexts - 1).bit_length())} {stream}_tuser;"
+    yield from _ends(dataflow)
     for block in dataflow.blocks:
         yield ""
         yield from instance(block)
@@ -78,14 +81,32 @@ def top(dataflow: Dataflow) -> Iterator[str]:
     yield "endmodule"
 
 
+def _ends(dataflow: Dataflow) -> Iterator[str]:
+    """The top's ports at the first and the last stream."""
+    source, sink = dataflow.source, dataflow.sink
+    for wire in _WIRES[:-1]:
+        ready = wire == "tready"
+        yield f"  assign {f's_axis_{wire} = {source}_{wire}' if ready else f'{source}_{wire} = s_axis_{wire}'};"
+        yield f"  assign {f'{sink}_{wire} = m_axis_{wire}' if ready else f'm_axis_{wire} = {sink}_{wire}'};"
+    if dataflow.contexts > 1:
+        yield f"  assign {source}_tuser = {{s_axis_tid, s_axis_tuser}};"
+        yield f"  assign {{m_axis_tid, m_axis_tuser}} = {sink}_tuser;"
+    else:
+        yield "  logic unused_tid;"
+        yield "  assign unused_tid = s_axis_tid;"
+        yield f"  assign {source}_tuser = s_axis_tuser;"
+        yield f"  assign m_axis_tuser = {sink}_tuser;"
+        yield "  assign m_axis_tid = '0;"
+
+
 def _ports(dataflow: Dataflow) -> Iterator[str]:
-    bits = widths(dataflow)
+    bits = {"tdata": widths(dataflow), "tid": dict.fromkeys((dataflow.source, dataflow.sink), tid_bits(dataflow))}
     yield "    input  logic clk,"
     yield "    input  logic rst,"
     for prefix, stream, inward in (("s_axis", dataflow.source, True), ("m_axis", dataflow.sink, False)):
-        for wire in _WIRES:
+        for wire in (*_WIRES, "tid"):
             direction = "input " if inward != (wire == "tready") else "output"
-            yield f"    {direction} logic {_range(bits[stream]) + ' ' if wire == 'tdata' else ''}{prefix}_{wire},"
+            yield f"    {direction} logic {_range(bits[wire][stream]) + ' ' if wire in bits else ''}{prefix}_{wire},"
     for name in ("cycles", "tokens", "source_stalls", "sink_stalls"):
         yield f"    output logic {_range(COUNTER_BITS)} {name},"
     yield f"    output logic {_range(COUNTER_BITS * len(lif_blocks(dataflow)))} spike_counts"
@@ -144,7 +165,7 @@ def testbench(dataflow: Dataflow) -> Iterator[str]:
 
 
 def _state_dump(dataflow: Dataflow) -> Iterator[str]:
-    """When the simulation ends, every state memory goes into a file, one word per line."""
+    """When the simulation ends, every state memory goes into a file, one word per line, context after context."""
     yield "  string folder;"
     yield "  int file;"
     yield "  final begin"
@@ -152,8 +173,9 @@ def _state_dump(dataflow: Dataflow) -> Iterator[str]:
     for block in dataflow.blocks:
         state = state_memory(block)
         if state is not None:
-            word = f"u_{TOP}.u_{block.name}.{state.memory}[i]"
+            word = f"u_{TOP}.u_{block.name}.{state.memory}[{state.stride}*c+i]"
             yield f'    file = $fopen({{folder, "/{block.name}.state"}}, "w");'
-            yield f'    for (int i = 0; i < {block.beats_in}; i++) $fwrite(file, "%h\\n", {word});'
+            yield f"    for (int c = 0; c < {block.contexts}; c++)"
+            yield f'      for (int i = 0; i < {block.beats_in}; i++) $fwrite(file, "%h\\n", {word});'
             yield "    $fclose(file);"
     yield "  end"

@@ -29,7 +29,12 @@ def cases(name: str) -> list[Case]:
     found: list[Case] = []
 
     def record(
-        block: Block, streams: Sequence[Ints], lengths: Sequence[int], *corrupt: Any, test: str | None = None, **more: Any
+        block: Block,
+        streams: Sequence[Ints],
+        lengths: Sequence[int],
+        *corrupt: Any,
+        test: str | None = None,
+        **more: Any,
     ) -> None:
         if not corrupt and not more:
             found.append(Case(block, streams, lengths, test))
@@ -37,7 +42,9 @@ def cases(name: str) -> list[Case]:
     original, bench.check = bench.check, record  # type: ignore[assignment]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            pytest.main(["-q", "-p", "no:xdist", "-p", "no:cacheprovider", str(Path(bench.__file__).parent / f"test_{name}.py")])
+            pytest.main(
+                ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", str(Path(bench.__file__).parent / f"test_{name}.py")]
+            )
     finally:
         bench.check = original  # type: ignore[assignment]
     return found

@@ -40,8 +40,10 @@ class Case:
     depth: int | None = None
 
 
-def _block(op: Operation, lanes: int, mutant: Edits, reuse_factor: int = 1, depth: int | None = None) -> Case:
-    block: Block = single(op, lanes, random_params(op, seed=1), reuse_factor)
+def _block(
+    op: Operation, lanes: int, mutant: Edits, reuse_factor: int = 1, depth: int | None = None, contexts: int = 1
+) -> Case:
+    block: Block = single(op, lanes, random_params(op, seed=1), reuse_factor, contexts=contexts)
     memory = images(block)
     inputs = tuple(
         Port(name, lanes * fmt.bits if name != "ids" else fmt.bits, block.beats_in)
@@ -52,7 +54,7 @@ def _block(op: Operation, lanes: int, mutant: Edits, reuse_factor: int = 1, dept
         Claim(
             MODULES[block.kind], values, inputs, Port("m", lanes * op.out.bits, block.beats_out), _capacity(block),
             _patience(block), whole=block.kind in ("BinaryEmbedding", "LayerNorm", "Linear"),
-            images={f"{name}.hex": image.hex() for name, image in memory.items()},
+            contexts=contexts, images={f"{name}.hex": image.hex() for name, image in memory.items()},
         ),
         tuple(sources(block.kind)),
         mutant,
@@ -126,6 +128,9 @@ CASES = {
         Residual(SMALL, 2, SMALL), 1, {"stream_join": (".m_ready(ready && a_valid)", ".m_ready(ready)")}
     ),
     "lif": _block(LIF.of(3, BYTE), 1, {"lif": (".user  (s_axis_x_tuser)", ".user  (!s_axis_x_tuser)")}),
+    "lif, two contexts": _block(
+        LIF.of(2, BYTE), 1, {"lif": (".user  (s_axis_x_tuser)", ".user  (s_axis_x_tuser & 1)")}, contexts=2
+    ),
     "lif, one beat a token": _block(LIF.of(1, BYTE), 1, _CREDIT),
     "token_shift": _block(
         TokenShift(SMALL, 2, SMALL, Format(2, 0)), 1,

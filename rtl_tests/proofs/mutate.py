@@ -23,19 +23,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
-from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import bench, simulator
+from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.rtl_tests.proofs import yosys
 from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
 from spikegpt_hls.rtl_tests.proofs.formal import search
 
 BLOCKS = ("lif", "token_shift", "wkv", "layernorm", "linear")
 #: The runs of ``bench.py``: shares of idle sources and of a blocked sink. ``timing`` is judged by its cycles.
-RUNS = {"flowing": (0.0, 0.0), "stalled": (0.4, 0.4), "starved": (0.8, 0.0), "blocked": (0.0, 0.8), "timing": (0.0, 0.0)}
+RUNS = {
+    "flowing": (0.0, 0.0),
+    "stalled": (0.4, 0.4),
+    "starved": (0.8, 0.0),
+    "blocked": (0.0, 0.8),
+    "timing": (0.0, 0.0),
+}
 PATTERN = 4096  # cycles after which a pattern of stalls begins again
 SELECT = 12  # bits of mutsel
 
@@ -64,7 +68,8 @@ def stimuli(case: Case, folder: Path) -> str:
     """Write the memories of the runs of ``case``; give the module ``replay`` that plays them."""
     op, block = case.block.operation, case.block
     assert op is not None
-    first = [int(t == 0) for length in case.lengths for t in range(length)]
+    order = interleave(case.lengths, block.contexts)
+    user, marks = 1 + (block.contexts - 1).bit_length(), order.tuser.tolist()
     schedule = bench.transfers(block, sum(case.lengths))
     pieces, pins, moves = [], [".clk(clk)", ".rst(rst)", ".mutsel(mutsel)"], []
 
@@ -75,36 +80,40 @@ def stimuli(case: Case, folder: Path) -> str:
         ]
         if name == "m":
             rows[-1] = [not ready for ready in islice(_cycle(bench.READY), PATTERN)]
-        _hex(folder / f"pause_{name}.hex", [sum(int(row[n]) << r for r, row in enumerate(rows)) for n in range(PATTERN)])
+        _hex(
+            folder / f"pause_{name}.hex", [sum(int(row[n]) << r for r, row in enumerate(rows)) for n in range(PATTERN)]
+        )
 
     for number, (name, values) in enumerate(zip(op.streams, case.streams, strict=True)):
         fmt = op.stream_format(name)
-        tokens = [list(token) for token in bench.beats(values, block.lanes, fmt)]
+        tokens = [list(token) for token in bench.beats(values[order.row], block.lanes, fmt)]
         width = fmt.bits * (1 if name == "ids" else block.lanes)
         words = [
             word | (beat == len(token) - 1) << width | mark << width + 1
-            for token, mark in zip(tokens, first, strict=True)
+            for token, mark in zip(tokens, marks, strict=True)
             for beat, word in enumerate(token)
         ]
         _hex(folder / f"data_{name}.hex", words)
         _hex(folder / f"at_{name}.hex", schedule[f"at_{name}"].tolist())
         _hex(folder / f"moves_{name}.hex", schedule[f"t_{name}"].tolist())
         stalls(name, 1 + number, [idle for idle, _ in RUNS.values()])
-        pieces.append(_SOURCE.format(name=name, beats=len(words), width=width, pattern=PATTERN, timing=len(RUNS) - 1))
+        pieces.append(
+            _SOURCE.format(name=name, beats=len(words), width=width, user=user, pattern=PATTERN, timing=len(RUNS) - 1)
+        )
         pins += [f".s_axis_{name}_{part}({name}_{part})" for part in ("tdata", "tvalid", "tready", "tlast", "tuser")]
         moves.append(f"{name}_failed")
-    want = bench.expected(op, case.streams, case.lengths, block.params)
+    want = bench.expected(op, case.streams, case.lengths, block.params)[order.row]
     width = block.lanes * op.out.bits
     words = [
         word | (beat == len(token) - 1) << width | mark << width + 1
-        for token, mark in zip(map(list, bench.beats(want, block.lanes, op.out)), first, strict=True)
+        for token, mark in zip(map(list, bench.beats(want, block.lanes, op.out)), marks, strict=True)
         for beat, word in enumerate(token)
     ]
     _hex(folder / "data_m.hex", words)
     _hex(folder / "moves_m.hex", schedule["t_m_axis"].tolist())
     stalls("m", 0, [backpressure for _, backpressure in RUNS.values()])
     return _REPLAY.format(
-        select=SELECT - 1, beats=len(words), width=width, pattern=PATTERN, timing=len(RUNS) - 1, top="mutants",
+        select=SELECT - 1, beats=len(words), width=width, user=user, pattern=PATTERN, timing=len(RUNS) - 1, top="mutants",
         sources="".join(pieces), pins=", ".join(pins), moves=" || ".join(moves),
     )  # fmt: skip
 
@@ -115,7 +124,7 @@ def _cycle(pattern: Sequence[bool]) -> Any:
 
 
 _SOURCE = """
-  logic [{width}+1:0] {name}_words[{beats}];
+  logic [{width}+{user}:0] {name}_words[{beats}];
   logic [31:0] {name}_at[{beats}], {name}_moves[{beats}];
   logic [4:0] {name}_pause[{pattern}];
   initial begin
@@ -125,11 +134,12 @@ _SOURCE = """
     $readmemh("pause_{name}.hex", {name}_pause);
   end
   logic [31:0] {name}_beat;
-  logic {name}_tvalid, {name}_tready, {name}_tlast, {name}_tuser, {name}_mark, {name}_end, {name}_failed, {name}_held;
+  logic {name}_tvalid, {name}_tready, {name}_tlast, {name}_end, {name}_failed, {name}_held;
+  logic [{user}-1:0] {name}_tuser, {name}_mark;
   logic [{width}-1:0] {name}_tdata;
   assign {{{name}_mark, {name}_end, {name}_tdata}} = {name}_words[{name}_beat < {beats} ? {name}_beat : 0];
   assign {name}_tlast = timed ? 1'b0 : {name}_end;
-  assign {name}_tuser = timed ? 1'b0 : {name}_mark;
+  assign {name}_tuser = timed ? 0 : {name}_mark;
   assign {name}_tvalid = !rst && {name}_beat < {beats}
       && ({name}_held || (timed ? cycle >= {name}_at[{name}_beat] : !{name}_pause[cycle % {pattern}][run]));
   assign {name}_failed = timed && {name}_tvalid && {name}_tready && {name}_moves[{name}_beat] != cycle;
@@ -147,7 +157,7 @@ module replay (input logic clk, input logic rst, input logic [{select}:0] mutsel
   wire timed = run == {timing};
   always_ff @(posedge clk) cycle <= rst ? 0 : cycle + 1;
 {sources}
-  logic [{width}+1:0] words[{beats}];
+  logic [{width}+{user}:0] words[{beats}];
   logic [31:0] moves[{beats}];
   logic [4:0] pause[{pattern}];
   initial begin
@@ -156,7 +166,8 @@ module replay (input logic clk, input logic rst, input logic [{select}:0] mutsel
     $readmemh("pause_m.hex", pause);
   end
   logic [31:0] beat;
-  logic m_axis_tvalid, m_axis_tready, m_axis_tlast, m_axis_tuser;
+  logic m_axis_tvalid, m_axis_tready, m_axis_tlast;
+  logic [{user}-1:0] m_axis_tuser;
   logic [{width}-1:0] m_axis_tdata;
   assign m_axis_tready = !rst && !pause[cycle % {pattern}][run];
   wire leave = m_axis_tvalid && m_axis_tready;
@@ -211,7 +222,7 @@ def judge(same: Sequence[Case], number: int, seed: int, folder: Path) -> list[di
     for case in same:
         (folder / "replay.sv").write_text(stimuli(case, folder))
         _compile(folder)
-        (_, run, cycles), = _judge(folder, 0, 0, _runs(case), 10**7)
+        ((_, run, cycles),) = _judge(folder, 0, 0, _runs(case), 10**7)
         if run != -1:
             raise AssertionError(f"the design itself fails the replay in {folder}, run {run}, cycle {cycles}")
         for mutant, run, at in _judge(folder, 1, len(drawn), _runs(case), 2 * cycles + 1000):
@@ -232,18 +243,6 @@ def _describe(line: str) -> str:
 
 def _compare(folder: Path, mutant: int, seconds: int = 20) -> str:
     """Why a mutant survived: ``equivalent`` where ABC proves it the design's equal for every sequence of inputs."""
-    script = f"""
-read_verilog mutants.v
-prep -top mutants
-memory_map
-setundef -init -zero
-setundef -undriven -zero
-copy mutants gold
-copy mutants gate
-delete mutants
-connect -set mutsel {SELECT}'d0 gold
-""".strip()
-    del script
     (folder / "any.v").write_text("module any (input a, b, output y); assign y = a & b; endmodule\n")
     text = (folder / "mutants.v").read_text()
     header = re.search(r"^module mutants\((.*?)\);", text, re.MULTILINE | re.DOTALL)
@@ -263,7 +262,12 @@ connect -set mutsel {SELECT}'d0 gold
         f"(gold_m_axis_tvalid == 0 || gold_{n} == gate_{n})" if n.startswith("m_axis") and n != "m_axis_tvalid"
         else f"gold_{n} == gate_{n}" for n in outputs
     )  # fmt: skip
-    lines += ["  reg started_q = 0;", "  always @(posedge clk) started_q <= 1;", f"  always @* begin assume (started_q || rst); assert (!started_q || ({checked})); end", "endmodule"]
+    lines += [
+        "  reg started_q = 0;",
+        "  always @(posedge clk) started_q <= 1;",
+        f"  always @* begin assume (started_q || rst); assert (!started_q || ({checked})); end",
+        "endmodule",
+    ]
     (folder / "miter.sv").write_text("\n".join(lines) + "\n")
     to_aiger = """
 read_verilog mutants.v

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from spikegpt_hls.hls.rtl.blocks import MODULES, sources
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.proofs import yosys
 from spikegpt_hls.sim.resources import FLOW
@@ -100,23 +99,30 @@ def models(netlist: str) -> str:
     return "`timescale 1ps/1ps\n" + "\n\n".join(bodies) + "\n"
 
 
-def synthesize(kind: str, folder: Path, values: Mapping[str, int | str]) -> str:
-    """The netlist of a block, as Verilog."""
-    top, work = MODULES[kind], folder / "yosys"
+def synthesize(sources: Sequence[Path], top: str, folder: Path, values: Mapping[str, int | str]) -> str:
+    """The netlist of a module, as Verilog."""
+    work = folder / "yosys"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    script = yosys.read(sources(kind), top, values, work)
+    script = yosys.read(sources, top, values, work)
     yosys.run([*script, f"{FLOW} -top {top}", "write_verilog -noattr netlist.v"], work)
     return (work / "netlist.v").read_text()
 
 
-def gates(kind: str, folder: Path, values: Mapping[str, int | str], edit: Edit = lambda text: text) -> None:
-    """Build a block's netlist for the simulator, as ``bench.rtl`` does its source; ``edit`` it for negative controls."""
-    text = edit(synthesize(kind, folder, values))
+def gates(
+    sources: Sequence[Path],
+    top: str,
+    folder: Path,
+    values: Mapping[str, int | str],
+    edit: Edit = lambda text: text,
+) -> None:
+    """Build a module's netlist for the simulator, as ``simulator.build`` does its sources; ``edit`` is for negative
+    controls."""
+    text = edit(synthesize(sources, top, folder, values))
     paths = folder / "netlist.v", folder / "cells.v"
     for path, content in zip(paths, (text, models(text)), strict=True):
         path.write_text(content)
-    simulator.build(paths, MODULES[kind], folder)
+    simulator.build(paths, top, folder)
 
 
 def flip(cell: str, init: str, bit: int) -> Edit:

@@ -1,0 +1,78 @@
+"""``ecp5``: every block and the whole model placed and routed on a Lattice ECP5, with a bitstream; nothing to buy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.steps import resources
+from spikegpt_hls.cli.targets import Build, Target
+
+#: Of an ECP5's multipliers, which have no wider side.
+MULTIPLIER = (18, 18)
+BITSTREAM = "spikegpt.bit"
+#: Multipliers of the Linears: leaves room for those of the other blocks among the 156 of an LFE5U-85F.
+BUDGET = 64
+CLOCK = 100.0  # MHz, what the router aims at
+
+
+def finish(build: Build) -> None:
+    """``resources.json`` and, where the model fits, ``spikegpt.bit``."""
+    write_json(build.folder / "resources.json", {**blocks(build), "model": model(build, "spikegpt")})
+
+
+def blocks(build: Build) -> dict[str, Any]:
+    """Every block, placed by itself."""
+    from spikegpt_hls.sim import tools
+    from spikegpt_hls.sim.place_route import route
+
+    with build.request.console.status("ecp5: Yosys and nextpnr") as status:
+
+        def progress(name: str, done: int, total: int) -> None:
+            status.update(f"ecp5: Yosys and nextpnr, {done} of {total} blocks, {name} done")
+
+        return route(build.rtl, tools.modules(build.dataflow), _cache(build), progress)
+
+
+def model(build: Build, top: str, constraints: bytes | None = None) -> dict[str, Any]:
+    """The module ``top`` of the build's RTL, routed, with its bitstream; what stood in the way where it does not fit.
+
+    ``constraints`` (LPF) give its ports to pins; without them it lies between registers.
+    """
+    from spikegpt_hls.sim import tools
+    from spikegpt_hls.sim.place_route import FitError, placed
+
+    files = tools.inputs(build.rtl, top, {})
+    with build.request.console.status(f"ecp5: Yosys and nextpnr, {top}, which takes some minutes"):
+        try:
+            return placed(top, top, {}, files, _cache(build), CLOCK, constraints, build.folder / BITSTREAM)
+        except FitError as reason:
+            return {"not_run": str(reason)}
+
+
+def _cache(build: Build) -> Path:
+    return build.request.workspace.folder / "cache"
+
+
+def show(request: Request) -> None:
+    made = resources.show(request)
+    whole = made["model"]
+    if "not_run" in whole:
+        request.say(f"no bitstream: {whole['not_run']}")
+    else:
+        size = (request.workspace.hls / BITSTREAM).stat().st_size
+        request.say(f"the whole model: {whole['fmax_mhz']:.1f} MHz (measured, {made['tool']})")
+        request.say(f"bitstream: {request.workspace.hls / BITSTREAM}, {size:,} bytes")
+
+
+TARGET = Target(
+    "ecp5",
+    "the RTL, every block and the whole model routed on a Lattice ECP5-85F by nextpnr, a bitstream",
+    multiplier=MULTIPLIER,
+    budget=BUDGET,
+    outputs=("resources.json",),
+    finish=finish,
+    show=show,
+)

@@ -1,0 +1,70 @@
+"""``xilinx``: resources on 7 series by Yosys, and a Vitis HLS project whose C simulation is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikegpt_hls.cli.errors import MismatchError
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.steps import resources
+from spikegpt_hls.cli.targets import Build, Target
+
+
+def finish(build: Build) -> None:
+    """``vitis/`` and ``resources.json``."""
+    from spikegpt_hls.hls.convert import convert
+    from spikegpt_hls.hls.vitis.synthesis import synthesize
+    from spikegpt_hls.sim.resources import resources as synthesised
+
+    request, workspace = build.request, build.request.workspace
+    with request.console.status("hls: the Vitis HLS project"):
+        # the kernels keep one state: their C simulation takes one sequence after the other
+        folded = {**build.folded, "contexts": 1}
+        graph = convert(workspace.onnx, build.folder / "vitis", backend="Vitis", **folded)
+        graph.write()
+    with request.console.status("hls: C simulation against the golden vectors"):
+        simulation = c_simulation(graph, workspace.vectors)
+    request.say(f"hls: C simulation equals the golden vectors in {simulation['compared']:,} values")
+    report, reason = synthesize(graph)
+    if reason:
+        request.say(f"hls: not run: {reason}")
+    found = synthesised(build.dataflow, build.rtl, workspace.folder / "cache", console=request.console)
+    made = {**found, "c_simulation": simulation, "vitis": report, "not_run": reason}
+    write_json(build.folder / "resources.json", made)
+
+
+def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:
+    """Values compared between the compiled C++ and the golden vectors; MismatchError where one is not equal."""
+    from spikegpt_hls.hls.csim import simulate
+
+    with np.load(vectors, allow_pickle=False) as golden:
+        ends = np.cumsum(golden["lengths"])[:-1]
+        found = simulate(graph, np.split(golden["tokens"], ends))
+        compared = 0
+        for name, parts in found.items():
+            got, want = np.concatenate(parts), golden[name]
+            if not np.array_equal(got, want):
+                token, channel = (int(axis[0]) for axis in np.nonzero(got != want))
+                raise MismatchError(f"C simulation differs first at block {name}, channel {channel}, token {token}")
+            compared += want.size
+    return {"compared": compared, "mismatches": 0}
+
+
+def show(request: Request) -> None:
+    found = resources.show(request)
+    request.say(f"Vitis project: {request.workspace.hls / 'vitis'}")
+    if found["not_run"]:
+        request.say(f"not run: {found['not_run']}")
+
+
+TARGET = Target(
+    "xilinx",
+    "the RTL, its resources on 7 series by Yosys, a Vitis HLS project with its C simulation checked",
+    outputs=("resources.json",),
+    finish=finish,
+    show=show,
+)

@@ -1,0 +1,56 @@
+"""Targets: every file of the folder is one, and what it states reaches the RTL."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from spikegpt_hls.cli import targets
+from spikegpt_hls.cli.main import cli
+from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.graph import dataflow
+from spikegpt_hls.hls.rtl.blocks import parameters
+
+FOLDER = Path(targets.__file__).parent
+NEW = """from spikegpt_hls.cli.targets import Target
+
+TARGET = Target("abacus", "beads", multiplier=(9, 9))
+"""
+
+
+def test_every_file_is_a_target_of_its_name() -> None:
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    assert set(targets.targets()) == files
+    assert all(target.summary and "\n" not in target.summary for target in targets.targets().values())
+
+
+def test_a_new_file_is_a_new_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "abacus.py").write_text(NEW)
+    monkeypatch.setattr(targets, "__path__", [*targets.__path__, str(tmp_path)])
+    targets.targets.cache_clear()
+    try:
+        assert targets.target("abacus").multiplier == (9, 9)
+    finally:
+        targets.targets.cache_clear()
+
+
+def test_help_names_every_target() -> None:
+    shown = " ".join(CliRunner().invoke(cli, ["hls", "--help"]).output.split())
+    for target in targets.targets().values():
+        assert f"{target.name}: {target.summary}" in shown
+
+
+def test_the_multiplier_of_a_target_reaches_its_linears(random48: Path, tmp_path: Path) -> None:
+    graph = convert(random48 / "model.onnx", tmp_path, "SpikeRTL", lanes=2, multiplier=(18, 18))
+    graph.write()
+    kept = Dataflow.from_json(json.loads((tmp_path / "rtl" / "dataflow.json").read_text()))
+    assert kept == dataflow(graph)
+    for block in kept.blocks:
+        if block.kind == "Linear":
+            values = parameters(block)
+            assert (values["WIDE"], values["NARROW"]) == (18, 18)
+    assert (tmp_path / "rtl" / "spikegpt.sv").read_text().count(".WIDE(18)") == sum(
+        block.kind == "Linear" for block in kept.blocks
+    )
