@@ -12,13 +12,12 @@ LENGTHS = (17, 1, 40)
 INTERLEAVED = (9, 1, 14, 12, 3, 7, 5)
 
 
-def settling(op: LIF, seed: int) -> list[np.ndarray]:
-    """Random inputs; every other channel ends with a long row of 1.0, under which a membrane settles one step below the
-    threshold: there every one of its bits decides about a spike."""
-    (x,) = sequences(op, LENGTHS, seed)
-    one = np.clip(1 << max(op.x.frac, 0), op.x.lo, op.x.hi)
-    x[-25:, ::2] = one
-    x[-4:, ::4] = one - 1
+def near_the_threshold(op: LIF, seed: int) -> list[np.ndarray]:
+    """Random inputs, then a sequence of 200 tokens about 1.0: there a membrane's every bit that counts decides spikes."""
+    (x,) = sequences(op, (*LENGTHS, 200), seed)
+    one = 2.0**op.x.frac
+    low, high = np.clip([-one // 2, 2 * one + 1], op.x.lo, op.x.hi).astype(int)
+    x[-200:] = np.random.default_rng(seed).integers(low, high, (200, op.channels), endpoint=True)
     return [x]
 
 
@@ -28,7 +27,7 @@ def settling(op: LIF, seed: int) -> list[np.ndarray]:
 )
 def test_spikes(channels: int, lanes: int, fmt: Format) -> None:
     op = LIF.of(channels, fmt)
-    check(single(op, lanes, {}), settling(op, channels), LENGTHS)
+    check(single(op, lanes, {}), near_the_threshold(op, channels), (*LENGTHS, 200))
 
 
 def test_every_input_value() -> None:

@@ -66,7 +66,8 @@ class Claim:
 
     ``whole``: output beats follow the last beat of a token, not each one. ``capacity``: the output beats that a block
     may owe at most. ``patience``: cycles that it may take. ``carries``: the data goes through unchanged, and is
-    compared as well. ``timely``: the bounds on waiting are part of the claim. ``cut``: the wires whose values are left free.
+    compared as well. ``timely``: the bounds on waiting are part of the claim. ``cut``: the wires that
+    are left free.
     """
 
     module: str
@@ -116,7 +117,8 @@ def top(claim: Claim) -> str:
             f"  logic {name}_tready, {name}_broken;",
             f"  wire {name}_accept = {name}_tvalid && {name}_tready;",
             f"  axis_packets #(.BITS({port.bits}), .USER_BITS({user}), .BEATS({port.beats})) u_{port.name} (",
-            f"    .clk, .rst,    .tdata({name}_tdata), .tvalid({name}_tvalid), .tready({name}_tready), .tlast({name}_tlast),",
+            f"    .clk, .rst, .tdata({name}_tdata), .tvalid({name}_tvalid), .tready({name}_tready),",
+            f"    .tlast({name}_tlast),",
             f"    .tuser({name}_tuser), .broken({name}_broken));",
         ]
         pins += [f".{name}_{part}({name}_{part})" for part in ("tdata", "tvalid", "tready", "tlast", "tuser")]
@@ -162,7 +164,8 @@ def top(claim: Claim) -> str:
                 f"  axis_account #(.BITS({max(bits, 1)}), .WHOLE({int(claim.whole)}),",
                 f"    .OWES({out.beats if claim.whole else 1}), .CAPACITY({capacity}), .PATIENCE({patience}))",
                 f"    u_{account} (.clk, .rst, .choose(choose_{account}), .offered({offered}),",
-                f"    .accept({name}_accept), .last({name}_tlast), .payload_in({{{payload}}}), .due({' && '.join(owing)}),",
+                f"    .accept({name}_accept), .last({name}_tlast), .payload_in({{{payload}}}),",
+                f"    .due({' && '.join(owing)}),",
                 f"    .owing(owing_{account}), .sink_ready({ready}), .leave(leave[{copy}]),",
                 f"    .payload_out({{{due}}}), .broken(broken_{account}));",
             ]
