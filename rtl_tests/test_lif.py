@@ -13,7 +13,7 @@ INTERLEAVED = (9, 1, 14, 12, 3, 7, 5)
 
 
 def near_the_threshold(op: LIF, seed: int) -> list[np.ndarray]:
-    """Random inputs, then a sequence of 200 tokens about 1.0: there a membrane's every bit that counts decides spikes."""
+    """Random inputs, then 200 tokens about 1.0: there every bit of a membrane that counts decides spikes."""
     (x,) = sequences(op, (*LENGTHS, 200), seed)
     one = 2.0**op.x.frac
     low, high = np.clip([-one // 2, 2 * one + 1], op.x.lo, op.x.hi).astype(int)

@@ -4,8 +4,8 @@
 
 Yosys draws the mutants (a cell's port bit inverted or constant, always or where another bit says so) over all shapes
 that the bench runs, and puts those of one shape into one design, where the input ``mutsel`` turns one of them on.
-``replay.py`` plays the bench's runs against each. A mutant that no run notices is compared with the design itself by ABC
-(induction over all input sequences): what is proved equivalent is no fault.
+``replay.py`` plays the bench's runs against each. A mutant that no run notices is compared with the design itself by
+ABC (induction over all input sequences): what is proved equivalent is no fault.
 """
 
 from __future__ import annotations
