@@ -160,7 +160,7 @@ def summary(name: str, seed: int, verdicts: list[dict[str, Any]]) -> dict[str, A
 def main() -> int:
     parser = argparse.ArgumentParser(description="the share of mutants that a block's bench notices")
     parser.add_argument("blocks", nargs="*", choices=[[], *BLOCKS], help="all stateful ones by default")
-    parser.add_argument("--mutants", type=int, default=240)
+    parser.add_argument("--mutants", type=int, default=280)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("build/mutants"))
     arguments = parser.parse_args()
