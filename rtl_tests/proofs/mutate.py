@@ -36,7 +36,7 @@ def mutants(block: Block, number: int, seed: int, folder: Path) -> list[str]:
     top, memory = MODULES[block.kind], images(block)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
-    values = {**parameters(block), **{name: f'"{folder / name}.hex"' for name in memory}}
+    values: dict[str, int | str] = {**parameters(block), **{name: f'"{folder / name}.hex"' for name in memory}}
     yosys.run(
         [
             *yosys.read(sources(block.kind), top, values, folder), f"prep -top {top} -flatten", "opt -full",
