@@ -31,6 +31,8 @@ from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.sim.cycles import simulate
 
 Corrupt = Callable[[dict[str, Image]], dict[str, Image]]
+#: Makes the simulation of a module from its sources, in a folder, with its parameters.
+Build = Callable[[Sequence[Path], str, Path, Mapping[str, int | str]], None]
 BUILD = Path(os.environ.get("SPIKEGPT_HLS_BENCHES", "build/benches"))
 
 
@@ -49,18 +51,21 @@ def check(
     override: Mapping[str, int] | None = None,
     test: str | None = None,
     edit: tuple[str, str] | None = None,
+    build: Build = simulator.build,
 ) -> None:
     """Build ``block``, feed it ``streams`` ((tokens, channels) integers each), and compare every beat with ``==``.
 
     The sequences of a block with contexts are interleaved. ``corrupt``, ``override`` and ``edit`` change the block's
-    images, parameters or source text (old, new) behind the bench's back: negative controls.
+    images, parameters or source text (old, new) behind the bench's back: negative controls. ``build`` makes the
+    simulation: of the sources, or of what was made of them.
     """
     op = block.operation
     assert op is not None
     memory = images(block)
     memory = corrupt(memory) if corrupt else memory
     values = {**parameters(block), **(override or {})}
-    folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest((values, edit, lengths), memory, streams)}"
+    suffix = "" if build is simulator.build else "_built"
+    folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest((values, edit, lengths), memory, streams)}{suffix}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
@@ -71,7 +76,7 @@ def check(
     arrays |= {f"p_{name}": value for name, value in block.params.items()}
     np.savez(folder / "case.npz", **arrays)
     files = {name: f'"{folder / name}.hex"' for name in memory}
-    simulator.build(_sources(block, folder, edit), MODULES[block.kind], folder, {**values, **files})
+    build(_sources(block, folder, edit), MODULES[block.kind], folder, {**values, **files})
     simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
 
 

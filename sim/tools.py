@@ -72,13 +72,14 @@ def digest(flow: str, module: str, parameters: Parameters, files: Mapping[str, b
 
 def read_commands(module: str, parameters: Parameters, files: Mapping[str, bytes]) -> list[str]:
     """Yosys's commands that read a module and set its parameters."""
-    values = [f"-set {name} {_literal(value)}" for name, value in parameters.items()]
+    values = [f"-set {name} {literal(value)}" for name, value in parameters.items()]
     read = f"read_verilog -sv -defer {' '.join(path for path in files if path.endswith('.sv'))}"
     return [read, *([f"chparam {' '.join(values)} $abstract\\{module}"] if values else [])]
 
 
-def _literal(value: int | str) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+def literal(value: int | str) -> str:
+    """A parameter as Yosys reads it; of negative numbers it wants the bits."""
+    return f'"{value}"' if isinstance(value, str) else str(value) if value >= 0 else f"32'sb{value & 0xFFFFFFFF:b}"
 
 
 def place_files(files: Mapping[str, bytes], folder: Path) -> None:

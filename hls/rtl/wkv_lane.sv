@@ -43,7 +43,9 @@ module wkv_lane #(
   localparam int DecayZeros = 4;
   localparam int Up = OUT_FRAC - V_FRAC + 1;  // of the numerator, doubled; at least 0
 
-  localparam int KW = K_BITS + 1;  // an unsigned k or v gets a sign
+  // An unsigned k or v gets a sign. A product's register has its bits and no more: of copies of a sign that a DSP block's
+  // register holds, Yosys leaves all but one without a driver.
+  localparam int KW = K_BITS + (K_SIGNED != 0 ? 0 : 1);
   localparam int VW = V_BITS + 1;
   localparam int FactorBits = $clog2(KEY_FACTOR + 1) + 1;
   localparam int ScaledBits = (KW + FactorBits > KeyShift + 12 ? KW + FactorBits : KeyShift + 12) + 1;
@@ -74,13 +76,13 @@ module wkv_lane #(
   // The key in base 2, and its value.
   logic signed [KW-1:0] key1_q;
   logic signed [VW-1:0] value1_q, value5, value8;
-  logic signed [ScaledBits-1:0] scaled2_q;
+  logic signed [KW+FactorBits-1:0] scaled2_q;
   logic signed [KeyBits-1:0] key3_q, key7;
   logic signed [SumBits-1:0] sum4_q;
 
-  assign rounded = scaled2_q + Half;
+  assign rounded = ScaledBits'(scaled2_q) + Half;
   always_ff @(posedge clk) begin
-    key1_q    <= {K_SIGNED != 0 && k[K_BITS-1], k};
+    key1_q    <= KW'({1'b0, k});
     value1_q  <= {V_SIGNED != 0 && v[V_BITS-1], v};
     scaled2_q <= key1_q * Factor;
     key3_q    <= rounded[ScaledBits-1:KeyShift];

@@ -1,0 +1,116 @@
+"""Line and toggle coverage of every block under the runs of its bench, by Verilator.
+
+    python -m spikegpt_hls.rtl_tests.proofs.coverage [BLOCK ...] [--folder FOLDER]
+
+A point is covered where any instance in any shape of the bench covers it. ``coverage.toml`` lists what is left out,
+with the reasons.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
+from spikegpt_hls.rtl_tests.proofs import replay
+from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
+
+BLOCKS = tuple(module for kind, module in MODULES.items() if kind != "Fork")
+EXCLUSIONS = Path(__file__).parent / "coverage.toml"
+
+Point = tuple[str, str, int, str]  # line or toggle, file, line, what
+Points = dict[Point, int]
+
+
+def measure(case: Case, folder: Path) -> Points:
+    """Counts of all points of a case's design under its runs."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    block = case.block
+    files = sources(block.kind)
+    for path in files:
+        shutil.copy(path, folder)
+    for name, image in images(block).items():
+        (folder / f"{name}.hex").write_text(image.hex())
+    values = {**parameters(block), **{name: f'"{name}.hex"' for name in images(block)}}
+    design = f"{MODULES[block.kind]} #({', '.join(f'.{name}({value})' for name, value in values.items())})"
+    (folder / "replay.sv").write_text(replay.stimuli(case, folder, design))
+    replay.build(folder, [path.name for path in files], "--coverage-line", "--coverage-toggle")
+    ((_, failed, _),) = replay.judge(folder, 0, 0, replay.runs(case), 10**7)
+    assert failed == -1, f"the design fails the replay in {folder}"
+    counts: Points = {}
+    for data in folder.glob("coverage_*.dat"):
+        for point, count in parse(data.read_text(errors="replace")):
+            counts[point] = counts.get(point, 0) + count
+    return counts
+
+
+def parse(text: str) -> Iterable[tuple[Point, int]]:
+    """The points of one of Verilator's files: of line coverage (blocks and branches) and of toggle coverage."""
+    for fields, count in re.findall(r"^C '(.*)' (\d+)$", text, re.MULTILINE):
+        found = dict(re.findall(r"\x01([^\x02]*)\x02([^\x01]*)", fields))
+        page = found.get("page", "")
+        kind = "toggle" if page.startswith("v_toggle") else "line"
+        if found.get("f", "") != "replay.sv":
+            yield (kind, found["f"], int(found["l"]), found.get("o", "")), int(count)
+
+
+def exclusions(block: str) -> list[Mapping[str, str]]:
+    """The entries of ``coverage.toml`` for a block: ``file``, ``points`` (a regular expression), ``reason``."""
+    entries: list[dict[str, str]] = tomllib.loads(EXCLUSIONS.read_text())["exclude"]
+    return [entry for entry in entries if entry.get("block", block) == block]
+
+
+def excluded(point: Point, entries: Iterable[Mapping[str, str]]) -> bool:
+    kind, file, _, what = point
+    return any(file == entry["file"] and re.fullmatch(entry["points"], f"{kind} {what}") for entry in entries)
+
+
+def run(name: str, folder: Path) -> dict[str, Any]:
+    """Both shares of a block, and the points that are missed."""
+    total: Points = {}
+    found = cases(name)
+    for index, case in enumerate(found):
+        for point, count in measure(case, folder / f"{name}_{index}").items():
+            total[point] = total.get(point, 0) + count
+        print(f"{name}: case {index + 1} of {len(found)}", flush=True)
+    entries = exclusions(name)
+    kept = {point: count for point, count in total.items() if not excluded(point, entries)}
+    result: dict[str, Any] = {"block": name, "cases": len(found), "excluded": len(total) - len(kept)}
+    for kind in ("line", "toggle"):
+        counts = [count for (which, *_), count in kept.items() if which == kind]
+        result[kind] = sum(map(bool, counts)) / len(counts) if counts else 1.0
+        result[f"{kind}s"] = len(counts)
+    result["missed"] = [list(point) for point, count in sorted(kept.items()) if not count]
+    return result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="line and toggle coverage of blocks under their benches")
+    parser.add_argument("blocks", nargs="*", help="all by default")
+    parser.add_argument("--folder", type=Path, default=Path("build/coverage"))
+    arguments = parser.parse_args()
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    results = []
+    for name in arguments.blocks or BLOCKS:
+        results.append(run(name, folder))
+        (folder / f"{name}.json").write_text(json.dumps(results[-1], indent=1))
+    print(f"{'block':14} {'cases':>5} {'lines':>6} {'covered':>8} {'toggles':>8} {'covered':>8} {'left out':>9}")
+    for result in results:
+        print(
+            f"{result['block']:14} {result['cases']:5} {result['lines']:6} {result['line']:8.1%} "
+            f"{result['toggles']:8} {result['toggle']:8.1%} {result['excluded']:9}"
+        )
+    return int(any(min(result["line"], result["toggle"]) < 0.95 for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""Mutation testing: the share of single-point mutants of a block that its bench notices.
+
+    python -m spikegpt_hls.rtl_tests.proofs.mutate [BLOCK ...] [--mutants N] [--seed N] [--folder FOLDER]
+
+Yosys draws the mutants (a cell's port bit inverted or constant, always or where another bit says so) over all shapes
+that the bench runs, and puts those of one shape into one design, where the input ``mutsel`` turns one of them on.
+``replay.py`` plays the bench's runs against each. A mutant that no run notices is compared with the design itself by
+ABC (induction over all input sequences): what is proved equivalent is no fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
+from spikegpt_hls.rtl_tests import simulator
+from spikegpt_hls.rtl_tests.proofs import replay, yosys
+from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
+from spikegpt_hls.rtl_tests.proofs.formal import search
+
+BLOCKS = ("lif", "token_shift", "wkv", "layernorm", "linear")
+SELECT = 12  # bits of mutsel
+
+
+def mutants(block: Block, number: int, seed: int, folder: Path) -> list[str]:
+    """Write ``mutants.v``, the design with ``number`` mutants; give their descriptions, the first being mutant 1."""
+    top, memory = MODULES[block.kind], images(block)
+    for name, image in memory.items():
+        (folder / f"{name}.hex").write_text(image.hex())
+    values: dict[str, int | str] = {**parameters(block), **{name: f'"{folder / name}.hex"' for name in memory}}
+    yosys.run(
+        [
+            *yosys.read(sources(block.kind), top, values, folder), f"prep -top {top} -flatten", "opt -full",
+            f"mutate -list {number} -seed {seed} -ctrl mutsel {SELECT} 1 -o mutants.txt", "script mutants.txt",
+            "opt_clean", "rename -top mutants", "write_verilog -noattr mutants.v",
+        ], folder,
+    )  # fmt: skip
+    return (folder / "mutants.txt").read_text().splitlines()
+
+
+def judge(same: Sequence[Case], number: int, seed: int, folder: Path) -> list[dict[str, Any]]:
+    """Verdicts of ``number`` mutants of one design, under all cases that run it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    drawn = mutants(same[0].block, number, seed, folder)
+    verdicts: list[dict[str, Any]] = [{"mutant": _describe(text), "caught": None} for text in drawn]
+    for case in same:
+        (folder / "replay.sv").write_text(replay.stimuli(case, folder, "mutants", SELECT))
+        replay.build(folder, ["mutants.v"])
+        ((_, run, cycles),) = replay.judge(folder, 0, 0, replay.runs(case), 10**7)
+        if run != -1:
+            raise AssertionError(f"the design itself fails the replay in {folder}, run {run}, cycle {cycles}")
+        for mutant, run, at in replay.judge(folder, 1, len(drawn), replay.runs(case), 2 * cycles + 1000):
+            if run != -1 and verdicts[mutant - 1]["caught"] is None:
+                verdicts[mutant - 1] |= {"caught": list(replay.RUNS)[run], "cycle": at}
+    for index, verdict in enumerate(verdicts, 1):
+        if verdict["caught"] is None:
+            verdict["reason"] = _compare(folder, index)
+    return verdicts
+
+
+def _describe(line: str) -> str:
+    wanted = ("mode", "cell", "port", "portbit", "ctrlbit", "src")
+    found = {name: value for name, value in re.findall(r"-(\w+) (\S+)", line) if name in wanted}
+    sources = re.findall(r"-src (\S+)", line)
+    return " ".join(f"{k}={v}" for k, v in found.items() if k != "src") + (f" src={sources[-1]}" if sources else "")
+
+
+def _compare(folder: Path, mutant: int) -> str:
+    """Why a mutant survived: ``equivalent`` where ABC proves it the design's equal for every sequence of inputs."""
+    (folder / "any.v").write_text("module any (input a, b, output y); assign y = a & b; endmodule\n")
+    text = (folder / "mutants.v").read_text()
+    header = re.search(r"^module mutants\((.*?)\);", text, re.MULTILINE | re.DOTALL)
+    assert header is not None
+    names = [name.strip() for name in header[1].split(",")]
+    widths = {n: w or "" for w, n in re.findall(r"^  (?:input|output) (\[\d+:0\] )?(\w+) ?;", text, re.MULTILINE)}
+    kinds = {n: k for k, n in re.findall(r"^  (input|output) (?:\[\d+:0\] )?(\w+) ?;", text, re.MULTILINE)}
+    inputs = [n for n in names if kinds[n] == "input" and n not in ("mutsel", "clk")]
+    outputs = [n for n in names if kinds[n] == "output"]
+    lines = ["module miter (input clk" + "".join(f", input {widths[n]}{n}" for n in inputs) + ");"]
+    lines += [f"  wire {widths[n]}{side}_{n};" for n in outputs for side in ("gold", "gate")]
+    for side, select in (("gold", 0), ("gate", mutant)):
+        pins = [".clk(clk)", f".mutsel({SELECT}'d{select})", *(f".{n}({n})" for n in inputs)]
+        lines += [f"  mutants {side} ({', '.join([*pins, *(f'.{n}({side}_{n})' for n in outputs)])});"]
+    # What a port carries while it is not valid is nobody's business.
+    checked = " && ".join(
+        f"(gold_m_axis_tvalid == 0 || gold_{n} == gate_{n})" if n.startswith("m_axis") and n != "m_axis_tvalid"
+        else f"gold_{n} == gate_{n}" for n in outputs
+    )  # fmt: skip
+    lines += [
+        "  reg started_q = 0;",
+        "  always @(posedge clk) started_q <= 1;",
+        f"  always @* begin assume (started_q || rst); assert (!started_q || ({checked})); end",
+        "endmodule",
+    ]
+    (folder / "miter.sv").write_text("\n".join(lines) + "\n")
+    to_aiger = """
+read_verilog mutants.v
+read_verilog -formal -sv miter.sv
+prep -top miter -flatten
+memory_map
+setundef -undriven -zero
+setundef -init -zero
+async2sync
+chformal -lower
+opt -full
+techmap
+opt -fast
+dffunmap
+aigmap
+opt_clean
+write_aiger -zinit proof.aig
+""".strip()
+    try:
+        yosys.run([to_aiger], folder)
+        verdict = search(folder, "dprove,-F,20")
+    except simulator.ToolError as error:
+        return f"not compared: {error}"
+    return "equivalent" if verdict.proved else "missed" if verdict.broken else "open"
+
+
+def run(name: str, number: int, seed: int, folder: Path) -> dict[str, Any]:
+    """Mutants of one block, spread evenly over the shapes of its bench; what is done is kept in ``folder``."""
+    shapes: dict[str, list[Case]] = {}
+    for case in cases(name):
+        block = case.block
+        shapes.setdefault(repr((sorted(parameters(block).items()), sorted(images(block).items()))), []).append(case)
+    verdicts: list[dict[str, Any]] = []
+    share = -(-number // len(shapes))
+    for index, same in enumerate(shapes.values()):
+        kept = folder / f"{name}_{index}_{share}_{seed}.json"
+        if not kept.exists():
+            done = judge(same, share, seed + index, folder / f"{name}_{index}")
+            kept.with_suffix(".part").write_text(json.dumps(done))
+            kept.with_suffix(".part").replace(kept)
+        verdicts += [{"shape": index, **verdict} for verdict in json.loads(kept.read_text())]
+        caught = sum(verdict["caught"] is not None for verdict in verdicts)
+        print(f"{name}: shape {index + 1} of {len(shapes)}, {caught} of {len(verdicts)} caught", flush=True)
+    return summary(name, seed, verdicts)
+
+
+def summary(name: str, seed: int, verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts: ``share`` is of the mutants that are not proved equivalent."""
+    reasons = Counter(verdict["reason"] for verdict in verdicts if verdict["caught"] is None)
+    caught = sum(verdict["caught"] is not None for verdict in verdicts)
+    share = caught / max(len(verdicts) - reasons["equivalent"], 1)
+    return {"block": name, "seed": seed, "mutants": len(verdicts), "caught": caught, "share": share,
+            "reasons": dict(reasons), "verdicts": verdicts}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="the share of mutants that a block's bench notices")
+    parser.add_argument("blocks", nargs="*", choices=[[], *BLOCKS], help="all stateful ones by default")
+    parser.add_argument("--mutants", type=int, default=280)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path("build/mutants"))
+    arguments = parser.parse_args()
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"seed {arguments.seed}")
+    results = [run(name, arguments.mutants, arguments.seed, folder) for name in arguments.blocks or BLOCKS]
+    print(f"{'block':12} {'mutants':>8} {'caught':>7} {'equivalent':>11} {'missed':>7} {'open':>5} {'share':>7}")
+    for result in results:
+        reasons = Counter(result["reasons"])
+        print(
+            f"{result['block']:12} {result['mutants']:8} {result['caught']:7} {reasons['equivalent']:11} "
+            f"{reasons['missed']:7} {reasons['open']:5} {result['share']:7.1%}"
+        )
+        for verdict in result["verdicts"]:
+            if verdict["caught"] is None and verdict["reason"] != "equivalent":
+                print(f"    {verdict['reason']}: shape {verdict['shape']}, {verdict['mutant']}")
+        (folder / f"{result['block']}.json").write_text(json.dumps(result, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The netlists of the blocks under the benches of their sources: every port stalled, every cycle as simulated."""
+
+from functools import partial
+
+import pytest
+
+from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.hls.folding import legal_factors
+from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import BIT, LIF, WKV, LayerNorm, Linear, Operation, TokenShift
+from spikegpt_hls.rtl_tests.bench import check, random_params, sequences
+from spikegpt_hls.rtl_tests.proofs.netlist import Edit, flip, gates
+
+LENGTHS = (7, 1, 9)
+BYTE = Format(8, 4)
+
+
+def run(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit | None = None) -> None:
+    block: Block = single(op, lanes, random_params(op, seed=1), reuse_factor)
+    check(block, sequences(op, LENGTHS, seed=lanes), LENGTHS, build=partial(gates, edit=edit) if edit else gates)
+
+
+@pytest.mark.parametrize(
+    ("op", "lanes"),
+    [
+        (LIF.of(64, Format(8, 6)), 1),
+        (LIF.of(8, BYTE), 8),  # one beat a token: the interlock
+        (TokenShift(BYTE, 48, BYTE, Format(10, 8)), 2),
+        (TokenShift(Format(16, 7), 8, Format(4, -2), Format(10, 8)), 8),
+        (WKV(Format(10, 7), 16, BYTE, Format(8, 5)), 1),
+        (LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1),  # one multiplier for the statistics
+        (LayerNorm(BYTE, 8, BIT, Format(8, 5), Format(16, 10)), 2),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Operation) else str(value),
+)
+def test_gates_pass_the_bench(op: Operation, lanes: int) -> None:
+    run(op, lanes)
+
+
+def test_a_flipped_bit_of_one_lut_is_noticed() -> None:
+    with pytest.raises(AssertionError):
+        run(LIF.of(8, BYTE), 8, edit=flip("LUT2", "6", 3))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("lanes", "bits", "depth"), [(1, 8, 0.0), (2, 4, 0.5), (8, 2, 0.5), (8, 8, 1.0)])
+def test_gates_of_a_linear_pass_the_bench(lanes: int, bits: int, depth: float) -> None:
+    factors = [factor for factor in legal_factors(64, 64, lanes) if 64**2 // factor <= 64]
+    op = Linear(Format(8, 3), 64, 64, BYTE, Format(bits, bits - 1))
+    run(op, lanes, factors[round(depth * (len(factors) - 1))])
