@@ -80,7 +80,7 @@ module layernorm_lane #(
     fine_q        <= fine[FineBits-1:0];
     fine_rest_q   <= coarse_rest_q || fine_rest;
     // Signed, as Yosys takes the sum into the DSP block, where an unsigned one would come without its sign.
-    norm_q        <= $signed(fine_q[FineBits-1:Down]) + $signed({1'b0, up});
+    norm_q        <= $signed(fine_q[FineBits-1:Down]) + NORM_BITS'($signed({1'b0, up}));
     gained_q      <= norm_q * $signed(gain9);
     offset_q      <= ScaledBits'($signed(bias9)) <<< BiasUp;
     scaled_q      <= gained_q + offset_q;
