@@ -125,12 +125,12 @@ def gates(
     simulator.build(paths, top, folder)
 
 
-def flip(cell: str, init: str, bit: int) -> Edit:
-    """Flip one bit of the first ``cell`` whose INIT is ``init`` (hexadecimal): what a bench must not let pass."""
+def flip(output: str, bit: int) -> Edit:
+    """Flip one bit of the INIT of the LUT that drives the port ``output``: what a bench must not let pass."""
 
     def edit(text: str) -> str:
-        found = re.search(rf"^  {cell} #\(\s*\.INIT\(\d+'h({init})\)", text, re.MULTILINE)
-        assert found is not None, f"no {cell} with INIT {init}"
-        return text[: found.start(1)] + f"{int(init, 16) ^ 1 << bit:x}" + text[found.end(1) :]
+        luts = re.finditer(r"^  LUT\d #\(\s*\.INIT\(\d+'h([0-9a-f]+)\).*?;$", text, re.MULTILINE | re.DOTALL)
+        found = next(lut for lut in luts if f".O({output})" in lut[0])
+        return text[: found.start(1)] + f"{int(found[1], 16) ^ 1 << bit:x}" + text[found.end(1) :]
 
     return edit
