@@ -109,7 +109,7 @@ def _on(part: Part, constants: Mapping[str, Rom], total: Mapping[str, float], ra
     outside = [constants[name] for name in names]
     size, read = (sum(amounts) / 8 for amounts in ([r.size for r in outside], [r.reads * r.bits for r in outside]))
     found = {
-        "logic_fits": fits(total, part),
+        "blocks_fit": fits(total, part),
         "outside": names,
         "outside_bytes": size,
         "bytes_per_token": read,

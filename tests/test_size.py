@@ -16,7 +16,7 @@ from spikegpt_hls.model.config import PRESETS, Config
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, BinaryEmbedding, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
-from spikegpt_hls.sim import sizing
+from spikegpt_hls.sim import resources, sizing
 from spikegpt_hls.sim.memory import Rom, memory, rom
 from spikegpt_hls.sim.parts import parts
 from spikegpt_hls.sim.resources import synthesize
@@ -72,12 +72,15 @@ def test_what_finds_no_room_leaves_the_chip_and_is_read_once_per_token() -> None
 def test_size_needs_no_training_and_says_what_a_preset_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRESETS, "46m", replace(PRESETS["46m"], config=Config(1, 16)))
     monkeypatch.setitem(size.VOCABULARIES, "46m", 32)
+    monkeypatch.setattr(resources, "_yosys", lambda *_: {"LUT6": 3, "FDRE": 2, "DSP48E1": 1})
     command = ["size", "--preset", "46m", "--build", str(tmp_path), "--multipliers", "20"]
     assert run(command) == 0
     folder = tmp_path / "46m" / "random" / "hls" / "size"
-    resources, found = (json.loads((folder / f"{name}.json").read_text()) for name in ("resources", "memory"))
-    assert set(resources["blocks"]) >= {"emb", "blocks_0_att_wkv", "head"}
-    assert all(resources["total"][key] == sum(row[key] for row in resources["groups"]) for key in resources["total"])
+    made, found = (json.loads((folder / f"{name}.json").read_text()) for name in ("resources", "memory"))
+    assert set(made["blocks"]) >= {"emb", "blocks_0_att_wkv", "head"}
+    assert sum(row["count"] for row in made["groups"]) == len(made["blocks"])
+    for key, each in (("lut", 3), ("ff", 2), ("dsp", 1), ("bram36", 0)):
+        assert made["total"][key] == sum(row[key] for row in made["groups"]) == each * len(made["blocks"])
     weights = 8 * (5 * 16 * 16 + 2 * 16 * 64 + 16 * 32)
     assert found["constant_bits"] == weights + 32 * 16
     assert found["parts"]["XCU55C"]["outside"] == []

@@ -128,14 +128,14 @@ def _show_parts(request: Request) -> None:
         f"constants: {found['constant_bits'] / 8e6:,.1f} MB; state: {found['state_bits_per_sequence'] / 8e3:,.1f} kB "
         f"per sequence; {found['tokens_per_s']:,.1f} tokens/s if it ran at {found['clock_mhz']:g} MHz (projected)"
     )
-    columns = ("part", "logic", "MB off chip", "MB/token", "GB/s", "board", "its GB/s", "tokens/s at most")
+    columns = ("part", "blocks", "MB off chip", "MB/token", "GB/s", "board", "its GB/s", "tokens/s at most")
     table = Table(*columns)
     for name, row in found["parts"].items():
         board, bound = row.get("board"), row.get("tokens_per_s_at_most")
         figures = (row["outside_bytes"] / 1e6, row["bytes_per_token"] / 1e6, row["gb_per_s"])
         table.add_row(
             name,
-            "fits" if row["logic_fits"] else "too large",
+            "fit" if row["blocks_fit"] else "too large",
             *(f"{figure:,.2f}" for figure in figures),
             board["board"] if board else "",
             f"{board['gb_per_s']:g}" if board else "",
