@@ -3,7 +3,7 @@
 // A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
 // the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
 // inputs, stage 3 the products, stage 4 their sums over SIMD, stage 5 the accumulators, stage 6 the word that the
-// serializer sends, LANES outputs a beat. Then one stage for the beat, and one for its re-quantization. The target's
+// serializer sends, LANES outputs a beat. Then two stages for the beat, and one for its re-quantization. The target's
 // multipliers have WIDE x NARROW bits, signed (DSP48E1: 25 x 18, ECP5: 18 x 18). `busy` is 1 in a cycle in which they
 // work.
 module linear #(
@@ -53,7 +53,7 @@ module linear #(
   localparam int StepBits = Steps > 1 ? $clog2(Steps) : 1;
   localparam int Sends = WORD / LANES;
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
-  localparam int Latency = 2;
+  localparam int Latency = 3;
 
   // The banks: filled beat by beat, free again after their token's last step. In LUTs where they are less than half a
   // block RAM of 18 Kbit.
@@ -273,8 +273,8 @@ module linear #(
   end
 
   // The serializer: `result` waits in the accumulators until the word before it was sent.
-  logic [ WORD*ACC_BITS-1:0] send_q;
-  logic [LANES*ACC_BITS-1:0] sent_beat_q;
+  logic [WORD*ACC_BITS-1:0] send_q;
+  logic [LANES*ACC_BITS-1:0] sent_beat, sent_beat_q;
   logic [LANES*OUT_BITS-1:0] out, out_q;
   logic [SendBits-1:0] send;
   logic waiting_q, valid_q;
@@ -322,18 +322,28 @@ module linear #(
     end
   end
 
+  chunked_mux #(
+      .WORDS(Sends),
+      .WIDTH(LANES * ACC_BITS)
+  ) u_sent (
+      .clk,
+      .s(send),
+      .x(send_q),
+      .y(sent_beat)
+  );
   if (Paired) begin : gen_second
     // The second sum of a pair holds what the first one had above its field.
     localparam int Above = ACC_BITS - (WIDE - WEIGHT_BITS);
-    logic [ACC_BITS-1:0] sum;
     logic signed [Above-1:0] above_q;
-    assign sum = send_q[send*ACC_BITS+:ACC_BITS];
+    logic issue_q, second_q;
     always_ff @(posedge clk) begin
-      sent_beat_q <= sum - (send[0] ? ACC_BITS'(above_q) : '0);
-      if (issue) above_q <= sum[ACC_BITS-1-:Above];
+      issue_q <= issue;
+      second_q <= send[0];
+      sent_beat_q <= sent_beat - (second_q ? ACC_BITS'(above_q) : '0);
+      if (issue_q) above_q <= sent_beat[ACC_BITS-1-:Above];
     end
   end else begin : gen_sum
-    always_ff @(posedge clk) sent_beat_q <= send_q[send*(LANES*ACC_BITS)+:LANES*ACC_BITS];
+    always_ff @(posedge clk) sent_beat_q <= sent_beat;
   end
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     requantize #(

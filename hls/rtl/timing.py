@@ -37,7 +37,7 @@ def timing(block: Block) -> Timing:
             latency = 11 + out.bits + (not out.signed)  # one cycle per bit of the quotient, which has a sign
             return Timing(latency, latency + 2, loop=10)
         case "Linear":
-            return Timing(2, 4, result=6)
+            return Timing(3, 5, result=6)
         case kind:
             return Timing(_STATELESS[kind], _STATELESS[kind] + 2)
 
