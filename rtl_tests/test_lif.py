@@ -13,11 +13,16 @@ INTERLEAVED = (9, 1, 14, 12, 3, 7, 5)
 
 
 def near_the_threshold(op: LIF, seed: int) -> list[np.ndarray]:
-    """Random inputs, then 200 tokens about 1.0: there every bit of a membrane that counts decides spikes."""
+    """Random inputs, then 200 tokens, of which most lift the membrane just to the threshold or just not: there every
+    bit of a membrane that counts decides spikes."""
     (x,) = sequences(op, (*LENGTHS, 200), seed)
-    one = 2.0**op.x.frac
-    low, high = np.clip([-one // 2, 2 * one + 1], op.x.lo, op.x.hi).astype(int)
-    x[-200:] = np.random.default_rng(seed).integers(low, high, (200, op.channels), endpoint=True)
+    rng, state = np.random.default_rng(seed), op.initial_state(1)
+    threshold, step = 1 << op.membrane.frac, 1 << (op.membrane.frac - op.x.frac)
+    for t in range(-200, 0):
+        least = -((state["membrane"][0] - 2 * threshold) // step)  # that fires
+        near = np.clip(least - rng.integers(0, 2, op.channels), op.x.lo, op.x.hi)
+        x[t] = np.where(rng.random(op.channels) < 0.8, near, rng.integers(op.x.lo, op.x.hi, op.channels))
+        _, state = op.run([x[None, None, t]], {}, state)
     return [x]
 
 

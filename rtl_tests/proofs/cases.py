@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ class Case:
     test: str | None  # the only run of this case, or all
 
 
-def cases(name: str) -> list[Case]:
+@cache
+def cases(name: str) -> tuple[Case, ...]:
     """All cases of ``test_<name>.py`` but those that are meant to fail and the soak's."""
     found: list[Case] = []
+    path = Path(bench.__file__).parent / f"test_{name}.py"
 
     def record(
         block: Block,
@@ -40,11 +44,14 @@ def cases(name: str) -> list[Case]:
             found.append(Case(block, streams, lengths, test))
 
     original, bench.check = bench.check, record  # type: ignore[assignment]
+    # A module that was imported before has the true `check`.
+    before = {key: module for key, module in sys.modules.items() if getattr(module, "__file__", None) == str(path)}
+    for key in before:
+        del sys.modules[key]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            pytest.main(
-                ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", str(Path(bench.__file__).parent / f"test_{name}.py")]
-            )
+            pytest.main(["-q", "-p", "no:xdist", "-p", "no:cacheprovider", str(path)])
     finally:
         bench.check = original  # type: ignore[assignment]
-    return found
+        sys.modules.update(before)
+    return tuple(found)
