@@ -15,13 +15,16 @@ module chunked_mux #(
 
   logic [2**Bits*WIDTH-1:0] words;
   logic [Chunks*WIDTH-1:0] chosen_q;
+  logic [Low-1:0] place;
   logic [Bits-1:0] chunk_q;
 
   assign words = (2 ** Bits * WIDTH)'(x);
+  assign place = s[Low-1:0];
   for (genvar c = 0; c < Chunks; c++) begin : gen_chunk
-    always_ff @(posedge clk) begin
-      chosen_q[c*WIDTH+:WIDTH] <= words[((c<<Low)+32'(s[Low-1:0]))*WIDTH+:WIDTH];
-    end
+    // A slice of its own: of an index with a sum in it Yosys makes a multiplication.
+    logic [2**Low*WIDTH-1:0] chunk;
+    assign chunk = words[c*2**Low*WIDTH+:2**Low*WIDTH];
+    always_ff @(posedge clk) chosen_q[c*WIDTH+:WIDTH] <= chunk[place*WIDTH+:WIDTH];
   end
   always_ff @(posedge clk) chunk_q <= s >> Low;
   assign y = chosen_q[chunk_q*WIDTH+:WIDTH];
