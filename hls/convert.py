@@ -46,10 +46,7 @@ def convert(
     register()
     token_model = per_token(_load(model), backend)
     network = _operations(token_model)
-    _check_lanes(network, lanes)
-    _check_contexts(contexts, backend)
-    _check_accumulators(network)
-    factors = _reuse_factors(network, lanes, reuse_factor, target_cycles)
+    factors = reuse_factors(network, lanes, reuse_factor, contexts, backend, target_cycles)
     graph = _convert(
         token_model,
         output_dir=str(output_dir),
@@ -60,6 +57,21 @@ def convert(
     )
     _check_implemented(graph, backend)
     return graph
+
+
+def reuse_factors(
+    network: Mapping[str, Operation],
+    lanes: int,
+    reuse_factor: ReuseFactor = None,
+    contexts: int = 1,
+    backend: str = "SpikeRTL",
+    target_cycles: int = TARGET_CYCLES,
+) -> dict[str, int]:
+    """The ReuseFactor of every Linear; ConversionError where ``network`` cannot be built so in ``backend``."""
+    _check_lanes(network, lanes)
+    _check_contexts(contexts, backend)
+    _check_accumulators(network)
+    return _reuse_factors(network, lanes, reuse_factor, target_cycles)
 
 
 def operations(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, Operation]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from spikegpt_hls.model.errors import ModelError
 
+NEURONS = ("lif", "none")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -15,11 +17,19 @@ class Config:
     channels: int
     vocabulary: int = 256
     classes: int | None = None  # None: the head writes one logit per token of the vocabulary, else one per class
+    neurons: str = "lif"  # none: the twin without spikes, whose blocks add what its neurons would have read
 
     def __post_init__(self) -> None:
+        if self.neurons not in NEURONS:
+            raise ModelError(f"unknown neurons {self.neurons!r}: choose one of {', '.join(NEURONS)}")
         for name in ("layers", "channels", "vocabulary", "outputs"):
             if getattr(self, name) < 1:
                 raise ModelError(f"a network needs at least 1 of {name}, not {getattr(self, name)}")
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the blocks write spikes."""
+        return self.neurons != "none"
 
     @property
     def outputs(self) -> int:

@@ -55,6 +55,8 @@ class Dashboard:
     def _judge(self, step: int) -> None:
         layers = self.firing.layers()
         self.firing.reset()
+        if not layers:  # no neurons
+            return
         for name, layer in layers.items():
             self._write(step, {f"{key}/{name}": value for key, value in vars(layer).items()})
         mean = firing.overall(layers)

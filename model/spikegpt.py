@@ -20,7 +20,7 @@ State = list[BlockState]
 
 
 class Block(nn.Module):
-    """``x = x + LIF(att(ln1(x)));  x = x + LIF(ffn(ln2(x)))``."""
+    """``x = x + LIF(att(ln1(x)));  x = x + LIF(ffn(ln2(x)))``; without neurons, the same without LIF."""
 
     dropout = 0.0  # share of the spikes that training leaves out
 
@@ -32,21 +32,26 @@ class Block(nn.Module):
         self.ln2 = nn.LayerNorm(config.channels)
         self.att = TimeMix(config, layer)
         self.ffn = ChannelMix(config, layer)
-        self.lif1 = LIF()
-        self.lif2 = LIF()
+        if config.spiking:
+            self.lif1 = LIF()
+            self.lif2 = LIF()
 
     def forward(self, x: Tensor, state: BlockState) -> Tensor:
         """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
         if hasattr(self, "ln0"):
             x = self.ln0(x)
-        spikes, state["lif1"] = self.lif1(self.att(self.ln1(x), state), state.get("lif1"))
-        x = x + F.dropout(spikes, self.dropout, self.training)
-        spikes, state["lif2"] = self.lif2(self.ffn(self.ln2(x), state), state.get("lif2"))
-        return x + F.dropout(spikes, self.dropout, self.training)
+        x = x + self._fired("lif1", self.att(self.ln1(x), state), state)
+        return x + self._fired("lif2", self.ffn(self.ln2(x), state), state)
+
+    def _fired(self, name: str, current: Tensor, state: BlockState) -> Tensor:
+        """The spikes that ``current`` raises, or ``current`` itself where there are no neurons."""
+        if hasattr(self, name):
+            current, state[name] = getattr(self, name)(current, state.get(name))
+        return F.dropout(current, self.dropout, self.training)
 
 
 class SpikeGPT(nn.Module):
-    """A language model whose blocks write spikes: ids (B, T) to logits (B, T, outputs)."""
+    """A language model whose blocks write spikes (``config.neurons``): ids (B, T) to logits (B, T, outputs)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -43,11 +43,12 @@ def random_network(
     weight_bits: int | str = 8,
     vocabulary: int = 256,
     activation_bits: int | str = 8,
+    neurons: str = "lif",
 ) -> QuantSpikeGPT:
-    """A calibrated network of random weights, in ``eval()``, whose neurons fire: for tests."""
+    """A calibrated network of random weights, in ``eval()``, whose neurons, if it has any, fire: for tests."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = SpikeGPT(Config(layers, channels, vocabulary))
+        model = SpikeGPT(Config(layers, channels, vocabulary, neurons=neurons))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if "ln" in name:

@@ -21,7 +21,7 @@ from spikegpt_hls.quant.widths import Precision
 
 
 class TimeMix(nn.Module):
-    """``x + LIF(output(sigmoid(r) * wkv(k, v)))``."""
+    """``x + LIF(output(sigmoid(r) * wkv(k, v)))``; without neurons, the same without LIF."""
 
     def __init__(self, config: Config, layer: int, widths: Precision) -> None:
         super().__init__()
@@ -34,18 +34,18 @@ class TimeMix(nn.Module):
             setattr(self, name, Linear(channels, channels, widths.weight(name), Edge(widths.activation(name))))
         self.sigmoid, self.wkv = Sigmoid(channels), WKV(channels, self)
         self.gate = Gate(channels, widths.activation("gate"))
-        self.lif, self.residual = LIF(channels), Residual(channels)
+        self.lif, self.residual = neurons(config, self.output.out)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
         k = self.key(run, self.shift_k(run, normed))
         v = self.value(run, self.shift_v(run, normed))
         r = self.sigmoid(run, self.receptance(run, self.shift_r(run, normed)))
         y = self.output(run, self.gate(run, r, self.wkv(run, k, v)))
-        return self.residual(run, x, self.lif(run, y))  # type: ignore[no-any-return]
+        return self.residual(run, x, self.lif(run, y) if self.lif else y)  # type: ignore[no-any-return]
 
 
 class ChannelMix(nn.Module):
-    """``x + LIF(sigmoid(r) * value(relu(key(.))**2))``."""
+    """``x + LIF(sigmoid(r) * value(relu(key(.))**2))``; without neurons, the same without LIF."""
 
     def __init__(self, config: Config, layer: int, widths: Precision) -> None:
         super().__init__()
@@ -59,13 +59,19 @@ class ChannelMix(nn.Module):
         for name, inputs in (("value", hidden), ("receptance", channels)):
             setattr(self, name, Linear(inputs, channels, widths.weight(name), Edge(widths.activation(name))))
         self.sigmoid, self.gate = Sigmoid(channels), Gate(channels, widths.activation("gate"))
-        self.lif, self.residual = LIF(channels), Residual(channels)
+        self.lif, self.residual = neurons(config, self.gate.out)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
         k = self.squared_relu(run, self.key(run, self.shift_k(run, normed)))
         r = self.sigmoid(run, self.receptance(run, self.shift_r(run, normed)))
         y = self.gate(run, r, self.value(run, k))
-        return self.residual(run, x, self.lif(run, y))  # type: ignore[no-any-return]
+        return self.residual(run, x, self.lif(run, y) if self.lif else y)  # type: ignore[no-any-return]
+
+
+def neurons(config: Config, edge: Edge) -> tuple[LIF | None, Residual]:
+    """A LIF and the residual that adds its spikes; or the residual alone, which adds what ``edge`` lets through."""
+    channels = config.channels
+    return (LIF(channels), Residual(channels)) if config.spiking else (None, Residual(channels, edge))
 
 
 class Block(nn.Module):
@@ -131,11 +137,11 @@ class QuantSpikeGPT(nn.Module):
         return self.head(run, self.ln_out(run, x)).value  # type: ignore[no-any-return]
 
     def _widen_residuals(self, x: Format) -> None:
-        """One format for the whole residual stream, in which the spikes of all layers never saturate."""
-        spikes = 2 * self.config.layers << x.frac
-        for unit in self.units():
-            if isinstance(unit, Residual):
-                unit.out = Format(bits_for(x.lo, x.hi + spikes), x.frac)
+        """One format for the whole residual stream, in which what all layers add never saturates."""
+        residuals = [unit for unit in self.units() if isinstance(unit, Residual)]
+        lows, highs = zip(*(unit.reach(x.frac) for unit in residuals), strict=True)
+        for unit in residuals:
+            unit.out = Format(bits_for(x.lo + sum(lows), x.hi + sum(highs)), x.frac)
 
     def units(self) -> Iterable[Unit]:
         return (module for module in self.modules() if isinstance(module, Unit))

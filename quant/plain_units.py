@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from spikegpt_hls.model.channel_mix import squared_relu
 from spikegpt_hls.model.lif import LIFFunction
 from spikegpt_hls.quant import ops
-from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.format import Format, shift_half_even
 from spikegpt_hls.quant.quantizers import Edge
 from spikegpt_hls.quant.units import Stream, Unit
 
@@ -78,17 +79,31 @@ class LIF(Unit):
 
 
 class Residual(Unit):
-    """Adds spikes to the residual stream; ``out`` is chosen by the network, wide enough for all its additions."""
+    """Adds spikes, or where there are none what ``edge`` lets through, to the residual stream.
+
+    ``out`` is chosen by the network, wide enough for all its additions.
+    """
 
     out: Format
     dropout = 0.0  # share of the spikes that training leaves out
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, edge: Edge | None = None) -> None:
         super().__init__()
         self.channels = channels
+        self.s = lambda: ops.BIT if edge is None else edge.format  # not a submodule: the edge is its own unit's
+
+    def reach(self, frac: int) -> tuple[int, int]:
+        """The least and the most that an addition adds, on a grid of ``frac``."""
+        s = self.s()
+        lo, hi = shift_half_even(np.array([s.lo, s.hi]), s.frac - frac).tolist()
+        return lo, hi
 
     def operation(self, *formats: Format) -> ops.Operation:
-        return ops.Residual(self.out, self.channels, formats[0])
+        return ops.Residual(self.out, self.channels, *formats)
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return streams[0].value + F.dropout(streams[1].value, self.dropout)
+        x, s = streams
+        added = s.value
+        if s.format.frac > x.format.frac:
+            added = self.fake_quantize(added, Format(s.format.bits + 1, x.format.frac))
+        return x.value + F.dropout(added, self.dropout)

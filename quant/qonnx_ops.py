@@ -7,6 +7,7 @@ outputs are the output stream, then the states after. States are int64 integers:
 
 from __future__ import annotations
 
+from dataclasses import MISSING
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ class IntegerOp(CustomOp):
     def get_nodeattr_types(self) -> dict[str, tuple[str, bool, Any]]:
         schema = OPERATIONS[self.onnx_node.op_type].__dataclass_fields__
         is_format = {name: "Format" in str(field.type) for name, field in schema.items()}
-        return {name: ("ints", True, []) if is_format[name] else ("i", True, 0) for name in schema}
+        needed = {name: field.default is MISSING for name, field in schema.items()}
+        return {name: ("ints", needed[name], []) if is_format[name] else ("i", needed[name], 0) for name in schema}
 
     def make_shape_compatible_op(self, model: Any) -> NodeProto:
         """A ``RandomNormal`` of the right shape; the states after are graph outputs, whose shapes are declared."""

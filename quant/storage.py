@@ -29,8 +29,9 @@ def load_network(path: str | Path) -> tuple[QuantSpikeGPT, dict[str, Any]]:
     path = Path(path)
     tensors, header = checkpoint.load(path)
     described = header.get("config")
-    classes = described.get("classes") if isinstance(described, dict) else None
-    config = geometry(tensors, path.name, classes if isinstance(classes, int) else None)
+    described = {"neurons": "lif"} | described if isinstance(described, dict) else {}  # what all once had
+    classes, neurons = described.get("classes"), str(described.get("neurons"))
+    config = geometry(tensors, path.name, classes if isinstance(classes, int) else None, neurons)
     widths = [width for key in ("weight_bits", "activation_bits") if isinstance(width := header.get(key), int | str)]
     if described != asdict(config) or len(widths) != 2:
         raise ModelError(f"{path.name} does not say which network it holds, or holds another one")

@@ -20,7 +20,7 @@ from torch import nn
 
 from spikegpt_hls.model import distributed, text, tokens
 from spikegpt_hls.model import tokenizer as tokenizers
-from spikegpt_hls.model.config import Recipe, preset
+from spikegpt_hls.model.config import Config, Recipe, preset
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.evaluate import nats_per_token, windows
 from spikegpt_hls.model.files import write_atomically
@@ -50,9 +50,13 @@ def train_qat(
     qat_lr: float | None = None,
     precision: str | None = None,
     accumulate: int | None = None,
+    neurons: str = "lif",
+    layers: int | None = None,
+    channels: int | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """The metrics that were written; ``steps`` in all, the last ``qat_steps`` with quantizers, replace the recipe's.
+    """The metrics that were written; ``steps`` in all, the last ``qat_steps`` with quantizers, replace the recipe's;
+    ``layers`` and ``channels`` the preset's.
 
     Under ``torchrun`` every process calls this; the first one evaluates and writes, the others wait for it.
     """
@@ -68,7 +72,8 @@ def train_qat(
         corpus = distributed.leader_first(
             lambda: tokens.prepare(source, tokens.choose(tokenizer, source), folder, console)
         )
-        config = replace(chosen.config, vocabulary=corpus.tokenizer.vocabulary)
+        size = {"layers": layers or chosen.config.layers, "channels": channels or chosen.config.channels}
+        config = Config(**size, vocabulary=corpus.tokenizer.vocabulary, neurons=neurons)
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
         curves = _learn(folder, network, corpus, phases, console)
         return distributed.leader_first(
@@ -204,6 +209,7 @@ def measure(network: QuantSpikeGPT, corpus: Corpus, recipe: Recipe, console: Con
         "layers": config.layers,
         "channels": config.channels,
         "vocabulary": config.vocabulary,
+        "neurons": config.neurons,
         "context": recipe.context,
         "unit": unit,
         "validation_windows": counted,

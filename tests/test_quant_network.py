@@ -1,5 +1,6 @@
 """The whole quantized network: NumPy = torch eval = QONNX, as a sequence and token by token; what is refused."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from spikegpt_hls.model.config import Config
+from spikegpt_hls.model.config import NEURONS, Config
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.quant import ops, vectors
@@ -21,7 +22,15 @@ from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.storage import load_network, save_network
 from spikegpt_hls.quant.units import Node, Run
 
-SIZES = [(2, 8, 8), (1, 48, 4), (1, 64, 2), (1, 96, 8)]  # layers, channels, weight bits
+#: Layers, channels, weight bits, neurons.
+SIZES = [
+    (2, 8, 8, "lif"),
+    (1, 48, 4, "lif"),
+    (1, 64, 2, "lif"),
+    (1, 96, 8, "lif"),
+    (2, 8, 8, "none"),
+    (1, 48, 4, "none"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +46,11 @@ def walk(nodes: list[Node], ids: Ints) -> dict[str, Ints]:
     return values
 
 
-@pytest.mark.parametrize(("layers", "channels", "weight_bits"), SIZES)
+@pytest.mark.parametrize(("layers", "channels", "weight_bits", "neurons"), SIZES)
 def test_numpy_torch_and_qonnx_agree_in_every_node(
-    layers: int, channels: int, weight_bits: int, tmp_path: Path
+    layers: int, channels: int, weight_bits: int, neurons: str, tmp_path: Path
 ) -> None:
-    network = random_network(layers, channels, seed=channels, weight_bits=weight_bits, vocabulary=64)
+    network = random_network(layers, channels, channels, weight_bits, vocabulary=64, neurons=neurons)
     ids = np.random.default_rng(0).integers(0, 64, (2, 24))
     expected = walk(blocks(network), ids)
     run = Run(trace={})
@@ -121,6 +130,40 @@ def test_the_residual_stream_never_saturates() -> None:
     assert residuals[-1].out.hi >= ln0.hi + (6 << ln0.frac)
 
 
+@pytest.mark.parametrize("s_frac", [2, 9])
+def test_the_residual_stream_of_a_network_without_neurons_never_saturates(s_frac: int) -> None:
+    """Whatever its branches add: the ends of their ranges, coarser and finer than the stream, two to a layer."""
+    network = random_network(3, 8, seed=4, neurons="none")
+    for edge in (edge for block in network.blocks for edge in (block.att.output.out, block.ffn.gate.out)):
+        edge.quant.log2_range.data.fill_(7 - s_frac)
+    nodes = {node.name: node for node in blocks(network)}
+    residuals = [node for node in nodes.values() if isinstance(node.operation, ops.Residual)]
+    assert [nodes[node.inputs[1]].name for node in residuals[:2]] == ["blocks_0_att_output", "blocks_0_ffn_gate"]
+    assert not any(isinstance(node.operation, ops.LIF) for node in nodes.values())
+    for end in ("lo", "hi"):
+        x = np.full((1, 1, 8), getattr(nodes["blocks_0_ln0"].operation.out, end))
+        real = residuals[0].operation.x.real(x)
+        for node in residuals:
+            s = np.full_like(x, getattr(node.operation.s, end))
+            real = real + node.operation.s.real(s)
+            x = node.operation(x, s)
+        step = residuals[0].operation.out.scale
+        assert np.abs(residuals[0].operation.out.real(x) - real).max() <= len(residuals) * step / 2
+
+
+def test_a_network_without_neurons_adds_what_they_would_have_read() -> None:
+    """In float, where the two differ in nothing but the LIF, and after training's own fake quantization."""
+    model = SpikeGPT(Config(1, 8, 16, neurons="none")).eval()
+    block, x = model.blocks[0], torch.randn(2, 5, 8)
+    normed = block.ln0(x)
+    after = normed + block.att(block.ln1(normed), {})
+    assert torch.equal(block(x, {}), after + block.ffn(block.ln2(after), {}))
+    network = random_network(2, 16, seed=6, neurons="none")
+    ids = torch.randint(0, 256, (2, 40), generator=torch.Generator().manual_seed(0))
+    integer, surrogate = network(ids), network.train()(ids)
+    assert (integer - surrogate).abs().mean() < 0.1 * integer.abs().mean()  # no threshold: small stays small
+
+
 def test_an_accumulator_that_cannot_be_exact_is_named_with_the_excess(monkeypatch: pytest.MonkeyPatch) -> None:
     network = random_network(1, 8)
     monkeypatch.setattr("spikegpt_hls.quant.units.MAX_ACCUMULATOR_BITS", 18)
@@ -141,8 +184,9 @@ def test_ternary_weights_are_ternary_and_four_bits_symmetric() -> None:
         assert weight_bits > 2 or all(set(np.unique(w)) == {-1, 0, 1} for w in weights)
 
 
-def test_parameters_keep_the_released_names() -> None:
-    config = Config(2, 8)
+@pytest.mark.parametrize("neurons", NEURONS)
+def test_parameters_keep_the_released_names(neurons: str) -> None:
+    config = Config(2, 8, neurons=neurons)
     quantized, released = QuantSpikeGPT(config).state_dict(), SpikeGPT(config).state_dict()
     assert released.keys() <= quantized.keys()
     assert all(quantized[name].shape == value.shape for name, value in released.items())
@@ -168,14 +212,36 @@ def test_a_checkpoint_restores_the_very_same_integers(tmp_path: Path) -> None:
         load_network(tampered)
 
 
-def test_gradients_reach_every_parameter() -> None:
-    network = random_network(2, 16, seed=6).train()
+def test_a_checkpoint_says_whether_its_network_spikes(tmp_path: Path) -> None:
+    path, ids = tmp_path / "checkpoint.safetensors", torch.arange(40)[None]
+    network = random_network(1, 16, seed=5, neurons="none")
+    save_network(network, path, {})
+    loaded, header = load_network(path)
+    assert header["config"]["neurons"] == loaded.config.neurons == "none"
+    assert torch.equal(loaded(ids), network(ids))
+    spiking = random_network(1, 16, seed=5)
+    before = {
+        "layers": 1,
+        "channels": 16,
+        "vocabulary": 256,
+        "classes": None,
+    }  # what was written before there were twins
+    header = {"config": before, "weight_bits": 8, "activation_bits": 8}
+    save_file(spiking.state_dict(), path, {"spikegpt_hls": json.dumps(header)})
+    assert torch.equal(load_network(path)[0](ids), spiking(ids))
+
+
+@pytest.mark.parametrize("neurons", NEURONS)
+def test_gradients_reach_every_parameter(neurons: str) -> None:
+    network = random_network(2, 16, seed=6, neurons=neurons).train()
     network(torch.randint(0, 256, (4, 32))).logsumexp(-1).mean().backward()
     without = [n for n, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert without == []
 
 
-def test_other_widths_and_states_in_training_are_refused() -> None:
+def test_other_neurons_widths_and_states_in_training_are_refused() -> None:
+    with pytest.raises(ModelError, match="unknown neurons 'izhikevich': choose one of lif, none"):
+        Config(1, 8, neurons="izhikevich")
     with pytest.raises(ModelError, match="weights have 2, 4, 8 bits, not 3"):
         QuantSpikeGPT(Config(1, 8), 3)
     with pytest.raises(ModelError, match="eval"):

@@ -39,6 +39,8 @@ def operations(channels: int, weight_bits: int) -> dict[str, ops.Operation]:
         "lif": ops.LIF.of(channels, Format(8, 4)),
         "squared_relu": ops.SquaredReLU(Format(8, 4, signed=False), channels, U8),
         "residual": ops.Residual(wide, channels, wide),
+        "residual_shifted": ops.Residual(Format(12, 5), channels, wide, Format(8, 3)),
+        "residual_rounded": ops.Residual(Format(8, 3), channels, Format(8, 3), U8),
     }
 
 
@@ -153,7 +155,8 @@ def test_qonnx_steps_with_state_equal_the_sequence(name: str) -> None:
 def test_attributes_rebuild_the_operation(name: str) -> None:
     operation = operations(48, 4)[name]
     attributes = operation.attributes()
-    assert set(attributes) == {field.name for field in fields(operation)}
+    known = {field.name: field.default for field in fields(operation)}
+    assert set(attributes) == {name for name, default in known.items() if getattr(operation, name) != default}
     assert type(operation).from_attributes(attributes) == operation
     assert ops.OPERATIONS[type(operation).__name__] is type(operation)
 
@@ -166,3 +169,22 @@ def test_a_sequence_in_two_parts_equals_the_whole(name: str) -> None:
     first, state = operation.run([s[:, :11] for s in streams], params, operation.initial_state(1))
     second, _ = operation.run([s[:, 11:] for s in streams], params, state)
     assert np.array_equal(np.concatenate([first, second], 1), whole)
+
+
+def test_a_residual_brings_its_second_stream_to_the_first_ones_grid() -> None:
+    """Worked out by hand: steps of 1/2 and of 1/8, so that 1, 2 and 3 eighths are a quarter, half and three quarters
+    of a step: ties go to the even neighbour."""
+    operation = ops.Residual(Format(4, 1), 1, Format(4, 1), Format(6, 3))
+    s = np.array([0, 1, 2, 3, 4, 6, 10, -1, -2, -3, -6, 31, -32])
+    assert operation(np.zeros((1, 13, 1), np.int64), s.reshape(1, 13, 1)).ravel().tolist() == [
+        0, 0, 0, 1, 1, 2, 2, 0, 0, -1, -2, 7, -8,
+    ]  # fmt: skip
+    assert operation(np.array([[[-3]]]), np.array([[[-31]]])).item() == -8  # -3/2 - 31/8 saturates at -4
+
+
+def test_a_spike_is_an_attribute_of_no_residual() -> None:
+    """Graphs that were exported when there was nothing but spikes keep their meaning, and spikes their graphs."""
+    spike, number = ops.Residual(S8, 8, S8), ops.Residual(S8, 8, S8, S8)
+    assert spike.attributes() == {"out": [8, 5, 1], "channels": 8, "x": [8, 5, 1]}
+    assert ops.Residual.from_attributes(spike.attributes()).s == ops.BIT
+    assert number.attributes() == spike.attributes() | {"s": [8, 5, 1]}

@@ -193,6 +193,8 @@ def operations(c: int) -> Iterator[Operation]:
     yield SquaredReLU(Format(8, 4, signed=False), c, Format(8, 5, signed=False))
     yield Residual(Format(9, 4), c, X)
     yield Residual(X, c, X)
+    yield Residual(X, c, X, Format(8, 2))
+    yield Residual(Format(9, 1), c, Format(8, 1), X)
 
 
 def linears(c: int, lanes: int, bits: int) -> Iterator[Case]:

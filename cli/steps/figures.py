@@ -23,7 +23,7 @@ MATRICES = 8  # whose weights and inputs the histograms show
 
 
 def make(request: Request) -> None:
-    """Four pictures; networks that are missing are trained."""
+    """The pictures, of spikes where there are any; networks that are missing are trained."""
     sizes = (request.options.get("sizes") or SIZES).split(",")
     curves = {name: _curve(_sized(request, name)) for name in dict.fromkeys([request.workspace.preset, *sizes])}
     from spikegpt_hls.model import plots
@@ -34,11 +34,12 @@ def make(request: Request) -> None:
     unit = train.make(request)["unit"]
     pictures = {
         "loss": plots.loss_against_tokens(curves, f"nats per {unit}"),
-        "spikes": plots.spikes_and_membranes(shown, labels[:SHOWN]),
-        "firing": plots.firing_rates({layer.name: layer.rates for layer in neurons}),
         "weights": plots.histograms([_panel(values) for values in observation.weights[:MATRICES]]),
         "activations": plots.histograms([_panel(values) for values in observation.activations[:MATRICES]]),
     }
+    if neurons:
+        pictures["spikes"] = plots.spikes_and_membranes(shown, labels[:SHOWN])
+        pictures["firing"] = plots.firing_rates({layer.name: layer.rates for layer in neurons})
     for name, picture in pictures.items():
         request.say(f"{name}: {_save(picture, request.workspace.folder / 'figures' / f'{name}.png')}")
 

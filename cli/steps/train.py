@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from spikegpt_hls.cli.request import Request, leads
@@ -24,6 +25,9 @@ DEFAULTS = {
     "qat_lr": None,
     "precision": None,
     "accumulate": None,
+    "neurons": "lif",
+    "layers": None,
+    "channels": None,
     "text_sha256": None,
     "tokenizer_sha256": None,
 }
@@ -45,6 +49,12 @@ def make(request: Request) -> dict[str, Any]:
         if leads():
             done.step("train-qat", (), outputs, DEFAULTS).done()
     return dict(json.loads(workspace.metrics.read_text()))
+
+
+def settings(request: Request) -> dict[str, Any]:
+    """What the checkpoint was trained with, or would be."""
+    found = request.step("train-qat", (), (), DEFAULTS).settings
+    return {name: value for name, value in found.items() if name not in DIGESTS}
 
 
 def launch(request: Request) -> None:
@@ -71,6 +81,7 @@ def check(preset: str, settings: Mapping[str, Any]) -> None:
 
     source = text.find(settings["data"])
     tokens.choose(settings["tokenizer"], source)
+    replace(config.preset(preset).config, neurons=settings["neurons"])
     context = config.preset(preset).recipe.context
     if source.bytes < tokens.smallest(context):  # a token is a byte at least
         raise ModelError(tokens.too_short(f"{source.bytes} bytes", context))

@@ -11,7 +11,8 @@ module registers #(
     parameter int LOGIT_FRAC   = 8,
     parameter int SLOT_BITS    = 32,
     parameter int BEAT_BYTES   = 4,
-    parameter int LIFS         = 4,
+    parameter int LIFS         = 4,     // counters of spikes
+    parameter int SPIKING      = LIFS,  // that count: one counter stays 0 where there is no LIF
     parameter int COUNTER_BITS = 48,
     parameter int ADDRESS_BITS = 12
 ) (
@@ -184,7 +185,7 @@ module registers #(
         Contexts: read_data <= 32'(CONTEXTS);
         Logits: read_data <= {8'd0, 8'(SLOT_BITS), 8'(LOGIT_FRAC), 8'(LOGIT_BITS)};
         BeatBytes: read_data <= 32'(BEAT_BYTES);
-        Spiking: read_data <= 32'(LIFS);
+        Spiking: read_data <= 32'(SPIKING);
         Control: read_data <= 32'(run);
         Mode: read_data <= 32'(mode_q);
         Length: read_data <= length;

@@ -5,7 +5,6 @@ The top is plain Verilog, as Vivado's block designs ask of a module, and its por
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.driver import registers
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.rtl import blocks
-from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, COUNTERS, lif_blocks, widths
+from spikegpt_hls.hls.rtl.hierarchy import declared, needed
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, COUNTERS, counted, lif_blocks, widths
 from spikegpt_hls.quant.ops import BinaryEmbedding
 
 TOP = "spikegpt_ip"
@@ -36,22 +36,24 @@ class Shape:
     logit_frac: int
     contexts: int
     flight: int  # tokens in the model at once, and some more
-    lifs: int
+    lifs: int  # counters of spikes
+    spiking: int  # LIF layers, which they count
 
     @classmethod
     def of(cls, dataflow: Dataflow) -> Shape:
         embedding = dataflow.blocks[0].operation
         assert isinstance(embedding, BinaryEmbedding)
         head = dataflow.driver[dataflow.sink]
-        lifs = len(lif_blocks(dataflow))
+        layers = sum(block.kind == "Residual" for block in dataflow.blocks) // 2
         if head.channels_out != embedding.vocabulary:
             raise ConversionError(
                 f"the IP continues text: its head needs an output for each of the {embedding.vocabulary} tokens, "
                 f"not {head.channels_out}"
             )
         return cls(
-            embedding.vocabulary, widths(dataflow)[dataflow.source], embedding.channels, lifs // 2, head.lanes,
-            head.format_out.bits, head.format_out.frac, dataflow.contexts, 2 * len(dataflow.blocks), lifs,
+            embedding.vocabulary, widths(dataflow)[dataflow.source], embedding.channels, layers, head.lanes,
+            head.format_out.bits, head.format_out.frac, dataflow.contexts, 2 * len(dataflow.blocks),
+            counted(dataflow), len(lif_blocks(dataflow)),
         )  # fmt: skip
 
     @property
@@ -84,22 +86,19 @@ class Shape:
             "BEAT_BYTES": self.out_bits // 8,
             "FLIGHT": self.flight,
             "LIFS": self.lifs,
+            "SPIKING": self.spiking,
             "COUNTER_BITS": COUNTER_BITS,
             "ADDRESS_BITS": registers.ADDRESS_BITS,
         }
-        declared = re.findall(r"parameter int (\w+)", (SOURCES / f"{module}.sv").read_text())
-        return {name: known[name] for name in declared if name in known}
+        path = SOURCES / f"{module}.sv"
+        return {name: value for name, value in known.items() if name in declared(path)}
 
 
 def sources(*modules: str) -> list[Path]:
     """The files of modules of the IP or of a board, and of what they instantiate."""
     folders = (blocks.SOURCES, SOURCES, SOURCES.parent / "boards")
     known = {path.stem: path for folder in folders for path in folder.glob("*.sv")}
-    needed = list(modules)
-    for module in needed:  # grows while it is walked
-        used = re.findall(r"^\s*(\w+) #\(", known[module].read_text(), re.MULTILINE)
-        needed += [name for name in dict.fromkeys(used) if name in known and name not in needed]
-    return [known[module] for module in needed]
+    return needed(modules, known)
 
 
 def write(dataflow: Dataflow, folder: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.hls.rtl.hierarchy import declared, needed
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
 from spikegpt_hls.quant.ops.layernorm import seed_table
@@ -105,31 +104,15 @@ def weight_image(block: Block) -> Image:
 SOURCES = Path(__file__).parent
 
 
-@cache
-def _text(module: str) -> str:
-    return (SOURCES / f"{module}.sv").read_text()
-
-
-@cache
-def declared(module: str) -> frozenset[str]:
-    """The integer parameters that a module's header declares."""
-    return frozenset(re.findall(r"parameter int (\w+)", _text(module)))
-
-
 def sources(kind: str) -> list[Path]:
     """The files that a block's module needs: its own, and those of the modules it instantiates."""
-    known = {path.stem for path in SOURCES.glob("*.sv")}
-    needed = [MODULES[kind]]
-    for module in needed:  # grows while it is walked
-        used = re.findall(r"^\s*(\w+) #\(", _text(module), re.MULTILINE)
-        needed += [name for name in dict.fromkeys(used) if name in known and name not in needed]
-    return [SOURCES / f"{module}.sv" for module in needed]
+    return needed([MODULES[kind]], {path.stem: path for path in SOURCES.glob("*.sv")})
 
 
 def parameters(block: Block) -> dict[str, int]:
     """The integer parameters of a block's module: geometry, formats, and constants that follow from them."""
     known = _all_parameters(block)
-    return {name: value for name, value in known.items() if name in declared(MODULES[block.kind])}
+    return {name: value for name, value in known.items() if name in declared(SOURCES / f"{MODULES[block.kind]}.sv")}
 
 
 def _all_parameters(block: Block) -> dict[str, int]:

@@ -1,10 +1,13 @@
-// Residual: out = saturate(x + s), one spike s being 1.0 on the grid of x (quant/ops/residual.py). Stages 1
-// and 2 hold what the FIFOs gave, as a block RAM's output takes half a cycle, stage 3 the sum.
+// Residual: out = saturate(x + s), s rounded to the grid of x, where a spike is exact (quant/ops/residual.py). Stages 1
+// and 2 hold what the FIFOs gave, as a block RAM's output takes half a cycle, stage 3 the sum: rounding s is its carry.
 module residual #(
     parameter int LANES      = 1,
     parameter int X_BITS     = 10,
     parameter int X_FRAC     = 4,
     parameter int X_SIGNED   = 1,
+    parameter int S_BITS     = 1,
+    parameter int S_FRAC     = 0,
+    parameter int S_SIGNED   = 0,
     parameter int OUT_BITS   = 10,
     parameter int OUT_SIGNED = 1,
     parameter int X_DEPTH    = 2,
@@ -18,7 +21,7 @@ module residual #(
     output logic                      s_axis_x_tready,
     input  logic                      s_axis_x_tlast,
     input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
-    input  logic [         LANES-1:0] s_axis_s_tdata,
+    input  logic [  LANES*S_BITS-1:0] s_axis_s_tdata,
     input  logic                      s_axis_s_tvalid,
     output logic                      s_axis_s_tready,
     input  logic                      s_axis_s_tlast,
@@ -31,10 +34,13 @@ module residual #(
 );
   localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Latency = 3;
-  localparam int SumBits = (X_BITS > X_FRAC + 1 ? X_BITS : X_FRAC + 1) + 2;
+  localparam int Left = X_FRAC > S_FRAC ? X_FRAC - S_FRAC : 0;
+  localparam int Right = S_FRAC > X_FRAC ? S_FRAC - X_FRAC : 0;
+  localparam int AddBits = (S_BITS > Right ? S_BITS : Right) + 1 + Left;
+  localparam int SumBits = (X_BITS + 1 > AddBits ? X_BITS + 1 : AddBits) + 1;
 
   logic [LANES*X_BITS-1:0] x, x_q, x2_q;
-  logic [LANES-1:0] s, s_q, s2_q;
+  logic [LANES*S_BITS-1:0] s, s_q, s2_q;
   logic [LANES*OUT_BITS-1:0] result, result_q;
   logic valid, ready, last;
   logic [UserBits-1:0] user;
@@ -46,7 +52,7 @@ module residual #(
   stream_join #(
       .USER_BITS(UserBits),
       .A_WIDTH  (LANES * X_BITS),
-      .B_WIDTH  (LANES),
+      .B_WIDTH  (LANES * S_BITS),
       .A_DEPTH  (X_DEPTH),
       .B_DEPTH  (S_DEPTH)
   ) u_join (
@@ -70,10 +76,21 @@ module residual #(
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     logic signed [X_BITS:0] x_lane;
-    logic signed [SumBits-1:0] sum, spike;
+    logic signed [S_BITS:0] s_lane;
+    logic signed [AddBits-1:0] added, floor;
+    logic signed [SumBits-1:0] sum;
+    logic up;
     assign x_lane = {X_SIGNED != 0 && x2_q[l*X_BITS+X_BITS-1], x2_q[l*X_BITS+:X_BITS]};
-    assign spike = SumBits'(s2_q[l]) << X_FRAC;
-    assign sum = x_lane + spike;
+    assign s_lane = {S_SIGNED != 0 && s2_q[l*S_BITS+S_BITS-1], s2_q[l*S_BITS+:S_BITS]};
+    assign added  = AddBits'(s_lane) <<< Left;
+    assign floor  = added >>> Right;
+    if (Right == 0) begin : gen_exact
+      assign up = 1'b0;
+    end else begin : gen_round
+      localparam logic [AddBits-1:0] Rest = (AddBits'(1) << (Right - 1)) - AddBits'(1);  // bits below the guard bit
+      assign up = added[Right-1] && ((added & Rest) != '0 || floor[0]);
+    end
+    assign sum = SumBits'(x_lane) + SumBits'(floor) + SumBits'(up);
     requantize #(
         .IN_BITS   (SumBits),
         .SHIFT     (0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -64,10 +64,12 @@ class Operation:
         return {name: np.zeros((batch, self.n_in), np.int64) for name in self.state}
 
     def attributes(self) -> dict[str, int | list[int]]:
-        """ONNX attributes: integers, and formats as three integers."""
+        """ONNX attributes: integers, and formats as three integers; what is at its default is left out."""
         flat: dict[str, int | list[int]] = {}
         for field in fields(self):
             value = getattr(self, field.name)
+            if value == field.default:
+                continue
             flat[field.name] = [value.bits, value.frac, int(value.signed)] if isinstance(value, Format) else value
         return flat
 
@@ -76,6 +78,8 @@ class Operation:
         """The inverse of ``attributes``; attributes of other origin are ignored."""
         values: dict[str, Any] = {}
         for field in fields(cls):
+            if field.name not in attributes and field.default is not MISSING:
+                continue
             value = attributes[field.name]
             is_format = not isinstance(value, int)
             values[field.name] = Format(int(value[0]), int(value[1]), bool(value[2])) if is_format else int(value)
