@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.folding import Folding, fold
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import OPERATIONS, Linear, Operation
 
+#: Of ``dataflow.json``; another one where a block, or the meaning of one of its fields, changes.
+VERSION = 1
 #: Signed operand bits of a DSP48E1.
 XC7_MULTIPLIER = (25, 18)
 
@@ -89,11 +92,17 @@ class Dataflow:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the parameters, which the memory images hold."""
-        whole = {"source": self.source, "sink": self.sink, "contexts": self.contexts}
+        whole = {"version": VERSION, "source": self.source, "sink": self.sink, "contexts": self.contexts}
         return {**whole, "blocks": [_block_to_json(block) for block in self.blocks]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Dataflow:
+        """ConversionError where another version of this program wrote it."""
+        if data.get("version") != VERSION:
+            raise ConversionError(
+                f"this graph (dataflow.json) is of version {data.get('version', 'none')}, and only {VERSION} is known "
+                "here: remove the folder it lies in, and the same command makes it anew"
+            )
         blocks = tuple(_block_from_json(entry, data["contexts"]) for entry in data["blocks"])
         return cls(blocks, data["source"], data["sink"])
 

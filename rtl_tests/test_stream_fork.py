@@ -17,7 +17,8 @@ from cocotb.triggers import RisingEdge
 from spikegpt_hls.hls.rtl.blocks import MODULES, sources
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD
-from spikegpt_hls.sim.actors import Channel, Pipe
+from spikegpt_hls.sim.compiled import library
+from spikegpt_hls.sim.network import ints, waits
 
 BEATS = 200
 
@@ -32,15 +33,19 @@ def plan(outputs: int, seed: int) -> tuple[list[int], np.ndarray]:
 def times(outputs: int, seed: int) -> list[list[int]]:
     """Transfer cycles of the input, then of each output, from the cycle simulator's own cell."""
     offers, ready = plan(outputs, seed)
-    source = Channel("x", "fork", offer=offers)
-    readers = [Channel(f"m{n}", "sink") for n in range(outputs)]
-    fork = Pipe([source], readers)
-    while fork.advance():
-        for channel, pattern in zip(readers, ready, strict=True):
-            for beat in range(len(channel.time), len(channel.offer)):
-                cycle = max(channel.offer[beat], channel.time[-1] + 1 if channel.time else 0)
-                channel.time.append(cycle + int(np.argmax(np.append(pattern[cycle:], True))))
-    return [source.time, *(channel.time for channel in readers)]
+    lib = library()
+    net = lib.network_new()
+    for _ in range(1 + outputs):
+        lib.add_channel(net)
+    readers = range(1, outputs + 1)
+    lib.add_pipe(net, ints([0]), 1, ints(readers), outputs, 0, 2, 0, 1)
+    for channel, pattern in zip(readers, ready.tolist(), strict=True):
+        lib.add_sink(net, channel, ints(waits([*pattern, True])), len(pattern) + 1)
+    lib.connect(net)
+    lib.run(net, 0, ints(offers), len(offers))
+    found = [lib.last(net, channel, 0, BEATS)[:BEATS] for channel in range(1 + outputs)]
+    lib.network_free(net)
+    return found
 
 
 @cocotb.test()

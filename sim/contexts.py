@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.sim.cycles import simulate
+from spikegpt_hls.sim.cycles import token_times
 
 TOKENS = 32  # of a streamed prompt
 ROUNDS = 8  # tokens of each text
@@ -44,6 +44,6 @@ class Interleaving:
 def interleaving(dataflow: Dataflow, contexts: int | None = None, delay: int = 1) -> Interleaving:
     """Of ``contexts`` texts (default: those of the dataflow), each id coming ``delay`` cycles after the logits."""
     texts = contexts or dataflow.contexts
-    prompt = simulate(dataflow, TOKENS)
-    generated = simulate(dataflow, ROUNDS * texts, generation=delay, contexts=texts)
+    prompt = token_times(dataflow, TOKENS)
+    generated = token_times(dataflow, ROUNDS * texts, generation=delay, contexts=texts)
     return Interleaving(texts, prompt.latency, prompt.cycles_per_token, generated.cycles_per_token)

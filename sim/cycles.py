@@ -1,6 +1,6 @@
 """The cycle simulator: when every beat of every stream is transferred, exactly as the RTL does it (docs/streams.md).
 
-The blocks of a dataflow become actors (``actors.py``) that run until all tokens have left. Where nothing outside
+The blocks of a dataflow become actors (``network.py``) that run until all tokens have left. Where nothing outside
 disturbs the pipeline its times become periodic, ``T(n + p) = T(n) + q`` for every stream at once; the equations look
 back over a bounded number of tokens and only add and compare, so a period seen over that many tokens holds for ever,
 and the rest of a long run is written down instead of simulated.
@@ -8,10 +8,9 @@ and the rest of a long run is written down instead of simulated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +19,12 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.hls.rtl.timing import timing as rtl_timing
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.sim.actors import Actor, Channel, Expand, Fold, Generation, Normalize, Pipe, Sink
 from spikegpt_hls.sim.errors import SimulationError
+from spikegpt_hls.sim.network import Network
+from spikegpt_hls.sim.offchip import Fetch
 
 LONGEST_PERIOD = 8  # tokens
-CHUNK = 16  # tokens between two looks for a period
+CHUNK = 4  # tokens between two looks for a period
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Schedule:
 
     dataflow: Dataflow
     tokens: int
-    times: dict[str, Ints]  # per stream: tokens * beats transfer cycles
-    ready: dict[str, Ints]  # per stream and beat: the cycle its producer is ready from
-    taken: dict[str, Ints]  # per join: the cycle in which it took each beat from its FIFOs
-    needed: dict[str, int]  # per block: cycles that one token takes it by itself
+    times: Mapping[str, Ints]  # per stream: tokens * beats transfer cycles
+    ready: Mapping[str, Ints]  # per stream and beat: the cycle its producer is ready from
+    taken: Mapping[str, Ints]  # per join: the cycle in which it took each beat from its FIFOs
+    needed: Mapping[str, int]  # per block: cycles that one token takes it by itself
 
     @property
     def first(self) -> int:
@@ -131,149 +131,67 @@ def simulate(
     generation: int | None = None,
     timing: Callable[[Block], Timing] = rtl_timing,
     contexts: int = 1,
+    outside: Mapping[str, Fetch] | None = None,
 ) -> Schedule:
     """Run ``tokens`` tokens through a dataflow.
 
     ``source[n]`` is the earliest cycle in which id ``n`` is offered (default: all at once); ``sink_ready`` is a pattern
     of ready cycles that repeats (default: always); with ``generation = d`` so many ``contexts`` generate in turn, each
-    id ``d`` cycles after the last logit beat of its own text's token before it. SimulationError for a deadlock, naming
-    the blocks that hold a beat they cannot take.
+    id ``d`` cycles after the last logit beat of its own text's token before it. Blocks that are ``outside`` read their
+    constants from a memory beside the chip (``offchip.py``). SimulationError for a deadlock, naming the blocks that
+    hold a beat they cannot take.
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
         raise SimulationError(f"a run needs at least one token and one offer per token, not {tokens}")
     period = None
-    pattern = [True] if sink_ready is None else list(sink_ready)
-    network = _Network(dataflow, timing, pattern, generation, contexts)
+    pattern = [True] if sink_ready is None else [bool(ready) for ready in sink_ready]
+    network = Network(dataflow, timing, pattern, generation, contexts, outside)
     longest = LONGEST_PERIOD and max(LONGEST_PERIOD, contexts)
     if source is not None or sink_ready is not None:
         network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
-    while network.tokens < tokens:
+    while network.tokens < tokens and period is None:
         network.run([0] * min(CHUNK, tokens - network.tokens))
-        window = network.lookback + longest
-        if network.tokens >= window and (period := _period(network.arrays(window), network.lookback, longest)):
-            break
-    arrays = {name: _extend(array, period, tokens) for name, array in network.arrays(network.tokens).items()}
-    if source is None and generation is None:
-        arrays[f"offer {dataflow.source}"] = np.zeros((tokens, 1), np.int64)
-    flat = {name: array.ravel() for name, array in arrays.items()}
-    streams = [stream for block in dataflow.blocks for stream in block.inputs] + [dataflow.sink]
+        period = network.period(longest)
+    inputs = [stream for block in dataflow.blocks for stream in block.inputs]
+    streams = {stream: stream for stream in [*inputs, dataflow.sink]}
+    joins = {block.name: f"{block.name}.0" for block in dataflow.blocks if block.is_join}
+    at_once = {dataflow.source: np.zeros(tokens, np.int64)} if source is None and generation is None else {}
     return Schedule(
         dataflow,
         tokens,
-        {stream: flat[f"time {stream}"] for stream in streams},
-        {stream: flat[f"offer {stream}"] for stream in streams},
-        {block.name: flat[f"time {block.name}.0"] for block in dataflow.blocks if block.is_join},
+        _Cycles(network, tokens, period, streams),
+        _Cycles(network, tokens, period, streams, offers=True, known=at_once),
+        _Cycles(network, tokens, period, joins),
         {block.name: needed(block, timing(block)) for block in dataflow.blocks},
     )
 
 
-class _Network:
-    """The actors of a dataflow and the channels between them."""
+class _Cycles(Mapping[str, Ints]):
+    """Arrays of a run by name, each read from the network, and written down for all tokens, when it is looked at."""
 
     def __init__(
         self,
-        dataflow: Dataflow,
-        timing: Callable[[Block], Timing],
-        ready: list[bool],
-        generation: int | None,
-        contexts: int,
+        network: Network,
+        tokens: int,
+        period: tuple[int, int] | None,
+        channels: Mapping[str, str],
+        offers: bool = False,
+        known: Mapping[str, Ints] | None = None,
     ) -> None:
-        # two banks and the token that fills them; the token whose logits an id waits for
-        self.tokens, self.lookback = 0, max(3, contexts + 1)
-        self.channels = {name: Channel(name, block.name) for name, (block, _) in dataflow.reader.items()}
-        self.channels[dataflow.sink] = Channel(dataflow.sink, "the sink")
-        self.folds: list[Fold] = []
-        self.actors: list[Actor] = []
-        ids, logits = self.channels[dataflow.source], self.channels[dataflow.sink]
-        self.beats = dataflow.driver[dataflow.sink].beats_out
-        self.source, self.sink = ids, Sink(logits, ready)
-        self.generation = None if generation is None else Generation(ids, logits, self.beats, generation, contexts)
-        for block in dataflow.blocks:
-            self._add(block, timing(block))
-        self.actors.append(self.sink)
-        if self.generation is not None:
-            self.actors.append(self.generation)
+        self._network, self._tokens, self._period = network, tokens, period
+        self._channels, self._offers, self._known = channels, offers, dict(known or {})
 
-    def _inner(self, block: Block, port: int = 0) -> Channel:
-        """A channel inside a block."""
-        name = f"{block.name}.{port}"
-        return self.channels.setdefault(name, Channel(name, block.name))
+    def __getitem__(self, name: str) -> Ints:
+        if name not in self._known:
+            simulated = self._network.cycles(self._channels[name], self._network.tokens, self._offers)
+            self._known[name] = _extend(simulated, self._period, self._tokens).ravel()
+        return self._known[name]
 
-    def _pipe(
-        self, inputs: list[Channel], outputs: list[Channel], latency: int, credits: int, beats: int, loop: int = 0
-    ) -> None:
-        self.actors.append(Pipe(inputs, outputs, latency, credits, loop, beats))
-        self.lookback = max(self.lookback, 2 + credits // beats)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._channels)
 
-    def _add(self, block: Block, timing: Timing) -> None:
-        inputs = [self.channels[stream] for stream in block.inputs]
-        outputs = [self.channels[stream] for stream in block.outputs]
-        inner = self._inner(block)
-        if block.kind == "BinaryEmbedding":
-            ids = self._inner(block, 1)
-            self._pipe(inputs, [ids], 0, 2, 1)
-            self.actors.append(Expand(ids, inner, block.beats_out))
-        elif block.kind == "LayerNorm":
-            self.actors.append(Normalize(inputs[0], inner, block.beats_in, timing.stats))
-        elif block.kind == "Linear":
-            fold = Fold(inputs[0], inner, block.beats_in, block.folding, block.lanes, timing.result)
-            self.folds.append(fold)
-            self.actors.append(fold)
-        else:
-            taken = self._join(block, inputs) if block.is_join else inputs
-            self._pipe(taken, outputs, timing.latency, timing.credits, block.beats_in, timing.loop)
-            return
-        self._pipe([inner], outputs, timing.latency, timing.credits, block.beats_out)
-
-    def _join(self, block: Block, inputs: list[Channel]) -> list[Channel]:
-        if len(block.fifo_depths) != len(inputs):
-            raise SimulationError(
-                f"{block.name} joins {len(inputs)} streams but has {len(block.fifo_depths)} FIFO depths"
-            )
-        taken = [self._inner(block, port) for port in range(len(inputs))]
-        for channel, head, depth in zip(inputs, taken, block.fifo_depths, strict=True):
-            self._pipe([channel], [head], 0, depth, block.beats_in)
-        return taken
-
-    def run(self, offers: list[int]) -> None:
-        """Give more tokens and go round until every logit has left; a round without a step is a deadlock."""
-        self.tokens += len(offers)
-        if self.generation is None:
-            self.source.offer.extend(offers)
-        else:
-            self.generation.tokens = self.tokens
-        while any([actor.advance() for actor in self.actors]):
-            pass
-        expected = self.tokens * self.beats
-        if len(self.sink.input.time) < expected:
-            stuck = [channel.reader for channel in self.channels.values() if len(channel.offer) > len(channel.time)]
-            raise SimulationError(
-                f"deadlock after {len(self.sink.input.time)} of {expected} logit beats: "
-                f"{', '.join(dict.fromkeys(stuck))} cannot take the beats that wait for them"
-            )
-
-    def arrays(self, tokens: int) -> dict[str, Ints]:
-        """Every time that the equations look back to, by token, for the last ``tokens`` tokens."""
-        lists = chain(
-            ((f"time {c.name}", c.time) for c in self.channels.values()),
-            ((f"offer {c.name}", c.offer) for c in self.channels.values()),
-            ((f"steps {i}", fold.last_step) for i, fold in enumerate(self.folds)),
-        )
-        per_token = {name: (times, len(times) // self.tokens) for name, times in lists}
-        return {
-            name: np.array(times[-tokens * beats :], np.int64).reshape(tokens, beats)
-            for name, (times, beats) in per_token.items()
-        }
-
-
-def _period(arrays: dict[str, Ints], lookback: int, longest: int) -> tuple[int, int] | None:
-    """The shortest ``(p tokens, q cycles)`` with ``T(n) = T(n - p) + q`` over the last ``lookback`` tokens."""
-    steps = [array for name, array in arrays.items() if not name.startswith("offer ")]
-    for period in range(1, longest + 1):
-        cycles = int(steps[0][-1, 0] - steps[0][-1 - period, 0])
-        if all((a[-lookback:] - a[-lookback - period : -period] == cycles).all() for a in steps):
-            return period, cycles
-    return None
+    def __len__(self) -> int:
+        return len(self._channels)
 
 
 def _extend(array: Ints, period: tuple[int, int] | None, tokens: int) -> Ints:
@@ -281,6 +199,50 @@ def _extend(array: Ints, period: tuple[int, int] | None, tokens: int) -> Ints:
     if period is None:
         return array
     length, cycles = period
-    after = np.arange(tokens - len(array))
-    rows = len(array) - length + after % length
-    return np.concatenate([array, array[rows] + ((after // length + 1) * cycles)[:, None]])
+    done = len(array)
+    whole = np.empty((tokens, array.shape[1]), np.int64)
+    whole[:done] = array
+    for row in range(length):
+        later = whole[done + row :: length]
+        np.add(array[done - length + row], cycles * np.arange(1, len(later) + 1)[:, None], out=later)
+    return whole
+
+
+@dataclass(frozen=True)
+class TokenTimes:
+    """Of a run of which nothing else is kept: the cycle of the first id, and of each token's last logit beat."""
+
+    first: int
+    ends: Ints
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the first id to its last logit beat, both included."""
+        return int(self.ends[0]) - self.first + 1
+
+    @property
+    def cycles_per_token(self) -> float:
+        """As ``Schedule``'s."""
+        return slope(self.ends) if len(self.ends) > 1 else float(self.latency)
+
+
+def token_times(
+    dataflow: Dataflow,
+    tokens: int,
+    generation: int | None = None,
+    timing: Callable[[Block], Timing] = rtl_timing,
+    contexts: int = 1,
+    outside: Mapping[str, Fetch] | None = None,
+) -> TokenTimes:
+    """What ``simulate`` would say of the tokens, in memory that does not grow with their number."""
+    network = Network(dataflow, timing, [True], generation, contexts, outside)
+    first = 0
+    ends: list[Ints] = []
+    while network.tokens < tokens:
+        count = min(CHUNK, tokens - network.tokens)
+        network.run([0] * count)
+        if not ends:
+            first = int(network.cycles(dataflow.source, count)[0, 0])
+        ends.append(network.cycles(dataflow.sink, count)[:, -1])
+        network.forget()
+    return TokenTimes(first, np.concatenate(ends))

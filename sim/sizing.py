@@ -17,8 +17,8 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, images, parameters
 from spikegpt_hls.hls.rtl.writer import image_file
 from spikegpt_hls.quant.ops import Linear
-from spikegpt_hls.sim.memory import rom
 from spikegpt_hls.sim.resources import synthesize
+from spikegpt_hls.sim.roms import rom
 from spikegpt_hls.sim.tools import Parameters
 
 #: By module: the parameter that names a ROM's image, and the memory's name.

@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from math import ceil
 
 import pytest
 
@@ -11,8 +12,10 @@ from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, BinaryEmbedding, Gate, LayerNorm, Linear, Sigmoid
 from spikegpt_hls.sim import cycles
-from spikegpt_hls.sim.cycles import simulate
+from spikegpt_hls.sim.cycles import simulate, token_times
 from spikegpt_hls.sim.errors import SimulationError
+from spikegpt_hls.sim.network import Network
+from spikegpt_hls.sim.offchip import Fetch
 
 BYTE = Format(8, 4)
 
@@ -87,10 +90,39 @@ def random_graph(seed):
     )
 
 
+class Memory:
+    """A memory outside the chip as registers: requests wait out the latency, then move one after the other."""
+
+    def __init__(self, fetch, ahead):
+        self.fetch, self.requests, self.busy = fetch, deque(), 0
+        self.vacant = 0 if ahead else fetch.room
+        self.came = self.sent = self.asked = fetch.room * ahead  # the buffer is full when a run begins
+
+    def clock(self, now, tokens):
+        """``came``, at the end of the cycle, is what can be used in the next; ``tokens`` have come."""
+        while self.vacant and (not self.fetch.demand or self.asked < tokens * self.fetch.bursts):
+            self.request(now)
+            self.vacant -= 1
+        if not self.busy and self.requests and self.requests[0] <= now:
+            self.requests.popleft()
+            self.sent += 1
+            whole = self.sent % self.fetch.bursts
+            self.busy = self.fetch.cycles if whole else self.fetch.rest
+        if self.busy:
+            self.busy -= 1
+            self.came += not self.busy
+
+    def request(self, now):
+        self.asked += 1
+        self.requests.append(now + self.fetch.latency)
+
+
 class Clocked:
     """One block as registers: what it shows in a cycle depends on earlier cycles only."""
 
-    def __init__(self, block, timing):
+    def __init__(self, block, timing, fetch=None):
+        self.memory = fetch and Memory(fetch, ahead=not fetch.demand)
+        self.rows = 0  # of the embedding, that were sent on
         self.block, self.timing, self.kind = block, timing, block.kind
         depths = block.fifo_depths if block.is_join else (2,) * (self.kind == "BinaryEmbedding")
         self.fifos = [(depth, deque()) for depth in depths]
@@ -124,6 +156,12 @@ class Clocked:
 
     def clock(self, now, took, gave):
         """The rising edge that ends a cycle: everything decided from what stood before it."""
+        came = self.memory and self.memory.came
+        if self.memory:
+            if self.kind == "BinaryEmbedding" and self.fifos[0][1] and self.fifos[0][1][-1] == now - 1:
+                self.memory.request(now)  # a row, for the id that came in the cycle before
+            self.memory.clock(now, len(self.full))
+        self.came = came
         issue = {"LayerNorm": self.read, "Linear": self.fold_step, "BinaryEmbedding": self.expand}.get(self.kind)
         fires = issue(now) if issue else self.accept(now, took)
         for port, (_, queue) in enumerate(self.fifos):
@@ -155,13 +193,27 @@ class Clocked:
 
     def expand(self, now):
         queue = self.fifos[0][1]
-        fires = bool(queue) and self.credit()
+        fires = bool(queue) and self.credit() and (not self.memory or self.came > self.rows)
         if fires:
             self.beat += 1
             if self.beat == self.block.beats_out:
-                self.beat = 0
+                self.beat, self.rows = 0, self.rows + 1
                 queue.popleft()
         return fires
+
+    def weights_came(self):
+        """Whether the burst with the next step's weights is there."""
+        if not self.memory:
+            return True
+        token, fetch = self.starts // self.fold.words, self.memory.fetch
+        step = self.starts % self.fold.words * self.fold.steps_per_word + self.step
+        return self.came > token * fetch.bursts + step // fetch.words
+
+    def use_weights(self):
+        """After a step: a burst whose last word was read makes room for another."""
+        if self.memory:
+            step = self.starts % self.fold.words * self.fold.steps_per_word + self.step
+            self.memory.vacant += step % self.memory.fetch.words == 0 or step == self.fold.steps
 
     def read(self, now):
         waiting = len(self.full) > self.tokens_read and now >= self.full[self.tokens_read] + self.timing.stats
@@ -177,10 +229,12 @@ class Clocked:
         fires = bool(self.words) and self.words[0] is not None and now >= self.words[0] + self.timing.result
         fires = fires and self.credit()
         token = self.starts // words
-        if self.step or (len(self.words) < 2 and len(self.full) > token and now > self.full[token]):
+        may = self.step or (len(self.words) < 2 and len(self.full) > token and now > self.full[token])
+        if may and self.weights_came():
             if self.step == 0:
                 self.words.append(None)
             self.step += 1
+            self.use_weights()
             if self.step == self.fold.steps_per_word:
                 self.step, self.starts = 0, self.starts + 1
                 self.words[-1] = now
@@ -193,9 +247,9 @@ class Clocked:
         return fires
 
 
-def clocked(graph, dataflow, tokens, source, pattern, limit=6000):
+def clocked(graph, dataflow, tokens, source, pattern, limit=6000, outside=None):
     """Transfers, stalls and FIFO occupancies, counted cycle by cycle; None where nothing moves any more."""
-    blocks = [Clocked(block, graph.timing(block)) for block in dataflow.blocks]
+    blocks = [Clocked(block, graph.timing(block), (outside or {}).get(block.name)) for block in dataflow.blocks]
     times = {stream: [] for block in dataflow.blocks for stream in (*block.inputs, *block.outputs)}
     stalls, occupancy = dict.fromkeys(times, 0), {}
     offered, expected, quiet = 0, tokens * dataflow.driver[dataflow.sink].beats_out, 0
@@ -223,18 +277,19 @@ def clocked(graph, dataflow, tokens, source, pattern, limit=6000):
     return None
 
 
-def compare(seed, tokens=6):
+def compare(seed, tokens=6, memory=False):
     graph, sink = random_graph(seed)
     dataflow, rng = graph.dataflow(sink), random.Random(1000 + seed)
     source = sorted(rng.randint(0, rng.choice([1, 90])) for _ in range(tokens))
     pattern = [rng.random() < rng.choice([0.3, 0.9]) for _ in range(7)] + [True]
-    counted = clocked(graph, dataflow, tokens, source, pattern)
+    outside = random_fetches(dataflow, rng) if memory else {}
+    counted = clocked(graph, dataflow, tokens, source, pattern, outside=outside, limit=20000)
     if counted is None:
         with pytest.raises(SimulationError, match=r"deadlock.*\b(r[01]|out|head)"):
             simulate(dataflow, tokens, source, pattern, timing=graph.timing)
         return "deadlock"
     times, stalls, occupancy = counted
-    schedule = simulate(dataflow, tokens, source, pattern, timing=graph.timing)
+    schedule = simulate(dataflow, tokens, source, pattern, timing=graph.timing, outside=outside)
     for stream in times:
         assert schedule.times[stream].tolist() == times[stream], (seed, stream)
         assert schedule.stalls(stream) == stalls[stream], (seed, stream)
@@ -248,6 +303,26 @@ def test_every_transfer_stall_and_occupancy_equals_the_clocked_simulation():
     outcomes = [compare(seed) for seed in range(150)]
     assert outcomes.count("equal") > 100
     assert outcomes.count("deadlock") >= 5
+
+
+def random_fetches(dataflow, rng):
+    """Bursts of any length at any pace for some blocks, the buffer as small as one burst."""
+    found = {}
+    for block in dataflow.blocks:
+        if block.kind == "Linear" and rng.random() < 0.6:
+            words = rng.randint(1, block.folding.steps)
+            bursts = ceil(block.folding.steps / words)
+            cycles = rng.randint(1, 12)
+            found[block.name] = Fetch(words, rng.randint(0, 25), rng.randint(1, 4), cycles, rng.randint(1, cycles),
+                                      bursts, rng.random() < 0.3)  # fmt: skip
+        elif block.kind == "BinaryEmbedding" and rng.random() < 0.5:
+            found[block.name] = Fetch(block.beats_out, rng.randint(0, 25), 0, 1, rng.randint(1, 9), 1, True)
+    return found
+
+
+def test_weights_from_outside_move_as_in_the_clocked_simulation():
+    outcomes = [compare(seed, memory=True) for seed in range(60)]
+    assert outcomes.count("equal") > 40
 
 
 def safe_graph(seed):
@@ -271,6 +346,69 @@ def test_a_long_run_written_down_from_its_period_equals_the_simulated_one(monkey
             (short.times[s] == full.times[s]).all() and (short.ready[s] == full.ready[s]).all() for s in full.times
         )
         assert short.cycles_per_token == full.cycles_per_token
+
+
+def test_a_period_holds_only_over_all_tokens_that_the_equations_look_back_to(monkeypatch):
+    """A pipe of 100 cycles that holds 8 tokens of 2 beats: eight follow each other in 2 cycles each, the ninth waits
+    for the first to leave. Its first beat, taken in 3, leaves in 104, and the ninth's takes its place in 105: 8 tokens
+    take 102 cycles. Over fewer than 8 tokens the group looks as if it went on for ever."""
+    graph = Graph(2, 1)
+    graph.timings["emb"] = Timing(1, 3)
+    out = graph.add("out", Sigmoid(BYTE, 2, BYTE), ["emb"], Timing(latency=100, credits=16))
+    dataflow = graph.dataflow(out)
+
+    def taken(tokens):
+        return simulate(dataflow, tokens, timing=graph.timing).times["emb"][::2].tolist()
+
+    by_hand = [3 + 2 * (n % 8) + 102 * (n // 8) for n in range(200)]
+    assert taken(200) == by_hand
+    assert Network(dataflow, graph.timing, [True]).lookback >= 8
+
+    monkeypatch.setattr(cycles, "Network", Shortsighted)
+    assert taken(200) != by_hand
+
+
+class Shortsighted(Network):
+    """Sees a period in three tokens, whatever the equations read."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.lookback, self.contexts = 3, 1
+
+
+def test_a_period_holds_only_over_all_texts_that_take_turns(monkeypatch):
+    """Eight texts generate in turn through twelve short pipes: eight tokens of 8 beats in a row, then a wait for the
+    first one's logits. A token's first beat leaves the embedding in cycle 3 and each pipe 11 later, its last beat 7
+    after that, in 142; the next of its text is offered in 143."""
+    graph = Graph(8, 1)
+    graph.timings["emb"] = Timing(1, 3)
+    stream = "emb"
+    for n in range(12):
+        stream = graph.add(f"pipe{n}", Sigmoid(BYTE, 8, BYTE), [stream], Timing(latency=10, credits=12))
+    dataflow = graph.dataflow(stream)
+    assert Network(dataflow, graph.timing, [True]).lookback < 8
+
+    def ends():
+        return simulate(dataflow, 80, generation=1, contexts=8, timing=graph.timing).token_end.tolist()
+
+    first = 3 + 12 * 11 + 7
+    by_hand = [first + 8 * (n % 8) + (first + 1) * (n // 8) for n in range(80)]
+    assert ends() == by_hand
+    monkeypatch.setattr(cycles, "Network", Shortsighted)
+    assert ends() != by_hand
+
+
+def test_what_is_forgotten_is_never_missed():
+    """Token times kept alone are those of the whole schedule, streaming and generating, with weights from outside."""
+    for seed in range(12):
+        graph, dataflow = safe_graph(seed)
+        outside = random_fetches(dataflow, random.Random(seed))
+        for contexts in (None, 1, 5):
+            run = {"generation": contexts and 2, "contexts": contexts or 1, "outside": outside, "timing": graph.timing}
+            whole = simulate(dataflow, 30, **run)
+            alone = token_times(dataflow, 30, **run)
+            assert alone.ends.tolist() == whole.token_end.tolist()
+            assert (alone.latency, alone.cycles_per_token) == (whole.latency, whole.cycles_per_token)
 
 
 def test_cycles_per_token_is_the_reuse_factor_of_the_slowest_linear():

@@ -21,7 +21,7 @@ TOKENS = 64
 def make(request: Request) -> None:
     """Seconds per token of every implementation of one meaning, training's speed and memory, and the pace of the
     RTL within budgets of multipliers; ``bench.json``."""
-    from spikegpt_hls.cli.steps import bench_folding, bench_training
+    from spikegpt_hls.cli.steps import bench_folding, bench_simulator, bench_training
 
     hls.make(request)
     with np.load(request.workspace.vectors, allow_pickle=False) as arrays:
@@ -34,15 +34,17 @@ def make(request: Request) -> None:
         "cycle simulator": _cycles(request, ids),
     }
     per_token = {name: seconds / len(ids) for name, seconds in implementations.items()}
+    simulator = bench_simulator.speed(request, _seconds)
     speeds, memories = bench_training.speeds(request), bench_training.memories(request)
     per_step = {name: speed.fused for name, speed in speeds.items()}
     _show(request, "seconds per token", per_token)
+    bench_simulator.show(request, simulator)
     _show(request, "seconds per training step", per_step)
     bench_training.show(request, speeds, memories)
     paces = bench_folding.paces(request)
     bench_folding.show(request, paces)
     content = {"per_token": per_token, "per_training_step": per_step} | bench_training.as_json(speeds, memories)
-    content |= bench_folding.as_json(paces)
+    content |= bench_folding.as_json(paces) | bench_simulator.as_json(simulator)
     write_json(request.workspace.folder / "bench.json", content)
 
 

@@ -1,0 +1,67 @@
+"""How much faster than the RTL's own simulation the cycle simulator tells the same: one ratio, measured in one run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikegpt_hls.cli.request import Request
+
+TOKENS = 512
+WARM = 64  # tokens of the run whose time is that of starting Verilator's
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds for the same tokens: the RTL's simulation without its start, the cycle simulator with everything."""
+
+    rtl: float
+    simulator: float
+
+    @property
+    def ratio(self) -> float:
+        return self.rtl / self.simulator
+
+
+def speed(request: Request, seconds: Callable[[Callable[[], object]], float]) -> Speed:
+    """``seconds`` times an action; the RTL has been built."""
+    from spikegpt_hls.hls.dataflow import Dataflow
+    from spikegpt_hls.rtl_tests.cosim import Model
+    from spikegpt_hls.sim.cycles import simulate
+
+    model = Model(request.workspace.rtl, request.workspace.work)
+    dataflow = Dataflow.from_json(json.loads((request.workspace.rtl / "dataflow.json").read_text()))
+    with np.load(request.workspace.vectors, allow_pickle=False) as arrays:
+        ids = np.resize(arrays["tokens"], TOKENS + WARM)
+
+    def every_transfer() -> None:
+        schedule = simulate(dataflow, TOKENS)
+        for stream in schedule.times:
+            schedule.times[stream]
+
+    with request.console.status(f"bench: {TOKENS} tokens through the RTL and the cycle simulator"):
+        start, whole = (seconds(lambda n=n: model.run("speed", [ids[:n]])) for n in (WARM, TOKENS + WARM))  # type: ignore[misc]
+        return Speed(whole - start, seconds(every_transfer))
+
+
+def show(request: Request, found: Speed) -> None:
+    request.say(
+        f"{TOKENS} tokens, the cycle of every transfer: RTL in simulation {found.rtl:.3g} s, cycle simulator "
+        f"{found.simulator:.3g} s, {found.ratio:,.0f} times faster (measured in one run)"
+    )
+
+
+def as_json(found: Speed) -> dict[str, Any]:
+    return {
+        "simulator": {
+            "tokens": TOKENS,
+            "rtl_s": found.rtl,
+            "simulator_s": found.simulator,
+            "ratio": found.ratio,
+            "provenance": "measured: RTL in simulation (Verilator) without its start, cycle simulator, this run",
+        }
+    }
