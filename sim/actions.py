@@ -3,12 +3,16 @@
 Every count follows from the operation's integer meaning (``quant/ops``) and the block's folding; what depends on the
 data (zero operands, spikes) is counted in the traces. The hardware as built computes on zeros like on any number, so
 zeros are reported beside the energy and never subtracted from it.
+
+A memory is read and written in whole words. One that is wider than ``BANK_BITS`` lies in banks side by side, as block
+RAMs do: what a bit costs is then set by the size of one bank.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 
@@ -27,13 +31,18 @@ from spikegpt_hls.quant.ops.token_shift import TokenShift
 from spikegpt_hls.quant.ops.wkv import BONUS, DECAY, EXPONENT, OCTAVE_FRAC, TABLE_FRAC, WKV
 from spikegpt_hls.sim.errors import SimulationError
 
+BANK_BITS = 64  # the width of the reads whose energy is cited
+
+#: The constants that may leave the chip (``sim/memory.py``): what their reading is called, by the kind of block.
+CONSTANTS = {"Linear": "weights", "BinaryEmbedding": "table"}
+
 
 @dataclass(frozen=True)
 class Action:
     """``count`` times the same thing per token: an operation on ``bits`` (and ``other`` bits, for a product), or the
-    transfer of ``bits`` from or to a memory of ``memory`` bits."""
+    transfer of ``bits`` from or to a memory whose banks have ``memory`` bits."""
 
-    kind: str  # add, multiply, compare, shift, divide, read, write
+    kind: str  # add, multiply, compare, shift, divide; read, write; fetch: a read from outside the chip
     what: str
     bits: int
     count: float
@@ -42,7 +51,12 @@ class Action:
 
     @property
     def is_memory(self) -> bool:
-        return self.kind in ("read", "write")
+        return self.kind in ("read", "write", "fetch")
+
+
+def bank(words: int, bits: int) -> int:
+    """Bits of one bank of a memory with ``words`` words of ``bits``."""
+    return words * ceil(bits / ceil(bits / BANK_BITS))
 
 
 def read(what: str, bits: int, count: float, memory: int) -> Action:
@@ -53,6 +67,11 @@ def write(what: str, bits: int, count: float, memory: int) -> Action:
     return Action("write", what, bits, count, memory=memory)
 
 
+def per_channel(block: Block, bits: int, tokens: int = 1) -> int:
+    """One bank of a memory with a word per beat: ``bits`` for each input channel, of ``tokens`` tokens."""
+    return bank(tokens * block.operation.n_in // block.lanes, block.lanes * bits)  # type: ignore[union-attr]
+
+
 def requantized(bits: int, out: Format, count: int) -> Iterator[Action]:
     """Rounding adds one, saturation compares with both ends; the shift is constant, which costs nothing."""
     yield Action("add", "round", bits, count)
@@ -60,14 +79,14 @@ def requantized(bits: int, out: Format, count: int) -> Iterator[Action]:
 
 
 def embedding(op: BinaryEmbedding, block: Block) -> Iterator[Action]:
-    yield read("table", 1, op.channels, op.vocabulary * op.channels)
+    yield read("table", 1, op.channels, bank(op.vocabulary * op.channels // block.lanes, block.lanes))
 
 
 def layernorm(op: LayerNorm, block: Block) -> Iterator[Action]:
     c, x, count_bits = op.channels, op.x.bits, op.channels.bit_length()
-    bank = 2 * c * x
-    yield write("token bank", x, c, bank)
-    yield read("token bank", x, c, bank)
+    tokens = per_channel(block, x, 2)
+    yield write("token bank", x, c, tokens)
+    yield read("token bank", x, c, tokens)
     yield Action("add", "sum", op.sum_bits, c)
     yield Action("multiply", "square", x, c, other=x)
     yield Action("add", "sum of squares", op.square_bits, c)
@@ -85,7 +104,8 @@ def layernorm(op: LayerNorm, block: Block) -> Iterator[Action]:
     yield Action("multiply", "deviation x root", op.deviation_bits, c, other=MANTISSA_FRAC + 1)
     yield Action("shift", "normalise", product, c)
     yield from requantized(product, op.norm, c)
-    yield read("gain and bias", op.gain.bits + op.bias.bits, c, c * (op.gain.bits + op.bias.bits))
+    affine = op.gain.bits + op.bias.bits
+    yield read("gain and bias", affine, c, per_channel(block, affine))
     yield Action("multiply", "gain", op.norm.bits, c, other=op.gain.bits)
     yield Action("add", "bias", op.norm.bits + op.gain.bits, c)
     yield from requantized(op.norm.bits + op.gain.bits, op.out, c)
@@ -93,9 +113,10 @@ def layernorm(op: LayerNorm, block: Block) -> Iterator[Action]:
 
 def token_shift(op: TokenShift, block: Block) -> Iterator[Action]:
     c, x, mu = op.channels, op.x.bits, op.mu.bits
-    yield read("previous token", x, c, block.contexts * c * x)
-    yield write("previous token", x, c, block.contexts * c * x)
-    yield read("mu", mu, c, c * mu)
+    previous = per_channel(block, x, block.contexts)
+    yield read("previous token", x, c, previous)
+    yield write("previous token", x, c, previous)
+    yield read("mu", mu, c, per_channel(block, mu))
     yield Action("add", "difference", x + 1, c)
     yield Action("multiply", "mu x difference", x + 1, c, other=mu)
     yield Action("add", "mix", x + 1 + mu, c)
@@ -103,15 +124,16 @@ def token_shift(op: TokenShift, block: Block) -> Iterator[Action]:
 
 
 def linear(op: Linear, block: Block) -> Iterator[Action]:
-    """Each weight is read once per token, each input once per cycle and lane of the folding."""
+    """Each weight is read once per token, in the folding's words of PE x SIMD weights; each input once per step."""
     folding, products = block.folding, op.inputs * op.outputs
-    bank = 2 * op.inputs * op.x.bits
-    yield write("token bank", op.x.bits, op.inputs, bank)
-    yield read("token bank", op.x.bits, folding.steps * folding.simd, bank)
-    yield read("weights", op.weight.bits, products, products * op.weight.bits)
+    tokens = per_channel(block, op.x.bits, 2)
+    yield write("token bank", op.x.bits, op.inputs, tokens)
+    yield read("token bank", op.x.bits, folding.steps * folding.simd, tokens)
+    rom = bank(folding.steps, folding.pe * folding.simd * op.weight.bits)
+    yield read("weights", op.weight.bits, products, rom)
     yield Action("multiply", "weight x input", op.weight.bits, products, other=op.x.bits)
     yield Action("add", "accumulate", op.accumulator.bits, products)
-    word = 2 * folding.word * op.accumulator.bits
+    word = bank(2, folding.word * op.accumulator.bits)
     yield write("result words", op.accumulator.bits, op.outputs, word)
     yield read("result words", op.accumulator.bits, op.outputs, word)
     if op.out.frac != op.accumulator.frac or op.out.bits < op.accumulator.bits:
@@ -127,9 +149,10 @@ def wkv(op: WKV, block: Block) -> Iterator[Action]:
     a, b = op.state_format("a").bits, op.state_format("b").bits
     state, constants = a + b + EXPONENT.bits, DECAY.bits + BONUS.bits
     exponent = EXPONENT.bits + OCTAVE_FRAC
-    yield read("state", state, c, block.contexts * c * state)
-    yield write("state", state, c, block.contexts * c * state)
-    yield read("decay and bonus", constants, c, c * constants)
+    states = per_channel(block, state, block.contexts)
+    yield read("state", state, c, states)
+    yield write("state", state, c, states)
+    yield read("decay and bonus", constants, c, per_channel(block, constants))
     yield Action("multiply", "key in octaves", op.k.bits, c, other=op.key_factor.bit_length())
     yield Action("add", "key and bonus", exponent, 2 * c)
     yield read("2**f table", table, 2 * c, table << OCTAVE_FRAC)
@@ -154,15 +177,19 @@ def gate(op: Gate, block: Block) -> Iterator[Action]:
 
 def lif(op: LIF, block: Block) -> Iterator[Action]:
     c, bits = op.channels, op.membrane.bits
-    yield read("membrane", bits, c, block.contexts * c * bits)
-    yield write("membrane", bits, c, block.contexts * c * bits)
+    membranes = per_channel(block, bits, block.contexts)
+    yield read("membrane", bits, c, membranes)
+    yield write("membrane", bits, c, membranes)
     yield Action("add", "integrate", bits + 1, c)
     yield Action("compare", "threshold", bits, c)
 
 
 def residual(op: Residual, block: Block) -> Iterator[Action]:
+    if op.s.frac > op.x.frac:
+        yield Action("add", "round", op.s.bits, op.channels)
     yield Action("add", "residual", op.out.bits + 1, op.channels)
-    yield Action("compare", "saturate", op.out.bits + 1, op.channels)  # a spike only ever adds
+    ends = 2 if op.s.signed else 1  # a spike only ever adds
+    yield Action("compare", "saturate", op.out.bits + 1, ends * op.channels)
 
 
 def squared_relu(op: SquaredReLU, block: Block) -> Iterator[Action]:
@@ -184,8 +211,9 @@ _ACTIONS: dict[str, Callable[..., Iterator[Action]]] = {
 }
 
 
-def actions(block: Block, timing: Timing) -> tuple[Action, ...]:
-    """Everything a block does for one token, the FIFOs at its ports included."""
+def actions(block: Block, timing: Timing, outside: bool = False) -> tuple[Action, ...]:
+    """Everything a block does for one token, the FIFOs at its ports included; ``outside``: its constants (weights, the
+    embedding's table) are read from a memory off the chip."""
     own: tuple[Action, ...] = ()
     if block.operation is not None:
         if block.kind not in _ACTIONS:
@@ -193,17 +221,27 @@ def actions(block: Block, timing: Timing) -> tuple[Action, ...]:
                 f"{block.name}: no actions are known for a {block.kind}; known: {', '.join(_ACTIONS)}"
             )
         own = tuple(_ACTIONS[block.kind](block.operation, block))
+    if outside:
+        own = tuple(_fetched(block, own))
     return own + tuple(_fifos(block, timing))
+
+
+def _fetched(block: Block, own: Iterable[Action]) -> Iterator[Action]:
+    if block.kind not in CONSTANTS:
+        raise SimulationError(f"{block.name} cannot read its constants from off the chip: a {block.kind} has none")
+    for action in own:
+        constant = action.kind == "read" and action.what == CONSTANTS[block.kind]
+        yield replace(action, kind="fetch", memory=0) if constant else action
 
 
 def _fifos(block: Block, timing: Timing) -> Iterator[Action]:
     for stream, depth, fmt in zip(block.inputs, block.fifo_depths, block.format_in, strict=False):
-        memory = depth * block.lanes * fmt.bits
+        memory = bank(depth, block.lanes * fmt.bits)
         yield write(f"input FIFO {stream}", fmt.bits, block.channels_in, memory)
         yield read(f"input FIFO {stream}", fmt.bits, block.channels_in, memory)
     for stream in block.outputs:
         bits = block.format_out.bits
-        memory = timing.credits * block.lanes * bits
+        memory = bank(timing.credits, block.lanes * bits)
         yield write(f"output FIFO {stream}", bits, block.channels_out, memory)
         yield read(f"output FIFO {stream}", bits, block.channels_out, memory)
 

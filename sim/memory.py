@@ -7,85 +7,25 @@ All of it is arithmetic (derived) from the folding; only the block RAM that the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.resources import files
-from math import ceil
+from dataclasses import asdict
 from typing import Any
 
-from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.states import state_memory
-from spikegpt_hls.quant.ops import BinaryEmbedding, Linear
 from spikegpt_hls.sim.parts import Part, fits, parts
-
-#: Words and bits of half a block RAM (UG473, 7 Series Memory Resources) and of an UltraRAM (UG573).
-BRAM18 = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
-URAM = (4096, 72)
-
-
-@dataclass(frozen=True)
-class Rom:
-    """A block's constants as its module reads them: ``words`` of ``bits``, one a cycle, ``reads`` of them per token."""
-
-    words: int
-    bits: int
-    reads: int
-
-    @property
-    def size(self) -> int:
-        """Bits."""
-        return self.words * self.bits
-
-    @property
-    def bram36(self) -> float:
-        """Block RAMs of the shape that needs fewest."""
-        return min(ceil(self.words / words) * ceil(self.bits / bits) for words, bits in BRAM18) / 2
-
-    @property
-    def uram(self) -> int:
-        return ceil(self.words / URAM[0]) * ceil(self.bits / URAM[1])
-
-
-@dataclass(frozen=True)
-class Board:
-    """A board with a part, and the memory beside it."""
-
-    part: str
-    board: str
-    memory: str
-    megabytes: int
-    gb_per_s: float  # peak
-    source: str
-
-
-@cache
-def boards() -> dict[str, Board]:
-    """By part."""
-    entries = json.loads(files(__package__).joinpath("boards.json").read_text())
-    return {entry["part"]: Board(**entry) for entry in entries}
-
-
-def rom(block: Block) -> Rom | None:
-    """The constants of a block that grow with the square of the model's width, or with its vocabulary."""
-    match block.operation:
-        case Linear() as op:
-            folding = block.folding
-            return Rom(folding.steps, folding.simd * folding.pe * op.weight.bits, folding.steps)
-        case BinaryEmbedding() as op:
-            return Rom(op.vocabulary * block.beats_out, block.lanes, block.beats_out)
-    return None
-
-
-def roms(dataflow: Dataflow) -> dict[str, Rom]:
-    return {block.name: found for block in dataflow.blocks if (found := rom(block))}
+from spikegpt_hls.sim.roms import Rom, roms
 
 
 def state_bits(dataflow: Dataflow) -> int:
     """Of one sequence: membranes, shift rows, WKV."""
     states = ((block, state_memory(block)) for block in dataflow.blocks)
     return sum(block.channels_out * state.bits for block, state in states if state)
+
+
+def outside(part: Part, dataflow: Dataflow, total: Mapping[str, float]) -> tuple[str, ...]:
+    """The blocks whose constants find no room beside the ``total`` of all blocks without their ROMs."""
+    return tuple(_outside(part, roms(dataflow), total["bram36"]))
 
 
 def memory(dataflow: Dataflow, total: Mapping[str, float], interval: float, clock: float) -> dict[str, Any]:
@@ -99,27 +39,26 @@ def memory(dataflow: Dataflow, total: Mapping[str, float], interval: float, cloc
         "cycles_per_token": interval,
         "clock_mhz": clock,
         "tokens_per_s": clock * 1e6 / interval,
-        "parts": {part.name: _on(part, constants, total, clock * 1e6 / interval) for part in parts("xc7")},
+        "parts": {part.name: _on(part, constants, total, clock * 1e6 / interval) for part in parts()},
         "provenance": "derived; the blocks' own resources are measured (Yosys), the clock is an assumption (projected)",
     }
 
 
 def _on(part: Part, constants: Mapping[str, Rom], total: Mapping[str, float], rate: float) -> dict[str, Any]:
     names = list(_outside(part, constants, total["bram36"]))
-    outside = [constants[name] for name in names]
-    size, read = (sum(amounts) / 8 for amounts in ([r.size for r in outside], [r.reads * r.bits for r in outside]))
-    found = {
+    left = [constants[name] for name in names]
+    size, read = sum(rom.size for rom in left) / 8, sum(rom.bytes_per_token for rom in left)
+    bound = {"tokens_per_s_at_most": part.board.gb_per_s * 1e9 / read} if read else {}
+    return {
         "blocks_fit": fits(total, part),
         "outside": names,
         "outside_bytes": size,
         "bytes_per_token": read,
         "gb_per_s": read * rate / 1e9,
+        "board": asdict(part.board),
+        "memory_holds_it": size <= part.board.megabytes * 2**20,
+        **bound,
     }
-    board = boards().get(part.name)
-    if board is None:
-        return found
-    bound = {"tokens_per_s_at_most": board.gb_per_s * 1e9 / read} if read else {}
-    return {**found, "board": asdict(board), "memory_holds_it": size <= board.megabytes * 2**20, **bound}
 
 
 def _outside(part: Part, constants: Mapping[str, Rom], bram36: float) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +24,11 @@ from spikegpt_hls.quant.ops import (
     SquaredReLU,
     TokenShift,
 )
-from spikegpt_hls.sim.actions import Action, actions, activity
-from spikegpt_hls.sim.energy import EnergyTable, energy
+from spikegpt_hls.sim.actions import Action, actions, activity, bank
+from spikegpt_hls.sim.energy import energy, mean
+from spikegpt_hls.sim.energy_table import CONSTANTS, KINDS, EnergyTable
 from spikegpt_hls.sim.errors import SimulationError
+from spikegpt_hls.sim.floats import as_floats
 
 BYTE = Format(8, 4)
 TEXT = files("spikegpt_hls.sim").joinpath("energy_table.json").read_text("utf-8")
@@ -139,6 +142,7 @@ def test_every_operation_has_actions():
         WKV(BYTE, 8, BYTE, BYTE),
         Gate(BYTE, 8, BYTE, BYTE),
         LIF.of(8, BYTE),
+        Residual(BYTE, 8, BYTE, Format(8, 6)),
         SquaredReLU(BYTE, 8, BYTE),
         Residual(Format(10, 4), 8, BYTE),
     ]
@@ -160,25 +164,139 @@ def test_blocks_sum_to_the_total_and_data_is_counted():
     assert measured["lif"]["spikes"] == 1
 
 
-def test_doubling_a_constant_moves_exactly_its_share():
+def constants():
     raw = json.loads(TEXT)
-    for entry in raw["sram"]:
-        entry["pj"] *= 2
-    before = energy(chain(), chain_traces(), timing=fixed_timing)
-    after = energy(chain(), chain_traces(), EnergyTable.load(json.dumps(raw)), fixed_timing)
-    assert after.memory_pj == 2 * before.memory_pj
-    assert after.compute_pj == before.compute_pj
+    return [(kind, n) for kind in CONSTANTS for n in range(len(raw[kind]))]
+
+
+#: Actions that the chain has not: wide, large, in floats.
+OTHERS = (
+    Action("multiply", "", 16, 3, other=16),
+    Action("read", "", 32, 5, memory=8 * 16384),
+    Action("write", "", 32, 5, memory=8 << 19),
+    Action("float_add", "", 24, 7),
+    Action("float_multiply", "", 24, 7),
+)
+
+
+def priced_chain(text):
+    """Energy per token, and that of other actions, under a table; the Linear's weights off the chip."""
+    report = energy(chain(), chain_traces(), EnergyTable.load(text), fixed_timing, outside=["linear"])
+    return report.total_pj + sum(action.count * report.table.pj(action) for action in OTHERS)
+
+
+@pytest.mark.parametrize(("kind", "n"), constants())
+def test_doubling_a_constant_moves_exactly_its_share(kind, n):
+    """A price is a sum of constants: what one moves is what is left where all others are zero."""
+    doubled, alone = json.loads(TEXT), json.loads(TEXT)
+    doubled[kind][n]["pj"] *= 2
+    for other in CONSTANTS:
+        for m, entry in enumerate(alone[other]):
+            entry["pj"] *= (other, m) == (kind, n)
+    before, after, share = (priced_chain(text) for text in (TEXT, json.dumps(doubled), json.dumps(alone)))
+    assert after - before == pytest.approx(share, rel=1e-9, abs=1e-9)
+    assert share > 0
+
+
+def test_the_shares_of_all_constants_are_the_total():
+    report = energy(chain(), chain_traces(), timing=fixed_timing, outside=["linear"])
+    shares = report.shares()
+    assert sum(share["pj_per_token"] for share in shares) == pytest.approx(report.total_pj, rel=1e-12)
+    assert len(shares) == len(constants())
+    off_chip = sum(share["pj_per_token"] for share in shares if share["kind"] == "dram")
+    assert off_chip == pytest.approx(report.offchip_pj, rel=1e-12)
+
+
+#: docs/energy.md, "An example by hand": pJ per token, to the sixth digit.
+BY_HAND = {
+    ("linear", "multiply", "weight x input"): "3.200000",
+    ("linear", "add", "accumulate"): "0.900000",
+    ("linear", "add", "round"): "0.225000",
+    ("linear", "compare", "saturate"): "0.450000",
+    ("linear", "write", "token bank"): "0.156250",
+    ("linear", "read", "token bank"): "0.625000",
+    ("linear", "read", "weights"): "0.883883",
+    ("linear", "write", "result words"): "0.242007",
+    ("linear", "read", "result words"): "0.242007",
+    ("linear", "write", "output FIFO linear"): "0.123526",
+    ("linear", "read", "output FIFO linear"): "0.123526",
+    ("lif", "add", "integrate"): "0.225000",
+    ("lif", "compare", "threshold"): "0.213333",
+    ("lif", "read", "membrane"): "0.312500",
+    ("lif", "write", "membrane"): "0.312500",
+    ("lif", "write", "output FIFO lif"): "0.005459",
+    ("lif", "read", "output FIFO lif"): "0.005459",
+}
+
+
+def two_layers():
+    """ids -> linear -> lif: 4 channels, one lane, one multiplier."""
+    linear = block("linear", Linear(BYTE, 4, 4, BYTE, Format(8, 7)), ("x",), reuse_factor=16)
+    return Dataflow((linear, block("lif", LIF.of(4, BYTE), ("linear",))), "x", "lif")
+
+
+def test_the_example_by_hand_is_reproduced_to_the_last_digit():
+    traces = {"x": np.zeros((2, 4), np.int64), "linear": np.zeros((2, 4), np.int64), "lif": np.ones((2, 4), np.int64)}
+    report = energy(two_layers(), traces)
+    counted = {(b.name, a.kind, a.what): f"{pj:.6f}" for b in report.blocks for a, pj in b.items}
+    assert counted == BY_HAND
+    assert f"{report.compute_pj:.6f}" == "5.213333"
+    assert f"{report.memory_pj:.6f}" == "3.032119"
+    assert f"{report.total_pj:.6f}" == "8.245453"
+    assert f"{report.skippable_pj:.6f}" == "4.100000"  # every input is 0
+    page = (Path(__file__).parents[1] / "docs" / "energy.md").read_text()
+    for figure in (*BY_HAND.values(), "5.213333", "3.032119", "8.245453", "3,900"):
+        assert figure in page
+    off_chip = energy(two_layers(), traces, outside={"linear"})
+    assert off_chip.offchip_pj == 128 / 64 * 1950 == 3900
+    assert off_chip.offchip_bytes == 16
+    assert off_chip.memory_pj - report.memory_pj == pytest.approx(3900 - 0.883883476)
+
+
+def test_a_word_wider_than_a_cited_read_lies_in_banks():
+    assert bank(32, 64) == 32 * 64
+    assert bank(32, 65) == 32 * 33
+    assert bank(512, 256) == 512 * 64
+    wide = Linear(BYTE, 16, 64, BYTE, Format(8, 7))
+    counted = actions(block("l", wide, ("x",), lanes=2, reuse_factor=32), Timing(1, 3))
+    (weights,) = [action for action in counted if action.what == "weights"]
+    assert weights.memory == 32 * 64  # 32 words of 2 x 16 weights, in four banks
+
+
+def test_only_constants_can_leave_the_chip():
+    with pytest.raises(SimulationError, match="lif cannot read its constants"):
+        energy(chain(), chain_traces(), timing=fixed_timing, outside=["lif"])
+    with pytest.raises(SimulationError, match="no block is called head"):
+        energy(chain(), chain_traces(), timing=fixed_timing, outside=["head"])
+    moved = energy(chain(), chain_traces(), timing=fixed_timing, outside=["emb"])
+    assert moved.offchip_bytes == 4 / 8
+
+
+def test_counts_of_pieces_are_those_of_the_whole():
+    whole = activity(chain(), chain_traces())
+    pieces = [{name: trace[rows] for name, trace in chain_traces().items()} for rows in (slice(0, 2), slice(2, 5))]
+    tokens, joined = mean((len(piece["lif"]), activity(chain(), piece)) for piece in pieces)
+    assert tokens == 5
+    assert {name: pytest.approx(found) for name, found in whole.items()} == joined
+
+
+def test_floats_keep_the_products_and_drop_what_integers_need():
+    report = energy(two_layers(), {"x": np.zeros((1, 4)), "linear": np.zeros((1, 4)), "lif": np.zeros((1, 4))})
+    floats = list(as_floats(action for block in report.blocks for action, _ in block.items))
+    compute = sum(action.count * report.table.pj(action) for action in floats if not action.is_memory)
+    assert compute == pytest.approx(16 * 3.7 + (16 + 4 + 4) * 0.9)
+    assert {a.bits for a in floats if a.is_memory and a.what != "output FIFO lif"} == {32}
 
 
 def test_every_constant_names_its_node_width_and_source():
     raw = json.loads(TEXT)
-    for entry in raw["add"] + raw["multiply"] + raw["sram"]:
+    for entry in (entry for kind in CONSTANTS for entry in raw[kind]):
         assert entry["bits"] > 0
         assert entry["node"]
         assert "Horowitz" in entry["source"]
 
 
-@pytest.mark.parametrize("missing", ["sram", "add"])
+@pytest.mark.parametrize("missing", ["sram", "add", "dram", "float_multiply", "rules", "node"])
 def test_a_table_without_an_entry_is_refused_by_name(missing):
     raw = json.loads(TEXT)
     del raw[missing]
@@ -186,12 +304,42 @@ def test_a_table_without_an_entry_is_refused_by_name(missing):
         EnergyTable.load(json.dumps(raw))
 
 
-def test_a_missing_action_or_trace_is_named():
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_table_without_a_rule_is_refused_at_once(kind):
+    """Whether or not the model has such an action."""
     raw = json.loads(TEXT)
-    del raw["rules"]["compare"]
-    with pytest.raises(SimulationError, match="compare"):
-        energy(chain(), chain_traces(), EnergyTable.load(json.dumps(raw)), fixed_timing)
+    del raw["rules"][kind]
+    with pytest.raises(SimulationError, match=f"no rule for the action '{kind}'"):
+        EnergyTable.load(json.dumps(raw))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("source", ""), ("node", None), ("pj", "ten"), ("pj", -1), ("bits", 0), ("bytes", None)]
+)
+def test_a_constant_without_a_source_or_a_number_is_refused(field, value):
+    raw = json.loads(TEXT)
+    raw["sram"][1][field] = value
+    with pytest.raises(SimulationError, match=f"'sram' has no usable '{field}'"):
+        EnergyTable.load(json.dumps(raw))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"node": 1}', '{"add": 3}'])
+def test_what_is_no_table_is_refused(tmp_path, text):
+    path = tmp_path / "table.json"
+    path.write_text(text)
+    with pytest.raises(SimulationError, match=r"table\.json"):
+        EnergyTable.read(path)
+    with pytest.raises(SimulationError, match="No such file"):
+        EnergyTable.read(tmp_path / "none.json")
+
+
+def test_a_missing_trace_is_named():
     traces = chain_traces()
     del traces["gate"]
     with pytest.raises(SimulationError, match="gate"):
         energy(chain(), traces, timing=fixed_timing)
+
+
+def test_an_unknown_action_has_no_price():
+    with pytest.raises(SimulationError, match="dance"):
+        EnergyTable.load().pj(Action("dance", "floor", 8, 1))

@@ -1,0 +1,68 @@
+"""Toggles of a LIF, a WKV and a Linear of a trained network in RTL simulation: silent, typical and saturated operands,
+beside what the energy model expects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.steps import at_work
+from spikegpt_hls.sim.energy_table import EnergyTable
+
+FILE = "toggles.json"
+KINDS = ("LIF", "WKV", "Linear")
+TOKENS = 32  # of held-out text: the typical operands
+
+
+def make(request: Request) -> dict[str, Any]:
+    """``toggles.json`` in the preset's folder, and the table."""
+    from spikegpt_hls.rtl_tests.simulator import require_tools
+
+    require_tools()
+    table = EnergyTable.read(request.options.get("energy"))
+    path = request.workspace.folder / FILE
+    toggles = "measured: Verilator's SAIF of the RTL"
+    result = {"tokens": TOKENS, "blocks": _blocks(request, table), "provenance": toggles}
+    write_json(path, result)
+    show(request, result, path)
+    return result
+
+
+def _blocks(request: Request, table: EnergyTable) -> dict[str, Any]:
+    from spikegpt_hls.rtl_tests.toggles import toggles
+    from spikegpt_hls.sim.actions import trace_of
+    from spikegpt_hls.sim.stimuli import compared, stimuli
+
+    dataflow, _, _, pieces = at_work.run(request, TOKENS)
+    traces, found = next(pieces).traces, {}
+    for kind in KINDS:
+        block = next((block for block in dataflow.blocks if block.kind == kind), None)
+        if block is None or block.operation is None:  # the twin has no LIF
+            continue
+        shown = stimuli(block.operation, [trace_of(dataflow, traces, stream)[:TOKENS] for stream in block.inputs])
+        with request.console.status(f"toggles: {block.name} in RTL simulation"):
+            counted = toggles(block, shown, request.workspace.work / "toggles" / block.name)
+        found[block.name] = {"kind": kind, **compared(block, shown, counted, table)}
+    return found
+
+
+def show(request: Request, result: Mapping[str, Any], path: Path) -> None:
+    title = f"{result['tokens']} tokens; of typical: RTL toggles (measured), activity-scaled compute (derived)"
+    table = Table("block", "stimulus", "toggles per token", "of typical", "pJ per token", "of typical", title=title)
+    for name, block in result["blocks"].items():
+        for stimulus, row in block["stimuli"].items():
+            figures = f"{row['toggles']:,.0f}", f"{row['toggles_ratio']:.3f}", f"{row['scaled_compute_pj']:,.2f}"
+            table.add_row(name, stimulus, *figures, f"{row['model_ratio']:.3f}")
+    request.console.print(table)
+    for name, block in result["blocks"].items():
+        verdict = "the same order" if block["same_rank"] else "NOT the same order"
+        request.say(
+            f"{name}: {' < '.join(block['rtl_rank'])} by RTL, {' < '.join(block['model_rank'])} by model: {verdict}; "
+            f"as counted, the compute is {block['compute_pj']:,.2f} pJ whatever the operands are"
+        )
+    request.say(f"{path}")
