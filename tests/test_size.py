@@ -17,9 +17,10 @@ from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, BinaryEmbedding, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
 from spikegpt_hls.sim import resources, sizing
-from spikegpt_hls.sim.memory import Rom, memory, rom
+from spikegpt_hls.sim.memory import memory
 from spikegpt_hls.sim.parts import parts
 from spikegpt_hls.sim.resources import synthesize
+from spikegpt_hls.sim.roms import Rom, rom
 
 BYTE = Format(8, 4)
 

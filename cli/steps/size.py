@@ -8,38 +8,55 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.table import Table
 
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.step import write_json
 from spikegpt_hls.cli.steps import folding, hls, resources
 from spikegpt_hls.cli.workspace import Workspace, replacing
-from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.convert import reuse_factors
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.geometry import alike, assemble, widened
 from spikegpt_hls.model.config import Config, preset
+from spikegpt_hls.sim.parts import named
+from spikegpt_hls.sim.roms import rom
+
+if TYPE_CHECKING:
+    from spikegpt_hls.quant.units import Node
 
 #: The published vocabularies (5458 characters, 50277 of GPT-NeoX), padded: 2 x 2729 and 3 x 16759 outputs, with
 #: primes that large, would fold to next to nothing.
 VOCABULARIES = {"46m": 5504, "216m": 50304}
 MULTIPLIERS = 1024  # where nobody says how to fold
+STAND_IN = 64  # channels of the network whose formats are taken over
 NETWORK = {"seed": 0, "weight_bits": "8", "activation_bits": "8"}
 
 
 def make(request: Request) -> None:
     """``random/hls/size/`` of the preset's folder: ``dataflow.json``, ``resources.json`` and ``memory.json``."""
+    named(request.options.get("part"))
+    show(sized(request))
+
+
+def sized(request: Request) -> Request:
+    """The request for that folder, its files up to date."""
     request = replace(request, workspace=_workspace(request))
-    _network(request)
     workspace = request.workspace
-    outputs = (workspace.hls / "dataflow.json", workspace.resources, workspace.hls / "memory.json")
-    step = folding.settled(request.step("size", (workspace.onnx, *hls.SOURCES), outputs, folding.DEFAULTS))
+    outputs = (workspace.metrics, workspace.hls / "dataflow.json", workspace.resources, workspace.hls / "memory.json")
+    step = folding.settled(request.step("size", hls.SOURCES, outputs, {**folding.DEFAULTS, **NETWORK}))
     if not step.up_to_date:
+        config = geometry(workspace.preset)
+        dataflow = _dataflow(request, config, step.settings)
+        network = {name: step.settings[name] for name in NETWORK}
+        write_json(workspace.metrics, {"preset": workspace.preset, "weights": "random", **asdict(config), **network})
         with replacing(workspace.hls) as folder:
-            dataflow = _dataflow(request, step.settings)
             write_json(folder / "dataflow.json", dataflow.to_json())
             _write(request, dataflow, folder, step.settings["clock"])
         step.done()
-    show(request)
+    return request
 
 
 def _workspace(request: Request) -> Workspace:
@@ -52,33 +69,39 @@ def geometry(name: str) -> Config:
     return replace(config, vocabulary=VOCABULARIES.get(name, config.vocabulary))
 
 
-def _network(request: Request) -> None:
-    """``model.onnx`` and ``metrics.json`` of a random network."""
-    workspace = request.workspace
-    step = request.step("network", (), (workspace.onnx, workspace.metrics), NETWORK)
-    if step.up_to_date:
-        return
+def _stand_in(config: Config, settings: Mapping[str, Any]) -> dict[str, Node]:
+    """Every operation of a network of random weights with ``STAND_IN`` channels, in seconds."""
     from spikegpt_hls.quant.calibrate import random_network
-    from spikegpt_hls.quant.export import export_sequence
+    from spikegpt_hls.quant.network import blocks
 
-    config, settings = geometry(workspace.preset), step.settings
-    with request.console.status("size: a random network"):
-        network = random_network(config.layers, config.channels, vocabulary=config.vocabulary, **settings)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    with request.console.status(f"size: QONNX of {parameters:,} parameters"):
-        export_sequence(network, workspace.folder)
-    write_json(workspace.metrics, {"preset": workspace.preset, "weights": "random", **asdict(config), **settings})
-    step.done()
-    request.say(f"size: {workspace.onnx}")
+    return {node.name: node for node in blocks(random_network(config.layers, _narrow(config), **settings))}
 
 
-def _dataflow(request: Request, settings: Mapping[str, Any]) -> Dataflow:
-    from spikegpt_hls.hls.convert import convert
-    from spikegpt_hls.hls.graph import dataflow
+def _narrow(config: Config) -> int:
+    return max(width for width in range(1, STAND_IN + 1) if config.channels % width == 0)
 
-    chosen = folding.chosen(request, settings, MULTIPLIERS)
-    with request.console.status("size: QONNX to a dataflow by hls4ml and the SpikeRTL backend"):
-        return dataflow(convert(request.workspace.onnx, request.workspace.folder, "SpikeRTL", **chosen))
+
+def _dataflow(request: Request, config: Config, settings: Mapping[str, Any]) -> Dataflow:
+    """That of the stand-in, widened: every width is the large network's, the binary points are what the small one's
+    weights and activations asked for."""
+    with request.console.status("size: the dataflow of a random network"):
+        small = _stand_in(config, {name: settings[name] for name in NETWORK})
+        narrow = {name: (node.operation, node.inputs) for name, node in small.items()}
+        network = alike(widened(narrow, config.channels // _narrow(config), config.vocabulary))
+        operations = {name: op for name, (op, _) in network.items()}
+        chosen = folding.chosen(request, settings, MULTIPLIERS, operations)
+        factors = reuse_factors(operations, **chosen)
+        found = assemble(network, chosen["lanes"], factors, chosen["contexts"])
+    return replace(found, blocks=tuple(_with_constants(block, small) for block in found.blocks))
+
+
+def _with_constants(block: Block, small: Mapping[str, Node]) -> Block:
+    """Small constants, one per channel, drawn from the stand-in's values: they are synthesised. Weights are not."""
+    if block.operation is None or rom(block):
+        return block
+    op, rng = block.operation, np.random.default_rng(0)
+    values = small[block.name].params
+    return replace(block, params={name: rng.choice(values[name].ravel(), op.param_shape(name)) for name in op.params})
 
 
 def _write(request: Request, dataflow: Dataflow, folder: Any, clock: float) -> None:
@@ -130,15 +153,16 @@ def _show_parts(request: Request) -> None:
     )
     columns = ("part", "blocks", "MB off chip", "MB/token", "GB/s", "board", "its GB/s", "tokens/s at most")
     table = Table(*columns)
-    for name, row in found["parts"].items():
-        board, bound = row.get("board"), row.get("tokens_per_s_at_most")
+    for name in (part.name for part in named(request.options.get("part"))):
+        row = found["parts"][name]
+        board, bound = row["board"], row.get("tokens_per_s_at_most")
         figures = (row["outside_bytes"] / 1e6, row["bytes_per_token"] / 1e6, row["gb_per_s"])
         table.add_row(
             name,
             "fit" if row["blocks_fit"] else "too large",
             *(f"{figure:,.2f}" for figure in figures),
-            board["board"] if board else "",
-            f"{board['gb_per_s']:g}" if board else "",
+            board["name"],
+            f"{board['gb_per_s']:g}",
             f"{bound:,.0f}" if bound else "",
         )
     request.console.print(table)

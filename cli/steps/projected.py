@@ -1,0 +1,92 @@
+"""The report of a size that cannot be run here: what it would do on named parts (``sim/projection.py``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.steps import size
+from spikegpt_hls.hls.dataflow import Dataflow
+
+#: Too large to be trained, simulated as RTL, or synthesised whole, within minutes.
+PRESETS = ("46m", "216m")
+
+
+def make(request: Request) -> Path:
+    """``report/index.html`` of the preset's folder, whose path is returned, and ``projected.json``, shown."""
+    from spikegpt_hls.sim.parts import named
+    from spikegpt_hls.sim.projection import as_json, project
+    from spikegpt_hls.sim.report.page import write_projected
+
+    chosen = named(request.options.get("part"))
+    sized = size.sized(request).workspace
+    dataflow = Dataflow.from_json(json.loads((sized.hls / "dataflow.json").read_text()))
+    total = json.loads(sized.resources.read_text())["total"]
+    clock = json.loads((sized.hls / "memory.json").read_text())["clock_mhz"]
+    with request.console.status("report: projecting") as status:
+        found = project(dataflow, total, chosen, clock, lambda part: status.update(f"report: projecting to {part}"))
+    content = as_json(dataflow, found, f"make report preset={request.workspace.preset}")
+    content = {"preset": request.workspace.preset, "network": json.loads(sized.metrics.read_text()), **content}
+    path = request.workspace.report / "projected.json"
+    write_json(path, content)
+    page = write_projected(request.workspace.report, content)
+    show(request, content)
+    request.say(f"report: {page}, {path}")
+    return page
+
+
+FITS = {True: "yes", False: "no", None: "not known"}
+WIDTH = 112  # of the table, where there is no terminal to fit
+
+
+def show(request: Request, content: Mapping[str, Any]) -> None:
+    """One column per part, then what was assumed."""
+    folding, parts = content["folding"], content["parts"]
+    table = Table("", *parts, title=f"{content['preset']} at {content['clock_mhz']:g} MHz (assumed); all projected")
+    for label, cell in ROWS.items():
+        table.add_row(label, *(cell(row, _Values(row["figures"])) for row in parts.values()))
+    if not request.console.is_terminal:
+        request.console.width = max(WIDTH, request.console.width)
+    request.console.print(table)
+    request.say(
+        f"{folding['multipliers']} multipliers, {folding['lanes']} lanes, {folding['cycles_per_token']:,g} cycles per "
+        f"token where memory keeps up; constants {content['constant_bytes'] / 1e6:,.1f} MB, state "
+        f"{content['state_bytes_per_text'] / 1e3:,.1f} kB per text"
+    )
+    request.say("assumed:")
+    for assumption in content["assumptions"]:
+        request.say(f"  - {assumption}")
+
+
+class _Values:
+    """Figures by name, as numbers with so many digits behind the point."""
+
+    def __init__(self, figures: Mapping[str, Any]) -> None:
+        self._figures = figures
+
+    def __call__(self, name: str, digits: int = 1, unit: float = 1.0) -> str:
+        return f"{self._figures[name]['value'] / unit:,.{digits}f}"
+
+
+ROWS: dict[str, Callable[[Mapping[str, Any], _Values], str]] = {
+    "fits": lambda row, value: FITS[row["fits"]],
+    "most used": lambda row, value: f"{row['tightest']} {row['used'][row['tightest']]:.0%}",
+    "off chip, MB/token": lambda row, value: value("offchip_bytes", 2, 1e6),
+    "bottleneck": lambda row, value: row["bottleneck"],
+    "prompt, tokens/s": lambda row, value: value("prompt_tokens_per_s"),
+    "one text, tokens/s": lambda row, value: value("text_tokens_per_s", 2),
+    "several texts": lambda row, value: str(row["texts"]),
+    "all of them, tokens/s": lambda row, value: value("texts_tokens_per_s"),
+    "latency, ms": lambda row, value: value("latency"),
+    "roofline, tokens/s": lambda row, value: value("roofline_tokens_per_s"),
+    "roofline bound by": lambda row, value: row["roofline"]["bound"],
+    "energy, uJ/token": lambda row, value: value("energy"),
+    "of it compute": lambda row, value: value("energy_compute"),
+    "of it off-chip reads": lambda row, value: value("energy_offchip"),
+}
