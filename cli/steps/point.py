@@ -1,0 +1,69 @@
+"""One network in one folding: its loss, speed, size and energy, by the same steps as every other command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikegpt_hls.cli.request import Request
+
+TOKENS = 64  # through the cycle simulator
+PART = "XC7A100T"  # whose share the area is
+
+
+@dataclass(frozen=True)
+class Figures:
+    """``bits`` per token of held-out text (measured, integer model), ``tokens_per_s`` (cycles by simulation, at an
+    assumed clock), ``area`` (``sim.area``: the mean share of LUT, DSP and block RAM that a part has), ``energy`` in nJ
+    per token (derived)."""
+
+    bits: float
+    tokens_per_s: float
+    area: float
+    energy: float
+    lut: float
+    dsp: float
+    bram36: float
+
+
+#: What is searched for, and whether less of it is better.
+OBJECTIVES = {"bits": True, "tokens_per_s": False, "area": True, "energy": True}
+
+
+def figures(request: Request, clock: float, cache: Path) -> Figures:
+    """Of the network and the folding that the request's options describe; trains it where its folder has none.
+
+    ``clock`` in MHz; ``cache`` keeps what Yosys measured.
+    """
+    from spikegpt_hls.cli.steps import hls
+    from spikegpt_hls.hls.dataflow import Dataflow
+    from spikegpt_hls.sim import area
+    from spikegpt_hls.sim.cycles import simulate
+    from spikegpt_hls.sim.energy import energy
+    from spikegpt_hls.sim.parts import parts
+
+    hls.make(request)
+    workspace = request.workspace
+    dataflow = Dataflow.from_json(json.loads((workspace.rtl / "dataflow.json").read_text()))
+    with np.load(workspace.vectors, allow_pickle=False) as arrays:
+        traces = {name: arrays[name] for name in arrays.files}
+    total = area.estimate(dataflow, workspace.folder / "nominal", cache)["total"]
+    part = next(part for part in parts() if part.name == PART)
+    return Figures(
+        bits=json.loads(workspace.metrics.read_text())["val_bits_integer"],
+        tokens_per_s=clock * 1e6 / simulate(dataflow, TOKENS).cycles_per_token,
+        area=area.share(total, part),
+        energy=energy(dataflow, traces).joules_per_token * 1e9,
+        **{kind: total[kind] for kind in area.KINDS},
+    )
+
+
+def command(preset: str, options: Mapping[str, Any], folder: str) -> str:
+    """What rebuilds it: the same network, verified and reported, with its resources measured block by block."""
+    given = " ".join(f"{name}={value}" for name, value in options.items() if value is not None)
+    return f"make report target=xilinx preset={preset} build={folder} {given}"
