@@ -4,75 +4,16 @@ import json
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
+from markupsafe import escape
 
-from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.rtl.timing import Timing
-from spikegpt_hls.quant.format import Format
-from spikegpt_hls.quant.ops import BIT, LIF, BinaryEmbedding, LayerNorm, Linear, Residual
-from spikegpt_hls.sim.cycles import simulate
-from spikegpt_hls.sim.energy import energy
 from spikegpt_hls.sim.errors import SimulationError
-from spikegpt_hls.sim.report import Results, potentials, write_report
-
-BYTE = Format(8, 4)
-CHANNELS, LENGTHS = 8, (20, 30)
-
-
-def fixed_timing(block):
-    return Timing(0, 2) if block.operation is None else Timing(2, 4, stats=5, result=2)
-
-
-def network():
-    """ids -> emb -> fork -> (norm -> linear -> lif) + residual -> head, with the traces of two sequences."""
-    rng = np.random.default_rng(0)
-    gain = {"gain": rng.integers(20, 60, CHANNELS), "bias": np.zeros(CHANNELS, np.int64)}
-    square, wide = {"weight": rng.integers(-90, 90, (8, 8))}, {"weight": rng.integers(-90, 90, (16, 8))}
-    residual = Residual(Format(6, 0), CHANNELS, Format(1, 0, signed=False))
-    nodes = [
-        ("emb", BinaryEmbedding(BIT, 16, CHANNELS), ("ids",), {"table": rng.integers(0, 2, (16, CHANNELS))}),
-        ("norm", LayerNorm(BYTE, CHANNELS, BIT, BYTE, BYTE), ("emb",), gain),
-        ("linear", Linear(BYTE, 8, 8, BYTE, BYTE), ("norm",), square),
-        ("blocks_0_att_lif", LIF.of(CHANNELS, BYTE), ("linear",), {}),
-        ("residual", residual, ("emb", "blocks_0_att_lif"), {}),
-        ("head", Linear(Format(20, 4), 8, 16, Format(6, 0), BYTE), ("residual",), wide),
-    ]
-    streams = {("emb", "norm"): "a", ("emb", "residual"): "b"}
-    blocks = [Block("emb_fork", None, ("emb",), ("a", "b"), CHANNELS, CHANNELS, (BIT,), BIT, 2)]
-    for name, op, inputs, _ in nodes:
-        taken = tuple(streams.get((source, name), source) for source in inputs)
-        formats = tuple(op.stream_format(stream) for stream in op.streams)
-        depths = (64, 2) if len(inputs) > 1 else ()
-        reuse = 16 if isinstance(op, Linear) else 1
-        blocks.append(Block(name, op, taken, (name,), op.n_in, op.n_out, formats, op.out, 2, reuse, depths))
-    blocks.insert(0, blocks.pop(1))
-    runs = []
-    for length in LENGTHS:
-        run = {"ids": rng.integers(0, 16, (1, length))}
-        for name, op, inputs, params in nodes:
-            run[name] = op(*(run[source] for source in inputs), **params)
-        runs.append(run)
-    traces = {name: np.concatenate([run[name][0] for run in runs]) for name, *_ in nodes}
-    return Dataflow(tuple(blocks), "ids", "head"), {**traces, "lengths": np.array(LENGTHS)}
-
-
-@pytest.fixture
-def results():
-    dataflow, traces = network()
-    metrics = {
-        "preset": "hand", "parameters": 192, "val_bits_float": 2.5, "val_bits_integer": 2.51,
-        "data": "<script>x</script>", "loss_curve": [3.0, 2.5, 2.0, 1.9], "steps_float": 2,
-    }  # fmt: skip
-    cosim = {
-        "tokens": 50, "sequences": 2, "compared": 123456, "mismatches": 0, "cycles_per_token_rtl": 31.5,
-        "traces": {
-            "head": {"compared": 800, "mismatches": 0},
-            "linear": {"compared": 400, "mismatches": 7, "kind": "Linear"},
-        },
-    }  # fmt: skip
-    schedule = simulate(dataflow, sum(LENGTHS), timing=fixed_timing)
-    return Results(dataflow, traces, schedule, energy(dataflow, traces, timing=fixed_timing), metrics, cosim)
+from spikegpt_hls.sim.parts import named
+from spikegpt_hls.sim.projection import as_json, project
+from spikegpt_hls.sim.report.membrane import potentials
+from spikegpt_hls.sim.report.page import write_projected, write_report
+from spikegpt_hls.sim.report.summary import schema
 
 
 def test_the_page_is_one_file_that_asks_no_network(results, tmp_path):
@@ -80,7 +21,7 @@ def test_the_page_is_one_file_that_asks_no_network(results, tmp_path):
     assert page.count("<!doctype html>") == 1
     assert not re.search(r"<(script|img|iframe)[^>]+src=|<link[^>]+href=\"(?!data:)", page)
     assert "<script>x</script>" not in page
-    assert page.count('class="plotly-graph-div"') == 6
+    assert page.count('class="plotly-graph-div"') == 7
     assert "123,456" in page
     assert '<td class="wrong">7</td>' in page
 
@@ -98,6 +39,15 @@ def test_json_has_the_page_s_figures_and_each_its_provenance(results, tmp_path):
     assert [block["name"] for block in content["blocks"]] == [block.name for block in results.dataflow.blocks]
 
 
+def test_a_figure_without_a_provenance_breaks_the_schema(results, tmp_path):
+    write_report(tmp_path, results)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert Draft202012Validator(schema()).is_valid(content)
+    for broken in ({"provenance": "guessed"}, {"source": ""}, {"command": "python x.py"}, {"value": None}):
+        figures = content["figures"] | {"macs": content["figures"]["macs"] | broken}
+        assert not Draft202012Validator(schema()).is_valid(content | {"figures": figures})
+
+
 def test_resources_appear_where_they_were_made(results, tmp_path):
     used = {"lut": 1234, "ff": 5, "dsp": 0, "bram36": 0.5}
     made = {
@@ -111,11 +61,49 @@ def test_resources_appear_where_they_were_made(results, tmp_path):
     assert "BRAM36" not in write_report(tmp_path, results).read_text()
 
 
+def test_accountings_and_parts_appear_where_they_were_made(results, tmp_path):
+    row = {"compute_pj": 1e3, "movement_pj": 2e3, "total_pj": 3e3, "source": "by hand"}
+    made = {
+        "characters": 10, "table": {"node": "45 nm"}, "break_even": [], "conclusions": ["Spikes cost what they cost"],
+        "paper": {
+            "source": "the paper",
+            "findings": [{"claim": "ratio", "stated": 32.2, "found": 5.0, "reproduces": False}],
+        },
+        "rows": [
+            {"accounting": name, "label": "as is", "bits_per_character": 2.5, "provenance": "derived", **row}
+            for name in ("paper", "as built", "twin", "this hardware")
+        ],
+    }  # fmt: skip
+    used = {"lut": 30_000, "ff": 10, "dsp": 2, "bram36": 3.0}
+    found = project(results.dataflow, used, named(None), 100.0, whole=True)
+    projected = as_json(results.dataflow, found, "make report preset=hand", whole=True)
+    path = write_report(tmp_path, replace(results, accountings=made, projected=projected))
+    page = path.read_text()
+    assert page.count('class="plotly-graph-div"') == 9
+    assert "Spikes cost what they cost." in page
+    content = json.loads((tmp_path / "report.json").read_text())
+    parts = content["projected"]["parts"]
+    assert {name: part["fits"] for name, part in parts.items() if part["part"]["family"] == "xc7"} == {
+        "XC7Z020": True, "XC7A100T": True, "XCK26": True, "XCU55C": True,
+    }  # fmt: skip
+    assert parts["LFE5U-25F"]["fits"] is False  # it has 24,288 LUT
+    assert {figure["provenance"] for part in parts.values() for figure in part["figures"].values()} == {"projected"}
+
+
+def test_a_size_that_cannot_be_run_has_a_page_of_its_own(results, tmp_path):
+    found = project(results.dataflow, {"lut": 1, "ff": 1, "dsp": 1, "bram36": 0.0}, named("XCU55C"), 100.0)
+    content = {"preset": "<46m>", **as_json(results.dataflow, found, "make report preset=46m")}
+    page = write_projected(tmp_path, content).read_text()
+    assert "&lt;46m&gt;, projected" in page
+    assert page.count('class="plotly-graph-div"') == 1
+    assert all(f"<li>{escape(line)}</li>" in page for line in content["assumptions"])
+
+
 def test_the_membrane_spikes_where_the_trace_does_or_it_is_not_shown(results):
     operation = results.dataflow["blocks_0_att_lif"].operation
     inputs, spikes = results.traces["linear"], results.traces["blocks_0_att_lif"].copy()
     assert spikes.any()
-    for neuron in range(CHANNELS):
+    for neuron in range(spikes.shape[1]):
         reached = potentials(operation, inputs[:, neuron], spikes[:, neuron], results.starts)
         assert ((reached >= 1) == (spikes[:, neuron] == 1)).all()
     spikes[3, 0] ^= 1

@@ -11,26 +11,34 @@ import numpy as np
 
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.steps import resources, train
+from spikegpt_hls.hls.dataflow import Dataflow
 
 
 def make(request: Request) -> None:
-    """The co-simulation if it is out of date, and the report, which is written with it."""
-    from spikegpt_hls.cli.steps import cosim
+    """The co-simulation if it is out of date, and the report, which is written with it; what is projected for a size
+    that cannot be run."""
+    from spikegpt_hls.cli.steps import cosim, projected
+    from spikegpt_hls.sim.parts import named
 
-    cosim.make(request)
+    named(request.options.get("part"))
+    if request.workspace.preset in projected.PRESETS:
+        projected.make(request)
+    else:
+        cosim.make(request)
 
 
 def write(request: Request, cosim: Mapping[str, Any]) -> Path:
     """``report/index.html``, whose path is returned, and ``report/report.json``."""
-    from spikegpt_hls.hls.dataflow import Dataflow
     from spikegpt_hls.sim.cycles import simulate
     from spikegpt_hls.sim.energy import energy
-    from spikegpt_hls.sim.report import Results, write_report
+    from spikegpt_hls.sim.report.page import write_report
+    from spikegpt_hls.sim.report.results import Results
 
     workspace = request.workspace
     dataflow = Dataflow.from_json(json.loads((workspace.rtl / "dataflow.json").read_text()))
     with np.load(workspace.vectors, allow_pickle=False) as arrays:
         traces = {name: arrays[name] for name in arrays.files}
+    used = resources.found(request)
     results = Results(
         dataflow=dataflow,
         traces=traces,
@@ -38,7 +46,30 @@ def write(request: Request, cosim: Mapping[str, Any]) -> Path:
         energy=energy(dataflow, traces),
         metrics=train.make(request),
         cosim=cosim,
-        resources=resources.found(request),
+        resources=used,
+        accountings=_accountings(request),
+        projected=_projected(request, dataflow, used) if used else None,
         target=workspace.target,
     )
     return write_report(workspace.folder, results)
+
+
+def _accountings(request: Request) -> dict[str, Any] | None:
+    """What ``make accountings`` left, of this network as it is."""
+    from spikegpt_hls.cli.steps import accountings
+
+    return accountings.found(request)
+
+
+def _projected(request: Request, dataflow: Dataflow, used: Mapping[str, Any]) -> dict[str, Any] | None:
+    """On named parts; None where the resources are those of another family than the parts' own."""
+    from spikegpt_hls.cli.steps import folding
+    from spikegpt_hls.sim.parts import named
+    from spikegpt_hls.sim.projection import as_json, project
+    from spikegpt_hls.sim.resources import FAMILY
+
+    if used["family"] != FAMILY:
+        return None
+    clock = request.step("", (), (), folding.DEFAULTS).settings["clock"]
+    found = project(dataflow, used["total"], named(request.options.get("part")), clock, whole=True)
+    return as_json(dataflow, found, f"make report preset={request.workspace.preset} target=xilinx", whole=True)

@@ -1,0 +1,87 @@
+"""A trained network at work on held-out text, as the energy model sees it: its dataflow, and what its traces count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from math import log
+from typing import TYPE_CHECKING
+
+from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.steps import export, hls
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.sim.accountings import Network
+from spikegpt_hls.sim.energy_table import EnergyTable
+
+if TYPE_CHECKING:
+    from spikegpt_hls.model.tokenizer import Ids, Tokenizer
+    from spikegpt_hls.quant.held_out import Piece
+    from spikegpt_hls.quant.network import QuantSpikeGPT
+
+
+def network(request: Request, characters: int, table: EnergyTable) -> Network:
+    """Run over at least ``characters`` held-out characters; what is missing is trained, exported and translated."""
+    from spikegpt_hls.sim import firing
+    from spikegpt_hls.sim.actions import activity
+    from spikegpt_hls.sim.energy import Activity, mean, priced
+    from spikegpt_hls.sim.switching import switching
+
+    dataflow, found, context, pieces = run(request, characters)
+    counted: list[tuple[int, Activity]] = []
+    fired: dict[str, firing.Counts] = {}
+    nats, sample = 0.0, None
+    for piece in pieces:
+        sample = sample or switching(dataflow, {n: v[: piece.lengths[0]] for n, v in piece.traces.items()})
+        counted.append((piece.tokens, activity(dataflow, piece.traces)))
+        of_piece = firing.count(dataflow, piece.traces, piece.lengths)
+        fired = {name: fired[name] + counts if fired else counts for name, counts in of_piece.items()}
+        nats += piece.nats
+    tokens, per_token = mean(counted)
+    report = priced(dataflow, per_token, tokens, table, switching=sample)
+    return Network(dataflow, report, nats / log(2) / found, found, firing.firing(dataflow, fired), context)
+
+
+def run(request: Request, characters: int) -> tuple[Dataflow, int, int, Iterator[Piece]]:
+    """The dataflow with its parameters, the characters that are predicted, the context, and the run piece by piece."""
+    hls.make(request)
+    from spikegpt_hls.model import tokenizer
+    from spikegpt_hls.quant.held_out import pieces
+    from spikegpt_hls.quant.storage import load_network
+
+    workspace = request.workspace
+    model, header = load_network(workspace.checkpoint)
+    ids = export.held_out(request, header)
+    tokens, found = _enough(tokenizer.beside(workspace.checkpoint, header), ids, characters)
+    context = json.loads(workspace.metrics.read_text())["context"]
+    return _with_parameters(request, model), found, context, pieces(model, ids, context, tokens)
+
+
+def _with_parameters(request: Request, model: QuantSpikeGPT) -> Dataflow:
+    """``dataflow.json`` has none."""
+    from spikegpt_hls.quant.network import blocks
+
+    dataflow = Dataflow.from_json(json.loads((request.workspace.rtl / "dataflow.json").read_text()))
+    params = {node.name: node.params for node in blocks(model)}
+    return replace(dataflow, blocks=tuple(replace(b, params=params.get(b.name, {})) for b in dataflow.blocks))
+
+
+def _enough(used: Tokenizer, ids: Ids, characters: int) -> tuple[int, int]:
+    """How many tokens after the first make at least ``characters``, and how many characters they are; ModelError where
+    the held-out text has not so many."""
+    from spikegpt_hls.model.errors import ModelError
+
+    taken = 0
+
+    def some() -> Iterator[int]:
+        nonlocal taken
+        for token in ids[1 : 1 + characters].tolist():  # a token is a character at least, but for a byte
+            taken += 1
+            yield token
+
+    made = 0
+    for text in used.decode_stream(some()):
+        made += len(text)
+        if made >= characters:
+            return taken, made
+    raise ModelError(f"the held-out text has {made} characters to predict, {characters} were asked for")

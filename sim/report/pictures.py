@@ -1,0 +1,55 @@
+"""The page's pictures, from the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from spikegpt_hls.quant.ops.lif import LIF
+from spikegpt_hls.sim.actions import trace_of
+from spikegpt_hls.sim.report.membrane import potentials, typical_neuron
+from spikegpt_hls.sim.report.plots import cycles, energy, spikes, training
+from spikegpt_hls.sim.report.plots.style import short
+from spikegpt_hls.sim.report.results import Results
+
+RASTER_TOKENS = 1024  # drawn at most; the counts are over all of them
+TIMELINE_TOKENS = 8
+
+
+def pictures(results: Results, content: Mapping[str, Any]) -> dict[str, Markup]:
+    """The page's plots by name."""
+    lifs = [block for block in results.dataflow.blocks if block.kind == "LIF"]
+    own = [block for block in content["blocks"] if block["kind"] != "Fork"]
+    starts = [start for start in results.starts if start < RASTER_TOKENS]
+    drawn = {
+        "cycles": cycles.block_cycles(
+            {block["name"]: block["cycles"] for block in own},
+            results.schedule.cycles_per_token,
+        ),
+        "timeline": cycles.timeline(results.schedule, [block["name"] for block in own], TIMELINE_TOKENS),
+        "energy": energy.energy_bars(results.energy),
+    }
+    if content["loss_curve"]:
+        drawn["loss"] = training.loss_curve(content["loss_curve"], results.metrics.get("steps_float"))
+    if lifs:
+        fired = {block.name: np.asarray(results.traces[block.name])[:RASTER_TOKENS] for block in lifs}
+        drawn["raster"] = spikes.spike_raster(fired, starts)
+        block, neuron = typical_neuron(lifs, fired)
+        operation, inputs = block.operation, trace_of(results.dataflow, results.traces, block.inputs[0])
+        assert isinstance(operation, LIF)
+        own_spikes = fired[block.name][:, neuron]
+        drawn["membrane"] = spikes.membrane(
+            potentials(operation, inputs[: len(own_spikes), neuron], own_spikes, starts),
+            own_spikes,
+            starts,
+            f"{short(block.name)}, neuron {neuron}",
+        )
+        drawn["intervals"] = spikes.intervals(content["firing"]["layers"])
+    if content["accountings"]:
+        drawn["accountings"] = energy.accountings(content["accountings"]["rows"])
+    if content["projected"]:
+        drawn["roofline"] = cycles.roofline(content["projected"]["parts"])
+    return {name: Markup(div) for name, div in drawn.items()}
