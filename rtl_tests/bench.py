@@ -69,15 +69,22 @@ def check(
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
+    write_case(folder, block, streams, lengths)
+    files = {name: f'"{folder / name}.hex"' for name in memory}
+    build(_sources(block, folder, edit), MODULES[block.kind], folder, {**values, **files})
+    simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
+
+
+def write_case(folder: Path, block: Block, streams: Sequence[Ints], lengths: Sequence[int]) -> None:
+    """What the cocotb tests below read, from the folder that the environment variable ``CASE`` names."""
+    op = block.operation
+    assert op is not None
     case = {"kind": block.kind, "attributes": op.attributes(), "lanes": block.lanes}
     case |= {"lengths": list(lengths), "contexts": block.contexts}
     (folder / "case.json").write_text(json.dumps(case))
     arrays: dict[str, Any] = dict(zip(op.streams, streams, strict=True)) | transfers(block, sum(lengths))
     arrays |= {f"p_{name}": value for name, value in block.params.items()}
     np.savez(folder / "case.npz", **arrays)
-    files = {name: f'"{folder / name}.hex"' for name in memory}
-    build(_sources(block, folder, edit), MODULES[block.kind], folder, {**values, **files})
-    simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
 
 
 def _sources(block: Block, folder: Path, edit: tuple[str, str] | None) -> list[Path]:

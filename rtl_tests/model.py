@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,39 @@ async def generate(dut: Any) -> None:
             tb.send(texts[context][-1], False, context)
             waits[context] = 1
     await tb.report(generated=texts)
+
+
+@cocotb.test()
+async def paced(dut: Any) -> None:
+    """Wire by wire: logits are taken in the cycles that ``ready`` repeats, ids come as early as they can: all at once,
+    or, with ``texts``, each in the cycle after the last logits of its own text's token before it."""
+    path = Path(os.environ["REQUEST"])
+    request = json.loads(path.read_text())
+    texts, ids, ready = request["texts"], request["ids"], request["ready"]
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    dut.s_axis_tvalid.value, dut.s_axis_tlast.value, dut.m_axis_tready.value = 0, 1, 0
+    dut.rst.value = 1
+    for _ in range(4):
+        await RisingEdge(dut.clk)
+    dut.rst.value = 0  # the testbench's cycle is 0 from here to the next edge
+    offered = deque(range(texts or len(ids)))
+    cycle = done = 0
+    while done < len(ids):
+        takes = ready[cycle % len(ready)]
+        dut.m_axis_tready.value = takes
+        dut.s_axis_tvalid.value = bool(offered)
+        if offered:
+            dut.s_axis_tdata.value = ids[offered[0]]
+            dut.s_axis_tuser.value = int(offered[0] < max(texts, 1))
+            dut.s_axis_tid.value = offered[0] % max(texts, 1)
+        await RisingEdge(dut.clk)
+        cycle += 1
+        if offered and dut.s_axis_tready.value:
+            offered.popleft()
+        if takes and dut.m_axis_tvalid.value and dut.m_axis_tlast.value:
+            if texts and done + texts < len(ids):
+                offered.append(done + texts)
+            done += 1
+        assert cycle < request["limit"], f"{done} of {len(ids)} tokens after {cycle} cycles"
+    await RisingEdge(dut.clk)
+    (path.parent / "counters.json").write_text(json.dumps({"cycles": int(dut.cycles.value)}))

@@ -90,11 +90,18 @@ def _shared_runtime(folder: Path, variant: str) -> Iterator[None]:
             partial.replace(store / compiled.name)
 
 
-def _build_arguments(name: str, waves: bool) -> list[str]:
+def _build_arguments(name: str, waves: bool, saif: bool) -> list[str]:
     if name != "verilator":
+        if saif:
+            raise ToolError("toggles are counted by Verilator alone: SIM=verilator")
         return ["-g2012"]
     quiet = ["-Wno-fatal", "-Wno-WIDTHTRUNC", "-Wno-PINCONNECTEMPTY", "--x-initial", "0"]
-    return [*quiet, "--output-split", "0", "--output-split-cfuncs", "1000", *(["--trace-depth", "3"] if waves else [])]
+    return [*quiet, "--output-split", "0", "--output-split-cfuncs", "1000", *_tracing(waves, saif)]
+
+
+def _tracing(waves: bool, saif: bool) -> list[str]:
+    """A waveform of the upper levels, or toggles of everything."""
+    return ["--trace-saif"] if saif else ["--trace-depth", "3"] if waves else []
 
 
 def build(
@@ -104,18 +111,24 @@ def build(
     parameters: Mapping[str, object] | None = None,
     waves: bool = False,
     optimise: bool = False,
+    saif: bool = False,
 ) -> None:
-    """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources."""
+    """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources.
+
+    ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``.
+    """
     name = simulator_name()
     require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
     log = folder / "build.log"
     folder.mkdir(parents=True, exist_ok=True)
     flags = _MAKEFLAGS + ("" if optimise else _UNOPTIMISED)
-    with tool_environment(flags), _shared_runtime(folder, f"{'fast' if optimise else 'quick'}{'-waves' * waves}"):
+    variant = f"{'fast' if optimise else 'quick'}{'-saif' if saif else '-waves' * waves}"
+    with tool_environment(flags), _shared_runtime(folder, variant):
         try:
             _runner().build(
                 sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
-                build_args=_build_arguments(name, waves), log_file=log, timescale=("1ns", "1ps"), waves=waves,
+                build_args=_build_arguments(name, waves, saif), log_file=log, timescale=("1ns", "1ps"),
+                waves=waves or saif,
             )  # fmt: skip
         except (RuntimeError, SystemExit) as error:
             raise ToolError(f"{top} could not be built; see {log}: {_first_error(log)}") from error
@@ -131,10 +144,11 @@ def run(
     waves: bool = False,
     cwd: Path | None = None,
     logs: Path | None = None,
+    trace: str = "waves.vcd",
 ) -> None:
     """Run the cocotb tests of ``module``; AssertionError with the first failure's own message where one fails.
 
-    ``cwd`` is where the memory images' names start, ``logs`` where ``run.log`` and the waveform go.
+    ``cwd`` is where the memory images' names start, ``logs`` where ``run.log`` and the waveform ``trace`` go.
     """
     logs = logs or folder
     results = logs / "results.xml"
@@ -155,7 +169,7 @@ def run(
             plusargs=list(plusargs),
             results_xml=str(results),
             log_file=logs / "run.log",
-            test_args=["--trace", "--trace-file", str(logs / "waves.vcd")] if waves else [],
+            test_args=["--trace", "--trace-file", str(logs / trace)] if waves else [],
         )
     if not results.exists():
         raise ToolError(f"the simulation of {top} stopped without results; see {logs / 'run.log'}")

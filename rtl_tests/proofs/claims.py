@@ -127,6 +127,7 @@ CASES = {
     "residual": _block(
         Residual(SMALL, 2, SMALL), 1, {"stream_join": (".m_ready(ready && a_valid)", ".m_ready(ready)")}
     ),
+    "residual of numbers": _block(Residual(SMALL, 2, SMALL, Format(3, 2)), 1, _JOIN),
     "lif": _block(LIF.of(3, BYTE), 1, {"lif": (".user  (s_axis_x_tuser)", ".user  (!s_axis_x_tuser)")}),
     "lif, two contexts": _block(
         LIF.of(2, BYTE), 1, {"lif": (".user  (s_axis_x_tuser)", ".user  (s_axis_x_tuser & 1)")}, contexts=2

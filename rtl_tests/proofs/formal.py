@@ -19,7 +19,7 @@ from spikegpt_hls.rtl_tests.proofs import yosys
 from spikegpt_hls.rtl_tests.simulator import ToolError
 
 HERE = Path(__file__).parent
-SECONDS = 300  # at most, of an unbounded proof
+SECONDS = 1800  # at most, of an unbounded proof, of which the longest takes 100 on an idle machine
 CHECKERS = tuple(
     HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", "fifo_cell", "pipe_cell", "join_cell")
 )
@@ -215,9 +215,10 @@ def prove(
     return search(folder, f"bmc3,-F,{depth}" if depth else f"pdr,-T,{SECONDS}")
 
 
-def search(folder: Path, engine: str) -> Verdict:
+def search(folder: Path, engine: str, seconds: float | None = None) -> Verdict:
+    """ABC's verdict on ``proof.aig``; ToolError where it takes longer than ``seconds``."""
     (folder / "status.txt").unlink(missing_ok=True)
-    yosys.run([_ENGINE.format(engine=engine)], folder)
+    yosys.run([_ENGINE.format(engine=engine)], folder, seconds)
     found = re.match(r"snl_(UNSAT|SAT|UNK)\s+(-?\d+)", (folder / "status.txt").read_text())
     if found is None:
         raise ToolError(f"ABC found nothing to say in {folder}")

