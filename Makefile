@@ -14,11 +14,12 @@ WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
 
 # A variable that is set becomes the option of its name; one that is not is as in the last run.
 options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
-TRAIN   := data tokenizer steps qat_steps lr qat_lr seed weight_bits activation_bits precision accumulate
+TRAIN   := data tokenizer steps qat_steps lr qat_lr seed weight_bits activation_bits precision accumulate neurons layers channels
 EXPORT  := $(TRAIN) tokens sequences
 FOLDING := lanes reuse multipliers rate clock folding contexts
 HLS     := $(EXPORT) $(FOLDING)
 NLU     := data init fold steps seed weight_bits
+EXPLORE := trials workers space data tokenizer steps qat_steps lr qat_lr seed neurons clock
 SAMPLE  := prompt temperature top_p
 WAVES    = $(if $(filter-out 0,$(waves)),--waves)
 
@@ -26,21 +27,25 @@ PACKAGES := model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
 TARGETS := $(filter-out __init__,$(basename $(notdir $(wildcard cli/targets/*.py))))
 SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*.sv rtl_tests/proofs/*.sv)
-CPP     := $(wildcard hls/vitis/*.h model/kernels/*.cpp rtl_tests/proofs/*.cpp)
+CPP     := $(wildcard sim/*.cpp hls/vitis/*.h model/kernels/*.cpp rtl_tests/proofs/*.cpp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train-qat export hls cosim report generate figures size nlu test formal mutate coverage soak lint bench clean
+.PHONY: help setup train-qat export hls cosim report generate figures size explore accountings toggles nlu test formal mutate coverage soak lint bench clean
 
 help: ## Show the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables:"
 	@echo "  preset=tiny|small|46m|216m   target=$(subst $(eval) ,|,$(strip $(TARGETS)))   build=FOLDER   waves=1   rtl=vitis (cosim)"
 	@echo "  multipliers=N, or rate=TOKENS_PER_SECOND clock=MHZ, or lanes= reuse=, or folding=FILE (hls)"
+	@echo "  part=NAME of the named FPGAs (size, report)"
 	@echo "  contexts=N sequences interleaved: N texts at once (hls, cosim)"
 	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   qat_steps=   lr=   qat_lr=   seed="
 	@echo "  weight_bits=8|4|2 activation_bits=8..4 (or by layer: 4,head=8,blocks.0.*=2)"
 	@echo "  tokenizer=bytes|characters|FILE.json   precision=float32|bfloat16   accumulate=   processes= (train-qat)"
+	@echo "  neurons=lif|none (none: the same network without spikes)   layers=   channels= (other than the preset's)"
 	@echo "  tokens=   sequences=   prompt=TEXT   stop=TEXT   temperature=   top_p=   minutes= (soak)"
+	@echo "  characters=N   energy=FILE   twin=FOLDER (accountings)"
+	@echo "  trials=N   workers=N   space=tiny|small|smallest   steps= of each trial (explore)"
 	@echo "  task=mr|subj|sst2|sst5   init=CHECKPOINT   fold=0..9 (nlu)"
 
 setup: $(ENV) ## Create the environment (.venv) with pinned packages
@@ -67,7 +72,7 @@ cosim: $(ENV) ## Run the RTL of the whole model against PyTorch; with prompt=TEX
 	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE) rtl) $(WAVES)
 
 report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
-	@$(SPIKE) report $(WHERE) $(call options,$(HLS)) $(WAVES)
+	@$(SPIKE) report $(WHERE) $(call options,$(HLS) part) $(WAVES)
 
 generate: $(ENV) ## Continue prompt=TEXT by tokens=N bytes with the integer model
 	@$(SPIKE) generate $(WHERE) $(call options,$(TRAIN) tokens $(SAMPLE) stop)
@@ -76,7 +81,16 @@ figures: $(ENV) ## Draw the loss of several sizes=, spikes and membranes, firing
 	@$(SPIKE) figures $(WHERE) $(call options,$(TRAIN) sizes)
 
 size: $(ENV) ## What a preset takes as hardware, with random weights, against named parts
-	@$(SPIKE) size $(WHERE) $(call options,seed weight_bits activation_bits $(FOLDING))
+	@$(SPIKE) size $(WHERE) $(call options,seed weight_bits activation_bits $(FOLDING) part)
+
+accountings: $(ENV) ## What a character costs by four accountings, with and without its data; break-even firing rate
+	@$(SPIKE) accountings $(WHERE) $(call options,$(HLS) characters energy twin)
+
+toggles: $(ENV) ## Count the toggles of three blocks' RTL under three stimuli, beside the energy model
+	@$(SPIKE) toggles $(WHERE) $(call options,$(HLS) energy)
+
+explore: $(ENV) ## Search widths, sizes and foldings: bits, tokens/s, area, energy; trials=N workers=N, goes on when killed
+	@$(SPIKE) explore $(WHERE) $(call options,$(EXPLORE))
 
 nlu: $(ENV) ## Train and quantize a classifier of sentences: task=mr|subj|sst2|sst5 data=FOLDER
 	@$(SPIKE) nlu --task "$(task)" --build "$(build)" $(call options,$(NLU))

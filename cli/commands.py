@@ -17,6 +17,9 @@ _OPTIONS: dict[str, Any] = {
     "tokenizer": click.option("--tokenizer", help="bytes, characters, or a Hugging Face tokenizers file (JSON)."),
     "precision": click.option("--precision", help="Of training's matrix products: float32, or bfloat16."),
     "accumulate": click.option("--accumulate", type=click.IntRange(1), help="Batches whose gradients make a step."),
+    "neurons": click.option("--neurons", help="lif, or none: the twin that does not spike."),
+    "layers": click.option("--layers", type=click.IntRange(1), help="Blocks (the preset's own by default)."),
+    "channels": click.option("--channels", type=click.IntRange(1), help="Width (the preset's own by default)."),
     "processes": click.option("--processes", type=click.IntRange(1), help="Train in so many, by torchrun."),
     "steps": click.option("--steps", type=int, help="Training steps in all (the preset's own by default)."),
     "seed": click.option("--seed", type=click.IntRange(0), help="Seed of training, or of sampling."),
@@ -36,12 +39,19 @@ _OPTIONS: dict[str, Any] = {
     "clock": click.option("--clock", type=click.FloatRange(0, min_open=True), help="Clock in MHz (100 by default)."),
     "folding": click.option("--folding", help="A file of lanes and ReuseFactors, as hls writes it."),
     "contexts": click.option("--contexts", type=int, help="Sequences that are interleaved in the hardware."),
+    "part": click.option("--part", help="One named part (all of them by default): XC7A100T, XCU55C, ..."),
     "waves": click.option("--waves", is_flag=True, default=None, help="Write a waveform of the RTL's first tokens."),
     "rtl": click.option("--rtl", type=click.Choice(["own", "vitis"]), help="Whose RTL: ours, or Vitis's Verilog."),
     "prompt": click.option("--prompt", help="Text to continue."),
     "stop": click.option("--stop", help="Text at which the continuation ends."),
     "temperature": click.option("--temperature", type=float, help="Sampling temperature; 0 takes the likeliest."),
+    "characters": click.option("--characters", type=click.IntRange(1), help="Held-out characters to run over."),
+    "energy": click.option("--energy", help="A table of energies per action, in the form of sim/energy_table.json."),
+    "twin": click.option("--twin", help="The build folder of the twin without neurons (by default in the preset's)."),
     "sizes": click.option("--sizes", help="Presets whose training curves are compared: tiny,small."),
+    "trials": click.option("--trials", type=click.IntRange(1), help="Points to try in all (30 by default)."),
+    "workers": click.option("--workers", type=click.IntRange(1), help="Processes that try them (1 by default)."),
+    "space": click.option("--space", help="What to search: tiny (by default), small or smallest."),
     "top_p": click.option("--top-p", type=float, help="Share of probability that sampling keeps."),
 }
 _BUILD = click.option("--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
@@ -57,11 +67,18 @@ _TRAIN = (
     "qat_lr",
     "precision",
     "accumulate",
+    "neurons",
+    "layers",
+    "channels",
 )
 _EXPORT = (*_TRAIN, "tokens", "sequences")
 _FOLDING = ("lanes", "reuse", "multipliers", "rate", "clock", "folding", "contexts")
 _HLS = (*_EXPORT, *_FOLDING)
-_SIZE = ("seed", "weight_bits", "activation_bits", *_FOLDING)
+_SIZE = ("seed", "weight_bits", "activation_bits", *_FOLDING, "part")
+_EXPLORE = (
+    *("trials", "workers", "space", "data", "tokenizer", "steps", "qat_steps", "lr", "qat_lr", "seed", "neurons"),
+    "clock",
+)
 _SAMPLE = ("prompt", "temperature", "top_p")
 
 
@@ -131,6 +148,24 @@ def _figures(request: Request) -> None:
     figures.make(request)
 
 
+def _accountings(request: Request) -> None:
+    from spikegpt_hls.cli.steps import accountings
+
+    accountings.make(request)
+
+
+def _toggles(request: Request) -> None:
+    from spikegpt_hls.cli.steps import toggles
+
+    toggles.make(request)
+
+
+def _explore(request: Request) -> None:
+    from spikegpt_hls.cli.steps import explore
+
+    explore.make(request)
+
+
 def _bench(request: Request) -> None:
     from spikegpt_hls.cli.steps import bench
 
@@ -166,9 +201,17 @@ COMMANDS = (
     _command("export", _EXPORT, _export, "Export the checkpoint as QONNX, with golden vectors."),
     _command("hls", _HLS, _hls, f"Translate to hardware.\n\nTargets:\n\n{_TARGETS}"),
     _command("cosim", (*_HLS, *_SAMPLE, "waves", "rtl"), _cosim, "Run the RTL of the whole model against PyTorch."),
-    _command("report", (*_HLS, "waves"), _report, "Write the report's page and JSON."),
+    _command("report", (*_HLS, "part", "waves"), _report, "Write the report's page and JSON."),
     _command("bench", _HLS, _bench, "Time every implementation, as ratios measured in one run."),
+    _command(
+        "accountings",
+        (*_HLS, "characters", "energy", "twin"),
+        _accountings,
+        "What a character costs by four accountings, beside the bits it takes; the break-even firing rate.",
+    ),
+    _command("toggles", (*_HLS, "energy"), _toggles, "Toggles of three blocks' RTL, silent, typical and saturated."),
     _command("size", _SIZE, _size, "What a preset takes as hardware, with random weights, against named parts."),
+    _command("explore", _EXPLORE, _explore, "Search networks and foldings that none beats in everything."),
     _command("generate", (*_TRAIN, "tokens", *_SAMPLE, "stop"), _generate, "Continue a prompt with the integer model."),
     _command("figures", (*_TRAIN, "sizes"), _figures, "Draw training, spikes, firing rates and the use of the grids."),
     _nlu,

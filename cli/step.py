@@ -45,7 +45,8 @@ class Step:
     def up_to_date(self) -> bool:
         stamp = self.recorded
         return (
-            stamp.get("settings") == self.settings
+            # a setting that the stamp does not name was no choice then: it had its default
+            {**self.defaults, **stamp.get("settings", {})} == self.settings
             and stamp.get("inputs") == digests(self.inputs)
             and all(path.exists() for path in self.outputs)
         )

@@ -20,6 +20,7 @@ from typing import Any
 
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters
+from spikegpt_hls.hls.rtl.hierarchy import needed
 from spikegpt_hls.hls.rtl.writer import image_file
 from spikegpt_hls.sim.errors import SimulationError
 
@@ -42,15 +43,11 @@ def inputs(rtl_dir: Path, module: str, parameters: Parameters) -> dict[str, byte
     known = {path.stem: path for path in rtl_dir.glob("*.sv")}
     if module not in known:
         raise SimulationError(f"{rtl_dir} has no {module}.sv to synthesise")
-    needed = [module]
+    files = needed([module], known)
     images = [value for value in parameters.values() if isinstance(value, str)]
-    for name in needed:  # grows while it is walked
-        text = known[name].read_text()
-        used = re.findall(r"^\s*(\w+)\s+(?:#\s*\(|\w+\s*\()", text, re.MULTILINE)
-        needed += [other for other in dict.fromkeys(used) if other in known and other not in needed]
-        images += re.findall(r'"(images/[^"]+)"', text)
+    images += [name for path in files for name in re.findall(r'"(images/[^"]+)"', path.read_text())]
     try:
-        return {path: (rtl_dir / path).read_bytes() for path in [*(f"{name}.sv" for name in needed), *images]}
+        return {path: (rtl_dir / path).read_bytes() for path in [*(path.name for path in files), *images]}
     except OSError as error:
         raise SimulationError(f"{module}: {error.filename} cannot be read: {error.strerror}") from error
 

@@ -86,6 +86,35 @@ def test_training_settings_without_meaning(fails: Callable[..., str]) -> None:
     assert "'int4'" in fails("train-qat", "--precision", "int4")
     assert "accumulate" in fails("train-qat", "--accumulate", "0")
     assert "not 1" in fails("train-qat", "--steps", "1")
+    assert "'integrate'" in fails("train-qat", "--neurons", "integrate")
+
+
+def test_other_neurons_are_another_network(characters: Path) -> None:
+    """Trained anew, remembered by later commands, and drawn without spikes."""
+    metrics = characters / "tiny" / "metrics.json"
+    assert run(["train-qat", "--build", str(characters), "--neurons", "none", "--steps", "4"]) == 0
+    written = metrics.stat().st_mtime_ns
+    assert json.loads(metrics.read_text())["neurons"] == "none"
+    assert run(["figures", "--build", str(characters), "--sizes", "tiny"]) == 0
+    assert run(["generate", "--build", str(characters), "--prompt", "ab", "--tokens", "4"]) == 0
+    assert metrics.stat().st_mtime_ns == written
+    assert sorted(path.stem for path in (characters / "tiny" / "figures").iterdir()) == [
+        "activations",
+        "loss",
+        "weights",
+    ]
+    assert run(["train-qat", "--build", str(characters), "--neurons", "lif"]) == 0
+    assert metrics.stat().st_mtime_ns != written
+
+
+def test_a_network_from_before_there_was_a_choice_is_not_trained_again(characters: Path) -> None:
+    stamp, metrics = characters / "tiny" / "stamps" / "train-qat.json", characters / "tiny" / "metrics.json"
+    recorded = json.loads(stamp.read_text())
+    del recorded["settings"]["neurons"]
+    stamp.write_text(json.dumps(recorded))
+    written = metrics.stat().st_mtime_ns
+    assert run(["train-qat", "--build", str(characters)]) == 0
+    assert metrics.stat().st_mtime_ns == written
 
 
 def test_two_processes_train_one_network(characters: Path, fails: Callable[..., str]) -> None:
@@ -235,6 +264,17 @@ def test_a_full_disk_leaves_earlier_results(
 def test_a_build_folder_that_cannot_be_written(fails: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     assert "file" in fails("train-qat", "--steps", "2", build=tmp_path / "file")
+
+
+def test_a_graph_of_another_version_is_one_sentence(fails: Callable[..., str], built: Path) -> None:
+    assert run(["hls", "--build", str(built)]) == 0
+    path = built / "tiny" / "hls" / "verilog" / "rtl" / "dataflow.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 0}))
+    before = contents(built)
+    assert "of version 0, and only 1 is known" in fails("hls", build=built)
+    assert contents(built) == before
+    shutil.rmtree(path.parent)
+    assert run(["hls", "--build", str(built)]) == 0
 
 
 def test_nothing_is_done_again_that_is_up_to_date(built: Path, capfd: pytest.CaptureFixture[str]) -> None:

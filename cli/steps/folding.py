@@ -13,7 +13,7 @@ from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.step import Step
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.quant.ops import Linear, Operation
 
 #: Channels per beat (None: ``LANES``, or 1 where that does not divide the vocabulary), and every Linear's ReuseFactor
 #: (None: the largest that keeps 512 cycles per token); or a budget; or tokens per second at a clock in MHz; or a file.
@@ -21,7 +21,7 @@ from spikegpt_hls.quant.ops import Linear
 DEFAULTS = {
     "lanes": None, "reuse": None, "multipliers": None, "rate": None, "clock": 100.0, "folding": None, "contexts": None,
 }  # fmt: skip
-WAYS = (("lanes", "reuse"), ("multipliers",), ("rate", "clock"), ("folding",))
+WAYS = (("lanes", "reuse"), ("multipliers",), ("rate",), ("folding",))
 LANES = 2
 FILE = "folding.yml"
 
@@ -37,15 +37,29 @@ def settled(step: Step) -> Step:
     return replace(step, inputs=(*step.inputs, Path(file))) if file else step
 
 
-def chosen(request: Request, settings: Mapping[str, Any], budget: int | None = None) -> dict[str, Any]:
-    """The arguments of ``convert``; where nothing was asked for, ``budget`` is the target's of multipliers."""
+def recorded(request: Request) -> dict[str, Any]:
+    """The options that fold as the hardware of this request is folded."""
+    found = request.step(f"hls-{request.workspace.target}", (), (), DEFAULTS).settings
+    return {name: value for name, value in found.items() if name != "clock" or found["rate"] is not None}
+
+
+def chosen(
+    request: Request,
+    settings: Mapping[str, Any],
+    budget: int | None = None,
+    network: Mapping[str, Operation] | None = None,
+) -> dict[str, Any]:
+    """The arguments of ``convert``; where nothing was asked for, ``budget`` is the target's of multipliers.
+
+    ``network`` has the operations of a graph that was not exported.
+    """
     if all(settings[name] is None for name in ("lanes", "reuse", "multipliers", "rate", "folding")):
         settings = {**settings, "multipliers": budget}
-    folded = {"contexts": 1, **_folded(request, settings)}
+    folded = {"contexts": 1, **_folded(request, settings, network)}
     return folded if settings["contexts"] is None else {**folded, "contexts": settings["contexts"]}
 
 
-def _folded(request: Request, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _folded(request: Request, settings: Mapping[str, Any], network: Mapping[str, Operation] | None) -> dict[str, Any]:
     if settings["folding"] is not None:
         return read(Path(settings["folding"]))
     if settings["multipliers"] is None and settings["rate"] is None:
@@ -56,7 +70,7 @@ def _folded(request: Request, settings: Mapping[str, Any]) -> dict[str, Any]:
     from spikegpt_hls.hls.convert import operations
     from spikegpt_hls.hls.planning import cheapest, fastest
 
-    network = operations(request.workspace.onnx)
+    network = network or operations(request.workspace.onnx)
     if settings["rate"] is None:
         plan = fastest(network, settings["multipliers"])
     else:
