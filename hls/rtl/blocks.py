@@ -13,7 +13,7 @@ from spikegpt_hls.hls.rtl.hierarchy import declared, needed
 from spikegpt_hls.quant.format import Ints, bits_for
 from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
 from spikegpt_hls.quant.ops.layernorm import seed_table
-from spikegpt_hls.quant.ops.wkv import DECAY, MANTISSA_BITS, OCTAVE_FRAC, exp2_table
+from spikegpt_hls.quant.ops.wkv import BONUS, DECAY, MANTISSA_BITS, OCTAVE_FRAC, exp2_table
 
 MODULES = {
     "BinaryEmbedding": "embedding",
@@ -57,17 +57,20 @@ def _lanes(block: Block, name: str, bits: int) -> Image:
     return pack(np.reshape(block.params[name], (-1, block.lanes)), bits)
 
 
-def _normalised(decay: Ints) -> Ints:
-    """16 bits of a decay without its leading zeros; above them, their number."""
+def _channels(block: Block) -> Ints:
+    """Per channel of a WKV 12 bits of bonus, 16 of decay without its leading zeros, and 15 less their number."""
+    decay, bonus = block.params["decay"], block.params["bonus"]
     zeros = DECAY.bits - np.frexp(np.maximum(decay, 1))[1]
-    normalised: Ints = zeros << DECAY.bits | decay << zeros
-    return normalised
+    words: Ints = ((DECAY.bits - 1 - zeros) << DECAY.bits | decay << zeros) << BONUS.bits | bonus % (1 << BONUS.bits)
+    return words
 
 
 def _key_table(op: WKV) -> Ints:
     """Keys in base 2 by the bits of k, less a mantissa's octaves: the exponent of their terms, and its fraction."""
     values = np.arange(1 << op.k.bits)
-    return op.octaves(np.where(values > op.k.hi, values - (1 << op.k.bits), values)) - (MANTISSA_BITS - 1 << OCTAVE_FRAC)
+    return op.octaves(np.where(values > op.k.hi, values - (1 << op.k.bits), values)) - (
+        MANTISSA_BITS - 1 << OCTAVE_FRAC
+    )
 
 
 def _key_bits(op: WKV) -> int:
@@ -102,8 +105,7 @@ def images(block: Block) -> dict[str, Image]:
             }
         case WKV():
             return {
-                "DECAY_FILE": pack(np.reshape(_normalised(block.params["decay"]), (-1, block.lanes)), 20),
-                "BONUS_FILE": _lanes(block, "bonus", op.bonus.bits),
+                "CHANNEL_FILE": pack(np.reshape(_channels(block), (-1, block.lanes)), 32),
                 "KEY_FILE": pack(_key_table(op)[:, None], _key_bits(op)),
                 "EXP2_FILE": pack(exp2_table()[:, None], 15),
             }

@@ -21,7 +21,7 @@ module divider #(
     output logic        [      OUT_BITS-1:0] quotient  // K + 2 cycles later
 );
   localparam int D = DIVISOR_BITS;
-  localparam int K = REACH + UP + 1;
+  localparam int K = REACH + UP + 2;
   localparam int Cut = D - 2 - K;
   localparam int Exact = K > 12 ? 5 : 4;
   localparam int RestBits = D - Cut + 2;  // in units of half a bit of Cut, with a sign

@@ -34,7 +34,7 @@ def timing(block: Block) -> Timing:
             return Timing(12, 14, stats=17)
         case "WKV":
             v, out = block.format_in[1], block.format_out
-            latency = 14 + v.bits - v.signed + out.frac - v.frac  # one cycle per bit of the largest quotient
+            latency = 15 + v.bits - v.signed + out.frac - v.frac  # one cycle per bit of the largest quotient
             return Timing(latency, latency + 2, loop=10)
         case "Linear":
             return Timing(3, 5, result=6)

@@ -24,7 +24,7 @@ module wkv_lane #(
     input  logic        [  K_BITS-1:0] k,       // cycle 0
     input  logic        [  V_BITS-1:0] v,
     input  logic signed [        11:0] bonus,   // cycle 3
-    input  logic        [        19:0] decay,   // cycle 5: zeros above its highest 1, and itself without them
+    input  logic        [        19:0] decay,   // cycle 5: 15 less the zeros above its highest 1; itself without them
     input  logic                       first,
     input  logic signed [  A_BITS-1:0] read_a,
     input  logic        [  B_BITS-1:0] read_b,
@@ -109,7 +109,7 @@ module wkv_lane #(
   logic [B_BITS-1:0] b6_q, b7_q, weight7_q;
   logic signed [E_BITS-1:0] e6_q, term6_q, unused_exponent;
   logic [DecayBits-1:0] decay6_q;
-  logic [DecayZeros-1:0] zeros6_q;
+  logic [DecayZeros-1:0] drop6_q;
   logic first6_q;
   logic [TableFrac:0] entry5_q, entry6_q, entry8_q, entry9_q;
   logic signed [WeightBits:0] weight6;
@@ -118,20 +118,20 @@ module wkv_lane #(
 
   assign weight6 = {1'b0, entry6_q, {MantissaBits - 1 - TableFrac{1'b0}}};
   always_ff @(posedge clk) begin
-    entry5_q             <= exp2[sum4_q[OctaveFrac-1:0]];
-    entry6_q             <= entry5_q;
-    term6_q              <= E_BITS'(sum5_q >>> OctaveFrac);
-    a6_q                 <= first ? '0 : read_a;
-    b6_q                 <= first ? '0 : read_b;
-    e6_q                 <= first ? Empty : read_e;
-    {zeros6_q, decay6_q} <= decay;
-    first6_q             <= first;
-    a7_q                 <= a6_q;
-    b7_q                 <= b6_q;
-    weighted7_q          <= weight6 * value6;
-    weight7_q            <= B_BITS'(weight6);
-    numerator11_q        <= numerator;
-    divisor11_q          <= divisor;
+    entry5_q            <= exp2[sum4_q[OctaveFrac-1:0]];
+    entry6_q            <= entry5_q;
+    term6_q             <= E_BITS'(sum5_q >>> OctaveFrac);
+    a6_q                <= first ? '0 : read_a;
+    b6_q                <= first ? '0 : read_b;
+    e6_q                <= first ? Empty : read_e;
+    {drop6_q, decay6_q} <= decay;
+    first6_q            <= first;
+    a7_q                <= a6_q;
+    b7_q                <= b6_q;
+    weighted7_q         <= weight6 * value6;
+    weight7_q           <= B_BITS'(weight6);
+    numerator11_q       <= numerator;
+    divisor11_q         <= divisor;
   end
 
   align_add #(
@@ -217,7 +217,7 @@ module wkv_lane #(
   always_ff @(posedge clk) begin
     // The exponent of a shift by Down - DecayBits, which is -1: e - zeros - 1. Without a decay nothing is left.
     if (first6_q || !decay6_q[DecayBits-1]) exponent7_q <= Empty;
-    else exponent7_q <= e6_q + $signed({{E_BITS - DecayZeros{1'b1}}, ~zeros6_q});
+    else exponent7_q <= e6_q + $signed({{E_BITS - DecayZeros{1'b1}}, drop6_q});
     exponent8_q <= exponent7_q;
 
     shifted_a9_q <= shifted_a;
