@@ -1,4 +1,5 @@
-// Squared ReLU: y = requantize(max(x, 0)**2) (quant/ops/squared_relu.py). Stage 1 holds the square, stage 2 the result.
+// Squared ReLU: y = requantize(max(x, 0)**2) (quant/ops/squared_relu.py). Stage 1 holds
+// max(x, 0), stage 2 its square, stage 3 the result.
 module squared_relu #(
     parameter int LANES      = 1,
     parameter int X_BITS     = 8,
@@ -23,14 +24,17 @@ module squared_relu #(
     output logic [$clog2(CONTEXTS):0] m_axis_tuser
 );
   localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
-  localparam int Latency = 2;
+  localparam int Latency = 3;
   logic [LANES*OUT_BITS-1:0] result, result_q;
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    logic [  X_BITS-1:0] positive;
+    logic [X_BITS-1:0] x, positive_q;
     logic [2*X_BITS-1:0] square_q;
-    assign positive = (X_SIGNED != 0 && s_axis_x_tdata[l*X_BITS+X_BITS-1]) ? '0 : s_axis_x_tdata[l*X_BITS+:X_BITS];
-    always_ff @(posedge clk) square_q <= positive * positive;
+    assign x = s_axis_x_tdata[l*X_BITS+:X_BITS];
+    always_ff @(posedge clk) begin
+      positive_q <= X_SIGNED != 0 && x[X_BITS-1] ? '0 : x;
+      square_q   <= positive_q * positive_q;
+    end
     requantize #(
         .IN_BITS   (2 * X_BITS + 1),
         .SHIFT     (2 * X_FRAC - OUT_FRAC),
