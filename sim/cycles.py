@@ -3,7 +3,8 @@
 The blocks of a dataflow become actors (``network.py``) that run until all tokens have left. Where nothing outside
 disturbs the pipeline its times become periodic, ``T(n + p) = T(n) + q`` for every stream at once; the equations look
 back over a bounded number of tokens and only add and compare, so a period seen over that many tokens holds for ever,
-and the rest of a long run is written down instead of simulated.
+and the rest of a long run is written down instead of simulated. An engine takes the tokens as they come to it: it is
+given all of a run at once, and every one of them is simulated.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def simulate(
     pattern = [True] if sink_ready is None else [bool(ready) for ready in sink_ready]
     network = Network(dataflow, timing, pattern, generation, contexts, outside)
     longest = LONGEST_PERIOD and max(LONGEST_PERIOD, contexts)
-    if source is not None or sink_ready is not None:
+    if source is not None or sink_ready is not None or dataflow.members:
         network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
     while network.tokens < tokens and period is None:
         network.run([0] * min(CHUNK, tokens - network.tokens))
@@ -239,7 +240,7 @@ def token_times(
     first = 0
     ends: list[Ints] = []
     while network.tokens < tokens:
-        count = min(CHUNK, tokens - network.tokens)
+        count = tokens if dataflow.members else min(CHUNK, tokens - network.tokens)
         network.run([0] * count)
         if not ends:
             first = int(network.cycles(dataflow.source, count)[0, 0])

@@ -49,8 +49,8 @@ def _parameters(block: Block, folder: Path) -> Parameters:
         files[ROMS[MODULES[block.kind]][0]] = _stand_in(folder, kept.bits)
     else:
         for name, image in images(block).items():
-            files[name] = image_file(block, name)
-            (folder / image_file(block, name)).write_text(image.hex())
+            files[name] = image_file(block.name, name)
+            (folder / image_file(block.name, name)).write_text(image.hex())
     return {**parameters(block), **files}
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters
+from spikegpt_hls.hls.rtl import engine
+from spikegpt_hls.hls.rtl.blocks import images, module, parameters
 from spikegpt_hls.hls.rtl.hierarchy import needed
 from spikegpt_hls.hls.rtl.writer import image_file
 from spikegpt_hls.sim.errors import SimulationError
@@ -30,11 +31,14 @@ Progress = Callable[[str, int, int], None]  # block, how many are done, of how m
 
 
 def modules(dataflow: Dataflow) -> dict[str, tuple[str, Parameters]]:
-    """The module of every block, with the parameters and images that ``hls.rtl.writer`` gave it."""
+    """The module of every block, the engine as one of them, with the parameters and images that ``hls.rtl.writer`` gave it."""
     found: dict[str, tuple[str, Parameters]] = {}
     for block in dataflow.blocks:
-        files = {name: image_file(block, name) for name in images(block)}
-        found[block.name] = (MODULES[block.kind], {**parameters(block), **files})
+        files = {name: image_file(block.name, name) for name in images(block)}
+        found[block.name] = (module(block), {**parameters(block), **files})
+    if dataflow.members:
+        files = {name: image_file(engine.NAME, name) for name in engine.images(dataflow.members)}
+        found[engine.NAME] = (engine.NAME, {**engine.parameters(dataflow.members), **files})
     return found
 
 
