@@ -13,16 +13,20 @@ from itertools import pairwise
 
 from spikegpt_hls.hls.dataflow import Block, Engine
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.folding import Folding
 from spikegpt_hls.quant.ops import Linear
 
 NAME = "engine"  # as a block among others
 LEAST_STEPS = 3  # of a result word: cycles until a member's request tells of the grant before
 
 
-def least_steps(folding: Folding, lanes: int) -> int:
+def shareable(block: Block) -> bool:
+    """Whether a Linear, folded so, can share an engine."""
+    return block.folding.steps_per_word >= _least_steps(block)
+
+
+def _least_steps(block: Block) -> int:
     """Of a result word, in an engine."""
-    return max(folding.word // lanes, LEAST_STEPS)
+    return max(block.folding.word // block.lanes, LEAST_STEPS)
 
 
 def share(blocks: Iterable[Block], names: Iterable[str]) -> tuple[Block, ...]:
@@ -41,11 +45,10 @@ def engine_of(members: Iterable[Block]) -> Engine:
     """The engine of some Linears, or ConversionError."""
     members = tuple(members)
     for block in members:
-        least = least_steps(block.folding, block.lanes)
-        if block.folding.steps_per_word < least:
+        if not shareable(block):
             raise ConversionError(
                 f"{block.name} cannot share the engine with ReuseFactor {block.reuse_factor} and {block.lanes} lanes: "
-                f"its result words take {block.folding.steps_per_word} steps, and need {least} or more"
+                f"its result words take {block.folding.steps_per_word} steps, and need {_least_steps(block)} or more"
             )
     for one, other in pairwise(members):
         if one.folding[:2] != other.folding[:2]:
