@@ -139,10 +139,8 @@ def _block_from_json(entry: Mapping[str, Any], contexts: int) -> Block:
     *format_in, format_out = (Format(bits, frac, bool(signed)) for bits, frac, signed in entry["formats"])
     operation = entry["attributes"] and OPERATIONS[entry["kind"]].from_attributes(entry["attributes"])
     plain: dict[str, Any] = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
-    engine = entry["engine"] and Engine(*entry["engine"])
-    return Block(
-        operation=operation, format_in=tuple(format_in), format_out=format_out, contexts=contexts, engine=engine, **plain
-    )  # fmt: skip
+    plain["engine"] = entry["engine"] and Engine(*entry["engine"])
+    return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, contexts=contexts, **plain)
 
 
 _PLAIN = (

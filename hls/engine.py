@@ -1,8 +1,8 @@
 """Linears that share one array of multipliers, the engine: who can, and what they have in common.
 
-A member keeps its streams, its banks and its results. The engine runs one result word after another, of whichever member
-asks: it is busy while anyone has work. All members have the same grid of SIMD x PE multipliers, and no word may take
-fewer steps than its sums take beats, or than the arbiter needs cycles.
+A member keeps its streams, its banks and its results. The engine runs one result word after another, of whichever
+member asks: it is busy while anyone has work. All members have the same grid of SIMD x PE multipliers, and no word may
+take fewer steps than its sums take beats, or than the arbiter needs cycles.
 """
 
 from __future__ import annotations

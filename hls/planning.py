@@ -1,4 +1,4 @@
-"""Spending multipliers so that none idles: the ReuseFactor of every Linear, who shares an engine, the lanes of all streams.
+"""Spending multipliers so that none idles: the ReuseFactor of every Linear, who shares an engine, the lanes of streams.
 
 A network is as fast as its slowest block: every other Linear gets the fewest multipliers that keep up with it. Or one
 engine of so many multipliers takes all the Linears that can share it, and the others have their own. An engine needs as

@@ -46,7 +46,9 @@ class Pace:
 def measure(onnx: Path, plan: Plan, work: Path, optimise: bool = True) -> Pace:
     """Write ``plan``'s RTL of an exported model into ``work``, stream ``TOKENS`` random tokens through it, and compare
     every transfer with the cycle simulator."""
-    graph = convert(onnx, work, backend="SpikeRTL", lanes=plan.lanes, reuse_factor=plan.reuse_factors)
+    graph = convert(
+        onnx, work, backend="SpikeRTL", lanes=plan.lanes, reuse_factor=plan.reuse_factors, engine=plan.members
+    )
     graph.write()
     model = Model(work / "rtl", work / "run")
     model.build(optimise=optimise)

@@ -14,8 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, images, parameters
-from spikegpt_hls.hls.rtl.writer import image_file
+from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, image_file, images, parameters
 from spikegpt_hls.quant.ops import Linear
 from spikegpt_hls.sim.resources import synthesize
 from spikegpt_hls.sim.roms import rom

@@ -94,8 +94,13 @@ def images(block: Block) -> dict[str, Image]:
     return {}
 
 
+def image_file(block: str, name: str) -> str:
+    """A memory image's path, relative to the RTL's folder."""
+    return f"images/{block}_{name.removesuffix('_FILE').lower()}.hex"
+
+
 def weight_image(block: Block, bits: int) -> Image:
-    """In ``bits`` each, word ``step`` holds ``PE x SIMD`` weights: step = group * (inputs/SIMD) + i multiplies the inputs
+    """Word ``step`` holds ``PE x SIMD`` weights of ``bits``: step = group * (inputs/SIMD) + i multiplies the inputs
     ``i*SIMD + s`` into the outputs ``group*PE + p``, at ``[(p*SIMD + s)*BITS +: BITS]``."""
     op, (simd, pe, *_) = block.operation, block.folding
     assert isinstance(op, Linear)
@@ -168,7 +173,11 @@ def _derived(block: Block) -> Mapping[str, int]:
 
 def bus(engine: Engine) -> dict[str, int]:
     """The widths of what a member and the engine say to each other."""
-    return {"BEAT_BITS": max(1, (engine.beats - 1).bit_length()), "BUS_BITS": engine.x_bits, "SUM_BITS": engine.sum_bits}
+    return {
+        "BEAT_BITS": max(1, (engine.beats - 1).bit_length()),
+        "BUS_BITS": engine.x_bits,
+        "SUM_BITS": engine.sum_bits,
+    }
 
 
 def _flatten(attributes: Mapping[str, int | list[int]]) -> Iterator[tuple[str, int]]:
@@ -180,7 +189,12 @@ def _flatten(attributes: Mapping[str, int | list[int]]) -> Iterator[tuple[str, i
 
 
 def single(
-    op: Operation, lanes: int, params: Mapping[str, Ints], reuse_factor: int = 1, depth: int = 2, contexts: int = 1,
+    op: Operation,
+    lanes: int,
+    params: Mapping[str, Ints],
+    reuse_factor: int = 1,
+    depth: int = 2,
+    contexts: int = 1,
     name: str = "",
 ) -> Block:
     """A block by itself, outside a graph: for benches and for synthesis of one block."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow, Engine
 from spikegpt_hls.hls.engine import NAME
-from spikegpt_hls.hls.rtl.blocks import Image, bus, pack, weight_image
+from spikegpt_hls.hls.rtl.blocks import Image, bus, image_file, pack, weight_image
 
 #: Of each member: one bit, or what stands here.
 _WIRES = ("request", "first", "grant", "selected", "done", "valid")
@@ -56,9 +56,9 @@ def images(members: Sequence[Block]) -> dict[str, Image]:
 
 
 def _table(members: Sequence[Block], bases: Sequence[int]) -> Image:
-    values = parameters(members)
-    beat, count = values["BEAT_BITS"], values["COUNT_BITS"]
-    base = max(1, (values["STEPS"] - 1).bit_length())
+    known = parameters(members)
+    beat, count = known["BEAT_BITS"], known["COUNT_BITS"]
+    base = max(1, (known["STEPS"] - 1).bit_length())
     rows = [
         [block.beats_in - 1 | block.folding.steps_per_word << beat | first << beat + count]
         for block, first in zip(members, bases, strict=True)
@@ -66,19 +66,24 @@ def _table(members: Sequence[Block], bases: Sequence[int]) -> Image:
     return pack(np.array(rows), beat + count + base)
 
 
-def instance(dataflow: Dataflow, files: dict[str, str], busy: str) -> Iterator[str]:
+def values(members: Sequence[Block]) -> dict[str, int | str]:
+    """The parameters, and the paths of the images."""
+    return {**parameters(members), **{name: image_file(NAME, name) for name in images(members)}}
+
+
+def instance(dataflow: Dataflow, busy: str) -> Iterator[str]:
     """The lines that declare the engine's wires and instantiate it; nothing where nobody shares it."""
     members = dataflow.members
     if not members:
         return
     engine, lanes = _of(members), members[0].lanes
-    values = {**parameters(members), **{name: f'"{file}"' for name, file in files.items()}}
+    given = {name: f'"{value}"' if isinstance(value, str) else value for name, value in values(members).items()}
     yield f"  logic [{len(members) - 1}:0] {', '.join(f'{NAME}_{wire}' for wire in _WIRES)};"
     yield f"  logic [{bus(engine)['BEAT_BITS'] - 1}:0] {NAME}_beat;"
     yield f"  logic [{len(members) * lanes * engine.x_bits - 1}:0] {NAME}_x;"
     yield f"  logic [{lanes * engine.sum_bits - 1}:0] {NAME}_sum;"
     yield f"  {NAME} #("
-    yield ",\n".join(f"      .{name}({value})" for name, value in values.items())
+    yield ",\n".join(f"      .{name}({value})" for name, value in given.items())
     yield f"  ) u_{NAME} ("
     lines = ["      .clk", "      .rst", *(f"      .{wire}({NAME}_{wire})" for wire in (*_WIRES, "beat", "x", "sum"))]
     yield ",\n".join([*lines, f"      .busy({busy})"])

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.engine import NAME as ENGINE
 from spikegpt_hls.hls.rtl import engine
-from spikegpt_hls.hls.rtl.blocks import files, images, module, parameters
+from spikegpt_hls.hls.rtl.blocks import files, image_file, images, module, parameters
 from spikegpt_hls.hls.rtl.states import state_memory
 from spikegpt_hls.hls.rtl.timing import interval
 
@@ -27,22 +28,17 @@ _WIRES = ("tdata", "tvalid", "tready", "tlast", "tuser")
 def write(dataflow: Dataflow, folder: Path) -> None:
     """Write ``folder/*.sv``, ``folder/images/*.hex`` and ``folder/dataflow.json``."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    modules = [*map(module, dataflow.blocks), "counters", *([engine.NAME] if dataflow.members else [])]
+    modules = [*map(module, dataflow.blocks), "counters", *([ENGINE] if dataflow.members else [])]
     for path in sorted(set(files(*modules))):
         shutil.copyfile(path, folder / path.name)
     for block in dataflow.blocks:
         for name, image in images(block).items():
             (folder / image_file(block.name, name)).write_text(image.hex())
     for name, image in engine.images(dataflow.members).items():
-        (folder / image_file(engine.NAME, name)).write_text(image.hex())
+        (folder / image_file(ENGINE, name)).write_text(image.hex())
     (folder / f"{TOP}.sv").write_text("\n".join(top(dataflow)) + "\n")
     (folder / "testbench.sv").write_text("\n".join(testbench(dataflow)) + "\n")
     (folder / "dataflow.json").write_text(json.dumps(dataflow.to_json(), indent=1))
-
-
-def image_file(block: str, name: str) -> str:
-    """A memory image's path, relative to the RTL's folder."""
-    return f"images/{block}_{name.removesuffix('_FILE').lower()}.hex"
 
 
 def widths(dataflow: Dataflow) -> dict[str, int]:
@@ -91,10 +87,9 @@ def top(dataflow: Dataflow) -> Iterator[str]:
         yield f"  logic {stream}_tvalid, {stream}_tready, {stream}_tlast;"
         yield f"  logic {_range(1 + (dataflow.contexts - 1).bit_length())} {stream}_tuser;"
     yield from _ends(dataflow)
-    yield "  logic busy;"
     watched = bottleneck(dataflow)
-    paths = {name: image_file(engine.NAME, name) for name in engine.images(dataflow.members)}
-    yield from engine.instance(dataflow, paths, "busy" if watched is None else "")
+    yield "  logic busy;"
+    yield from engine.instance(dataflow, "busy" if watched is None else "")
     for block in dataflow.blocks:
         yield ""
         shared = engine.ports(dataflow, block) if block.engine else []
