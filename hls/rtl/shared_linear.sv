@@ -56,7 +56,8 @@ module shared_linear #(
   logic [LANES*X_BITS-1:0] beat_q;
   logic [1:0] full_q, pending_q;  // banks, and those of them with words to be granted
   logic [2*UserBits-1:0] bank_user_q;
-  logic fill_q, grant_q, drain_q;  // the bank that is filled, whose words are granted, whose words are computed
+  logic fill_q, grant_q, next_q, drain_q;  // the bank that is filled, whose words are granted, then begin, then run
+  logic begin_q;  // the first step is in the next cycle
   logic [BeatBits-1:0] fill_beat;
   logic [WordBits-1:0] word;
   logic fill_last, grant_last, done_last;
@@ -115,14 +116,19 @@ module shared_linear #(
       pending_q <= '0;
       fill_q    <= 1'b0;
       grant_q   <= 1'b0;
-      drain_q   <= 1'b0;
+      begin_q   <= 1'b0;
     end else begin
       full_q    <= full_q + 2'(filled) - 2'(drained);
       pending_q <= pending_q + 2'(filled) - 2'(granted);
       if (filled) fill_q <= !fill_q;
       if (granted) grant_q <= !grant_q;
-      if (drained) drain_q <= !drain_q;
+      begin_q <= grant;
     end
+  end
+
+  always_ff @(posedge clk) begin
+    next_q <= grant_q;
+    if (begin_q) drain_q <= next_q;
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_x
