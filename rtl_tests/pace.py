@@ -17,7 +17,7 @@ from spikegpt_hls.rtl_tests.cosim import Model, Run
 from spikegpt_hls.rtl_tests.simulator import ToolError
 from spikegpt_hls.sim.cycles import Schedule, simulate
 
-TOKENS = 64  # several times what a pipeline holds
+TOKENS = 96  # several times what a pipeline holds
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStream
 
 from spikegpt_hls.hls.convert import convert, operations
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.engine import share
+from spikegpt_hls.hls.engine import NAME, share
 from spikegpt_hls.hls.rtl import engine
 from spikegpt_hls.hls.rtl.blocks import files, image_file, single
 from spikegpt_hls.hls.rtl.timing import Timing, timing
@@ -99,10 +99,10 @@ def check(number: int, test: str | None = None, flipped: bool = False, edit: tup
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for name, image in engine.images(tuple(reversed(members))).items():
         words = [image.words[0] ^ (1 if flipped and name == "WEIGHT_FILE" else 0), *image.words[1:]]
-        (folder / image_file(engine.NAME, name)).write_text(replace(image, words=tuple(words)).hex())
+        (folder / image_file(NAME, name)).write_text(replace(image, words=tuple(words)).hex())
     (folder / "top.sv").write_text("\n".join(top(members)) + "\n")
     edited = []
-    for path in files(engine.NAME, "shared_linear"):
+    for path in files(NAME, "shared_linear"):
         text = path.read_text()
         (folder / path.name).write_text(text.replace(*edit) if edit[0] else text)
         edited.append(folder / path.name)
