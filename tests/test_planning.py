@@ -11,6 +11,7 @@ import pytest
 from spikegpt_hls.cli.main import run
 from spikegpt_hls.cli.steps import folding
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.engine import share
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.folding import legal_factors
 from spikegpt_hls.hls.geometry import assemble
@@ -21,7 +22,7 @@ from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.calibrate import random_network
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.network import blocks
-from spikegpt_hls.sim.cycles import simulate, slope
+from spikegpt_hls.sim.cycles import simulate, token_times
 
 S8 = Format(8, 5)
 SIZES = {"tiny": (2, 64), "small": (4, 128)}
@@ -70,15 +71,13 @@ def products(size: str) -> int:
 @pytest.mark.parametrize("multipliers", [1, 14, 32, 128, 500, 512])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_planned_pace_is_the_simulated_one(size: str, multipliers: int) -> None:
-    """While ids still come; what an engine works ahead within so few tokens is a hundredth."""
+    """What an engine works ahead within so few tokens is a hundredth."""
     plan = fastest(operations(size), multipliers)
     nodes = blocks(random_network(*SIZES[size]))
     network = {node.name: (node.operation, node.inputs) for node in nodes}
-    schedule = simulate(assemble(network, plan.lanes, plan.reuse_factors, engine=plan.members), 96)
-    last = schedule.times[schedule.dataflow.source][-1]
-    ends = schedule.token_end[schedule.token_end <= last]
-    assert len(ends) > 48
-    assert slope(ends) == pytest.approx(plan.interval, rel=0.01)
+    flow = assemble(network, plan.lanes, plan.reuse_factors, engine=plan.members)
+    pace = simulate(flow, 96).cycles_per_token
+    assert pace == token_times(flow, 96).cycles_per_token == pytest.approx(plan.interval, rel=0.01)
 
 
 @pytest.mark.parametrize("multipliers", [32, 128, 512])
@@ -125,6 +124,17 @@ def test_budgets_and_rates_that_cannot_be_met_say_what_can() -> None:
         fastest(operations("tiny"), 0)
     with pytest.raises(ConversionError, match="takes 9 cycles per token or fewer: 10 is least"):
         cheapest(operations("tiny"), 9)
+
+
+def test_linears_that_cannot_share_an_engine_are_refused() -> None:
+    one, other = (ops.Linear(S8, 8, outputs, S8, Format(8, 7)) for outputs in (8, 16))
+    members = [single(op, 1, {}, 16, name=name) for name, op in (("one", one), ("other", other))]
+    with pytest.raises(ConversionError, match="one and other cannot share the engine: they have 4 and 8 multipliers"):
+        share(members, ["one", "other"])
+    with pytest.raises(ConversionError, match=r"one cannot share the engine with ReuseFactor 1 .* 1 steps, and need 3"):
+        share([single(one, 8, {}, 1, name="one"), members[1]], ["one"])
+    with pytest.raises(ConversionError, match="no Linear is named 'none', to share the engine"):
+        share(members, ["one", "none"])
 
 
 def test_a_folding_file_brings_the_same_hardware_back(trained: Path, tmp_path: Path) -> None:
