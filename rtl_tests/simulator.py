@@ -71,12 +71,11 @@ def tool_environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
 
 
 @contextmanager
-def _shared_runtime(folder: Path, variant: str) -> Iterator[None]:
-    """Verilator's own runtime is the same in every build: compile it once, for all builds beside ``folder``.
+def shared_runtime(folder: Path, store: Path) -> Iterator[None]:
+    """Verilator's own runtime is the same in every build of one kind: compile it once, and keep it in ``store``.
 
     The simulation's main program (``verilator.o``) is not: it holds the model's layout.
     """
-    store = folder.parent / f".runtime-{variant}"
     for compiled in store.glob("verilated*.o"):
         if not (folder / compiled.name).exists():
             copied = Path(shutil.copy(compiled, folder))
@@ -112,10 +111,12 @@ def build(
     waves: bool = False,
     optimise: bool = False,
     saif: bool = False,
+    options: Sequence[str] = (),
 ) -> None:
     """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources.
 
-    ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``.
+    ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``. ``options`` are
+    the simulator's own.
     """
     name = simulator_name()
     require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
@@ -123,12 +124,12 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     flags = _MAKEFLAGS + ("" if optimise else _UNOPTIMISED)
     variant = f"{'fast' if optimise else 'quick'}{'-saif' if saif else '-waves' * waves}"
-    with tool_environment(flags), _shared_runtime(folder, variant):
+    with tool_environment(flags), shared_runtime(folder, folder.parent / f".runtime-{variant}"):
         try:
             _runner().build(
                 sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
-                build_args=_build_arguments(name, waves, saif), log_file=log, timescale=("1ns", "1ps"),
-                waves=waves or saif,
+                build_args=[*_build_arguments(name, waves, saif), *options], log_file=log,
+                timescale=("1ns", "1ps"), waves=waves or saif,
             )  # fmt: skip
         except (RuntimeError, SystemExit) as error:
             raise ToolError(f"{top} could not be built; see {log}: {_first_error(log)}") from error

@@ -21,6 +21,7 @@ BYTE, MU = Format(8, 4), Format(10, 8)
         (48, 2, Format(8, 6), MU, Format(8, 6)),
         (64, 1, Format(12, 3), Format(12, 10), Format(8, 0)),
         (96, 8, Format(8, 8, signed=False), Format(4, 2), Format(8, 9, signed=False)),
+        (48, 8, BYTE, MU, BYTE),
         (8, 1, Format(4, -2), MU, Format(16, 7)),
     ],
 )

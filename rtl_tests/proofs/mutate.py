@@ -4,8 +4,8 @@
 
 Yosys draws the mutants (a cell's port bit inverted or constant, always or where another bit says so) over all shapes
 that the bench runs, and puts those of one shape into one design, where the input ``mutsel`` turns one of them on.
-``replay.py`` plays the bench's runs against each. A mutant that no run notices is compared with the design itself by
-ABC (induction over all input sequences): what is proved equivalent is no fault.
+``replay.py`` plays the bench's runs against each. A mutant that no run notices is compared with the design itself
+(``miter.py``, ABC; induction over all input sequences): what is proved equivalent is no fault.
 """
 
 from __future__ import annotations
@@ -17,20 +17,27 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
 from spikegpt_hls.rtl_tests import simulator
-from spikegpt_hls.rtl_tests.proofs import replay, yosys
+from spikegpt_hls.rtl_tests.proofs import miter, replay, yosys
 from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
 from spikegpt_hls.rtl_tests.proofs.formal import search
 
 BLOCKS = ("lif", "token_shift", "wkv", "layernorm", "linear")
 SELECT = 12  # bits of mutsel
 NO_NODE = re.compile(r"-port RD_[AS]RST\b")  # pins of Yosys's memory cell for a reset that no memory here has
-SECONDS = 120  # that ABC may take for a comparison
+#: What is asked of ABC until one has an answer: the model (``step``, or the ``miter``), the engine, and its seconds.
+SEARCHES = (
+    ("step", "dprove,-F,10,-T,15", 40),
+    ("step", "pdr,-T,15", 40),
+    ("miter", "dprove,-F,20,-T,20", 60),
+    ("miter", "bmc3,-T,20", 40),
+)
 _TO_GATES = """
 read_verilog mutants.v
 prep -top mutants -flatten
@@ -44,23 +51,9 @@ setundef -undriven -zero
 setundef -init -zero
 dffunmap
 simplemap
-write_rtlil gates.il
-""".strip()
-_TO_AIGER = """
-read_rtlil gates.il
-read_verilog -formal -sv miter.sv
-prep -top miter -flatten
-setundef -undriven -zero
-setundef -init -zero
-async2sync
-chformal -lower
-opt -full
-techmap
-opt -fast
-dffunmap
 aigmap
 opt_clean
-write_aiger -zinit proof.aig
+write_aiger -ascii -zinit -symbols design.aag
 """.strip()
 
 
@@ -101,9 +94,9 @@ def judge(same: Sequence[Case], number: int, seed: int, folder: Path) -> list[di
                 verdicts[mutant - 1] |= {"caught": list(replay.RUNS)[run], "cycle": at}
     survivors = [index for index, verdict in enumerate(verdicts, 1) if verdict["caught"] is None]
     if survivors:
-        _gates(folder)
-    for index in survivors:
-        verdicts[index - 1]["reason"] = _compare(folder, index)
+        design = gates(folder)
+        for index in survivors:
+            verdicts[index - 1]["reason"] = compare(design, index, folder)
     return verdicts
 
 
@@ -114,45 +107,28 @@ def _describe(line: str) -> str:
     return " ".join(f"{k}={v}" for k, v in found.items() if k != "src") + (f" src={sources[-1]}" if sources else "")
 
 
-def _gates(folder: Path) -> None:
+def gates(folder: Path) -> miter.Design:
     """The design with its mutants as gates, once for all comparisons."""
     (folder / "any.v").write_text("module any (input a, b, output y); assign y = a & b; endmodule\n")
     yosys.run([_TO_GATES], folder)
+    return miter.parse((folder / "design.aag").read_text())
 
 
-def _compare(folder: Path, mutant: int) -> str:
-    """Why a mutant survived: ``equivalent`` where ABC proves it the design's equal for every sequence of inputs."""
-    text = (folder / "mutants.v").read_text()
-    header = re.search(r"^module mutants\((.*?)\);", text, re.MULTILINE | re.DOTALL)
-    assert header is not None
-    names = [name.strip() for name in header[1].split(",")]
-    widths = {n: w or "" for w, n in re.findall(r"^  (?:input|output) (\[\d+:0\] )?(\w+) ?;", text, re.MULTILINE)}
-    kinds = {n: k for k, n in re.findall(r"^  (input|output) (?:\[\d+:0\] )?(\w+) ?;", text, re.MULTILINE)}
-    inputs = [n for n in names if kinds[n] == "input" and n not in ("mutsel", "clk")]
-    outputs = [n for n in names if kinds[n] == "output"]
-    lines = ["module miter (input clk" + "".join(f", input {widths[n]}{n}" for n in inputs) + ");"]
-    lines += [f"  wire {widths[n]}{side}_{n};" for n in outputs for side in ("gold", "gate")]
-    for side, select in (("gold", 0), ("gate", mutant)):
-        pins = [".clk(clk)", f".mutsel({SELECT}'d{select})", *(f".{n}({n})" for n in inputs)]
-        lines += [f"  mutants {side} ({', '.join([*pins, *(f'.{n}({side}_{n})' for n in outputs)])});"]
-    # What a port carries while it is not valid is nobody's business.
-    checked = " && ".join(
-        f"(gold_m_axis_tvalid == 0 || gold_{n} == gate_{n})" if n.startswith("m_axis") and n != "m_axis_tvalid"
-        else f"gold_{n} == gate_{n}" for n in outputs
-    )  # fmt: skip
-    lines += [
-        "  reg started_q = 0;",
-        "  always @(posedge clk) started_q <= 1;",
-        f"  always @* begin assume (started_q || rst); assert (!started_q || ({checked})); end",
-        "endmodule",
-    ]
-    (folder / "miter.sv").write_text("\n".join(lines) + "\n")
-    try:
-        yosys.run([_TO_AIGER], folder)
-        verdict = search(folder, "dprove,-F,20", SECONDS)
-    except simulator.ToolError as error:
-        return f"not compared: {error}"
-    return "equivalent" if verdict.proved else "missed" if verdict.broken else "open"
+def compare(design: miter.Design, mutant: int, folder: Path) -> str:
+    """Why a mutant survived: ``equivalent`` where it is proved to be the design's equal for every sequence of inputs,
+    ``missed`` where a sequence tells the two apart."""
+    models = {"miter": miter.miter(design, mutant), "step": miter.step(design, mutant)}
+    if models["miter"] is None:
+        return "equivalent"
+    for name, engine, seconds in SEARCHES:
+        (folder / "proof.aig").write_bytes(models[name] or b"")
+        with suppress(simulator.ToolError):  # ABC in WebAssembly may run out of time, or of stack
+            verdict = search(folder, engine, seconds)
+            if verdict.proved:
+                return "equivalent"
+            if verdict.broken and name == "miter":
+                return "missed"
+    return "open"
 
 
 def run(name: str, number: int, seed: int, folder: Path, lanes: int) -> dict[str, Any]:

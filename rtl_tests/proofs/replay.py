@@ -157,13 +157,16 @@ endmodule
 """
 
 
-def build(folder: Path, files: Sequence[str], *options: str) -> None:
-    """Compile ``replay.sv`` and the design's files, all in ``folder``."""
+def build(folder: Path, files: Sequence[str], *coverage: str) -> None:
+    """Compile ``replay.sv`` and the design's files, all in ``folder``; ``coverage`` are Verilator's options for it."""
     shutil.copy(Path(__file__).parent / "replay.cpp", folder)
+    made = folder / "obj_dir"
+    made.mkdir(exist_ok=True)
     command = ["verilator", "--cc", "--exe", "--build", "-O3", "--x-initial", "0", "-Wno-fatal", "-Wno-lint",
-               "-Wno-style", "-CFLAGS", "-O1", "--output-split", "0", "--top-module", "replay", *options, "replay.sv",
-               *files, "replay.cpp"]  # fmt: skip
-    with simulator.tool_environment():
+               "-Wno-style", "-CFLAGS", "-O0" if coverage else "-O1", "--output-split", "0", "--top-module", "replay",
+               *coverage, "replay.sv", *files, "replay.cpp"]  # fmt: skip
+    store = folder.parent / (".runtime-coverage" if coverage else ".runtime")
+    with simulator.tool_environment(), simulator.shared_runtime(made, store):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise simulator.ToolError(f"the replay in {folder} could not be built: {done.stderr[-500:]}")
