@@ -11,7 +11,7 @@ from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, Linear
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
 
-LENGTHS = (3, 1, 2)
+LENGTHS = (5, 1, 6)
 BYTE = Format(8, 4)
 
 
@@ -23,7 +23,8 @@ def linear(inputs: int, outputs: int, weight: Format, x: Format = BYTE, out: For
 
 def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
     block = single(op, lanes, random_params(op, seed=1), reuse_factor)
-    check(block, sequences(op, LENGTHS, seed=reuse_factor), LENGTHS, **changes)  # type: ignore[arg-type]
+    lengths = (*LENGTHS, 1 + 400 // reuse_factor)  # many tokens where one takes few steps
+    check(block, sequences(op, lengths, seed=reuse_factor), lengths, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +67,14 @@ def test_every_pair_of_weight_and_input(bits: int, lanes: int) -> None:
 
 @pytest.mark.parametrize(("lanes", "signed"), [(1, True), (1, False), (2, True)])
 def test_sums_reach_the_accumulators_ends(lanes: int, signed: bool) -> None:
-    """Alone, beside a neighbour of the same sign, and of the other; then to both ends in turn."""
+    """Alone, beside a neighbour of the same sign, and of the other; then to both ends in turn. Then anything."""
     x = Format(8, 4, signed)
     op = linear(96, 8, Format(8, 7), x, None)
     weights = np.array([1, 1, -1, -1, 1, -1, -1, 1])[:, None] * np.full((1, 96), 127)
     weights[:, 48:] *= np.array([1, 0, 1, 0, -1, -1, 1, 1])[:, None]
     end = x.lo if signed else x.hi
-    check(single(op, lanes, {"weight": weights}, 96 // lanes), [np.full((3, 96), end)], [3], test="flowing")
+    rows = np.concatenate([np.full((3, 96), end), *sequences(op, [20], seed=lanes)])
+    check(single(op, lanes, {"weight": weights}, 96 // lanes), [rows], [23], test="flowing")
 
 
 def test_a_flipped_weight_is_noticed() -> None:
@@ -80,7 +82,7 @@ def test_a_flipped_weight_is_noticed() -> None:
         run(linear(8, 8, Format(8, 7), out=None), 1, 8, corrupt=flip_bit("WEIGHT_FILE", 3, 8 * 5 + 6), test="flowing")
 
 
-INTERLEAVED = (4, 1, 6, 5, 2)
+INTERLEAVED = (30, 1, 20, 25, 12)
 
 
 @pytest.mark.parametrize(("outputs", "lanes", "reuse_factor"), [(24, 2, 32), (8, 8, 1)])
