@@ -70,10 +70,13 @@ def test_a_long_sequence() -> None:
     check(single(op, 8, params), sequences(op, [1500], seed=7), [1500], test="flowing")
 
 
-@pytest.mark.parametrize(("memory", "word", "bit"), [("DECAY_FILE", 6, 14), ("BONUS_FILE", 6, 8), ("EXP2_FILE", 0, 13)])
+@pytest.mark.parametrize(
+    ("memory", "word", "bit"),
+    [("CHANNEL_FILE", 6, 26), ("CHANNEL_FILE", 6, 8), ("KEY_FILE", 0, 7), ("EXP2_FILE", 0, 13)],
+)
 def test_a_flipped_bit_is_noticed(memory: str, word: int, bit: int) -> None:
     op = wkv(8)
-    channel = word if memory != "EXP2_FILE" else r"\d+"
+    channel = word if memory == "CHANNEL_FILE" else r"\d+"
     params = {"decay": np.full(8, 40000), "bonus": np.zeros(8, np.int64)}
     with pytest.raises(AssertionError, match=rf"first difference at token \d+, channel {channel}"):
         check(
@@ -89,7 +92,7 @@ def test_interleaved_contexts(channels: int, lanes: int, contexts: int) -> None:
     check(block, sequences(op, INTERLEAVED, seed=contexts), INTERLEAVED)
 
 
-@pytest.mark.parametrize("word", ["context3, read_index", "context12, write_index"])
+@pytest.mark.parametrize("word", ["context4, read_index", "context13, write_index"])
 def test_a_state_of_another_context_is_noticed(word: str) -> None:
     op = wkv(8)
     block, streams = single(op, 2, random_params(op, seed=4), contexts=3), sequences(op, INTERLEAVED, seed=3)

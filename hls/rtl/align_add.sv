@@ -24,7 +24,7 @@ module align_add #(
   // is such a shift.
   localparam int ShiftBits = $clog2(A_BITS + 1);
 
-  logic signed [E_BITS-1:0] above_q, exponent_q, term_q, exponent2_q, exponent3_q;
+  logic signed [E_BITS-1:0] above_q, exponent_q, term_q, exponent2_q, term2_q, exponent3_q;
   logic below, below2_q, far;
   logic [ShiftBits-1:0] distance;
   logic [ShiftBits-1:1] shift2_q;
@@ -112,14 +112,15 @@ module align_add #(
     exponent_q <= exponent;
     term_q <= term;
 
-    exponent2_q <= below ? term_q : exponent_q;
+    exponent2_q <= exponent_q;
+    term2_q <= term_q;
     below2_q <= below;
     shift2_q <= far ? '1 : distance[ShiftBits-1:1];
     small_a2_q <= small_a;
     small_b2_q <= small_b;
     {a2_q, b2_q, term_a2_q, term_b2_q} <= {a, b, term_a, term_b};
 
-    exponent3_q <= exponent2_q;
+    exponent3_q <= below2_q ? term2_q : exponent2_q;
     shift3_q <= shift2_q[2:1];
     small_a3_q <= coarse_a;
     small_b3_q <= coarse_b;

@@ -10,10 +10,10 @@ import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.rtl.hierarchy import declared, needed
-from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.quant.format import Ints, bits_for
 from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
 from spikegpt_hls.quant.ops.layernorm import seed_table
-from spikegpt_hls.quant.ops.wkv import DECAY, exp2_table
+from spikegpt_hls.quant.ops.wkv import BONUS, DECAY, MANTISSA_BITS, OCTAVE_FRAC, exp2_table
 
 MODULES = {
     "BinaryEmbedding": "embedding",
@@ -57,11 +57,33 @@ def _lanes(block: Block, name: str, bits: int) -> Image:
     return pack(np.reshape(block.params[name], (-1, block.lanes)), bits)
 
 
-def _normalised(decay: Ints) -> Ints:
-    """16 bits of a decay without its leading zeros; above them, their number."""
+def _channels(block: Block) -> Ints:
+    """Per channel of a WKV 12 bits of bonus, 16 of decay without its leading zeros, and 15 less their number."""
+    decay, bonus = block.params["decay"], block.params["bonus"]
     zeros = DECAY.bits - np.frexp(np.maximum(decay, 1))[1]
-    normalised: Ints = zeros << DECAY.bits | decay << zeros
-    return normalised
+    words: Ints = ((DECAY.bits - 1 - zeros) << DECAY.bits | decay << zeros) << BONUS.bits | bonus % (1 << BONUS.bits)
+    return words
+
+
+def _key_table(op: WKV) -> Ints:
+    """Keys in base 2 by the bits of k, less a mantissa's octaves: the exponent of their terms, and its fraction."""
+    values = np.arange(1 << op.k.bits)
+    return op.octaves(np.where(values > op.k.hi, values - (1 << op.k.bits), values)) - (
+        MANTISSA_BITS - 1 << OCTAVE_FRAC
+    )
+
+
+def _key_bits(op: WKV) -> int:
+    return bits_for(int(_key_table(op).min()), int(_key_table(op).max()))
+
+
+def _exponent_bits(op: WKV) -> int:
+    """Bits of the distance of two exponents. A state's lies above its last key's and, as no more than 1 / (1 - decay)
+    tokens gather in it, not far above the largest one's; a product with a decay has up to 17 octaves less."""
+    keys, bonus = _key_table(op), op.bonus
+    low = (int(keys.min()) + bonus.lo >> OCTAVE_FRAC) - DECAY.bits - 1
+    high = (int(keys.max()) + bonus.hi >> OCTAVE_FRAC) + DECAY.bits + 2
+    return bits_for(low, high) + 1
 
 
 def images(block: Block) -> dict[str, Image]:
@@ -83,8 +105,8 @@ def images(block: Block) -> dict[str, Image]:
             }
         case WKV():
             return {
-                "DECAY_FILE": pack(np.reshape(_normalised(block.params["decay"]), (-1, block.lanes)), 20),
-                "BONUS_FILE": _lanes(block, "bonus", op.bonus.bits),
+                "CHANNEL_FILE": pack(np.reshape(_channels(block), (-1, block.lanes)), 32),
+                "KEY_FILE": pack(_key_table(op)[:, None], _key_bits(op)),
                 "EXP2_FILE": pack(exp2_table()[:, None], 15),
             }
         case Linear():
@@ -143,10 +165,10 @@ def _derived(block: Block) -> Mapping[str, int]:
             }
         case WKV():
             return {
-                "KEY_FACTOR": op.key_factor,
+                "KEY_BITS": _key_bits(op),
                 "A_BITS": op.state_format("a").bits,
                 "B_BITS": op.state_format("b").bits,
-                "E_BITS": op.state_format("exponent").bits,
+                "E_BITS": _exponent_bits(op),
             }
         case Linear():
             simd, pe, word, *_ = block.folding

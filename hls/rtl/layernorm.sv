@@ -182,39 +182,54 @@ module layernorm #(
       .exponent(exponent16)
   );
 
-  // Statistics wait until their token is read. Those of two tokens at most are on their way, one per bank.
+  // Statistics wait until their token is read, one place per bank, and are read as late as they are needed: drain_qs[k] is
+  // drain_q k cycles ago. A place is not written again before that: the bank's next token comes after this one's last read.
+  logic [SUM_BITS-1:0] sums[2];
+  logic [ShiftBits+RootBits-1:0] roots[2];
+  logic [2*UserBits-1:0] users_q;
+  logic [1:0] ready_q;  // tokens that have a root and beats to read
+  logic sum_bank_q, root_bank_q;
+  logic [3:1] drain_qs;
   logic [UserBits-1:0] user;
-  logic [RootBits-1:0] root, root4;
-  logic [ShiftBits-1:0] exponent, exponent6;
+  logic signed [SUM_BITS-1:0] sum3;
+  logic [RootBits-1:0] root4;
+  logic [ShiftBits-1:0] exponent4, exponent5, exponent6;
   logic [2:0] exponent7;
-  logic signed [SUM_BITS-1:0] sum, sum3;
 
-  fifo #(
-      .WIDTH(UserBits + SUM_BITS),
-      .DEPTH(2)
-  ) u_sums (
-      .clk,
-      .rst,
-      .s_data ({user4_q, sum_q}),
-      .s_valid(done_q[4]),
-      .s_ready(),
-      .m_data ({user, sum}),
-      .m_valid(),
-      .m_ready(read && beat_last)
-  );
-  fifo #(
-      .WIDTH(ShiftBits + RootBits),
-      .DEPTH(2)
-  ) u_roots (
-      .clk,
-      .rst,
-      .s_data ({exponent16, root16}),
-      .s_valid(done_q[16]),
-      .s_ready(),
-      .m_data ({exponent, root}),
-      .m_valid(valid),
-      .m_ready(read && beat_last)
-  );
+  assign valid = ready_q != 2'd0;
+  assign user  = users_q[drain_q*UserBits+:UserBits];
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      sum_bank_q  <= 1'b0;
+      root_bank_q <= 1'b0;
+      ready_q     <= '0;
+    end else begin
+      if (done_q[4]) sum_bank_q <= !sum_bank_q;
+      if (done_q[16]) root_bank_q <= !root_bank_q;
+      ready_q <= ready_q + 2'(done_q[16]) - 2'(read && beat_last);
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (done_q[4]) begin
+      sums[sum_bank_q] <= sum_q;
+      users_q[sum_bank_q*UserBits+:UserBits] <= user4_q;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (done_q[16]) roots[root_bank_q] <= {exponent16, root16};
+  end
+
+  always_ff @(posedge clk) begin
+    drain_qs           <= {drain_qs[2:1], drain_q};
+    sum3               <= sums[drain_qs[2]];
+    {exponent4, root4} <= roots[drain_qs[3]];
+    exponent5          <= exponent4;
+    exponent6          <= exponent5;
+    exponent7          <= exponent6[2:0];
+  end
 
   // Stages after a read.
   logic [7:1] read_q;
@@ -225,31 +240,6 @@ module layernorm #(
   logic [LANES*OUT_BITS-1:0] result, result_q;
   initial $readmemh(GAIN_FILE, gain);
   initial $readmemh(BIAS_FILE, bias);
-
-  delay #(
-      .WIDTH (SUM_BITS),
-      .CYCLES(3)
-  ) u_sum3 (
-      .clk,
-      .x(sum),
-      .y(sum3)
-  );
-  delay #(
-      .WIDTH (RootBits),
-      .CYCLES(4)
-  ) u_root4 (
-      .clk,
-      .x(root),
-      .y(root4)
-  );
-  delay #(
-      .WIDTH (ShiftBits),
-      .CYCLES(6)
-  ) u_exponent6 (
-      .clk,
-      .x(exponent),
-      .y(exponent6)
-  );
 
   beat_counter #(
       .BEATS(Beats)
@@ -262,15 +252,14 @@ module layernorm #(
   );
 
   always_ff @(posedge clk) begin
-    read_q    <= rst ? '0 : {read_q[6:1], read};
-    row1_q    <= bank[{drain_q, beat}];
-    row_q     <= row1_q;
-    exponent7 <= exponent6[2:0];
-    gain8_q   <= gain[gain_beat];
-    bias8_q   <= bias[gain_beat];
-    gain_q    <= gain8_q;
-    bias_q    <= bias8_q;
-    result_q  <= result;
+    read_q   <= rst ? '0 : {read_q[6:1], read};
+    row1_q   <= bank[{drain_q, beat}];
+    row_q    <= row1_q;
+    gain8_q  <= gain[gain_beat];
+    bias8_q  <= bias[gain_beat];
+    gain_q   <= gain8_q;
+    bias_q   <= bias8_q;
+    result_q <= result;
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane

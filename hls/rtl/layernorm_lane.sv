@@ -62,6 +62,7 @@ module layernorm_lane #(
       .clk,
       .a(deviation_q),
       .b($signed({1'b0, root4})),
+      .c('0),
       .product
   );
 

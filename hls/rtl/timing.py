@@ -33,8 +33,8 @@ def timing(block: Block) -> Timing:
         case "LayerNorm":
             return Timing(12, 14, stats=17)
         case "WKV":
-            out = block.format_out
-            latency = 11 + out.bits + (not out.signed)  # one cycle per bit of the quotient, which has a sign
+            v, out = block.format_in[1], block.format_out
+            latency = 15 + v.bits - v.signed + out.frac - v.frac  # one cycle per bit of the largest quotient
             return Timing(latency, latency + 2, loop=10)
         case "Linear":
             return Timing(3, 5, result=6)

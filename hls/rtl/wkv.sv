@@ -1,29 +1,28 @@
 // WKV: y = (a + e^(u+k) v) / (b + e^(u+k));  a <- e^w a + e^k v;  b <- e^w b + e^k   (quant/ops/wkv.py)
 //
 // In base 2, with a and b as mantissas under one exponent per channel. The states lie in RAM, one word of LANES states
-// per context and beat, read in cycle 3 after a beat was accepted and written in cycle 12: a loop of 10 cycles. The lanes'
+// per context and beat, read in cycle 4 after a beat was accepted and written in cycle 13: a loop of 10 cycles. The lanes'
 // stages are listed in wkv_lane.sv.
 module wkv #(
-    parameter int CHANNELS   = 64,
-    parameter int LANES      = 1,
-    parameter int K_BITS     = 8,
-    parameter int K_SIGNED   = 1,
-    parameter int V_BITS     = 8,
-    parameter int V_FRAC     = 4,
-    parameter int V_SIGNED   = 1,
-    parameter int OUT_BITS   = 10,
-    parameter int OUT_FRAC   = 6,
-    parameter int OUT_SIGNED = 1,
-    parameter int KEY_FACTOR = 1477,
-    parameter int B_BITS     = 24,
-    parameter int E_BITS     = 12,
-    parameter int K_DEPTH    = 2,
-    parameter int V_DEPTH    = 2,
-    parameter int WIDE       = 25,
-    parameter int CONTEXTS   = 1,
-    parameter     DECAY_FILE = "",
-    parameter     BONUS_FILE = "",
-    parameter     EXP2_FILE  = ""
+    parameter int CHANNELS     = 64,
+    parameter int LANES        = 1,
+    parameter int K_BITS       = 8,
+    parameter int V_BITS       = 8,
+    parameter int V_FRAC       = 4,
+    parameter int V_SIGNED     = 1,
+    parameter int OUT_BITS     = 10,
+    parameter int OUT_FRAC     = 6,
+    parameter int OUT_SIGNED   = 1,
+    parameter int KEY_BITS     = 13,
+    parameter int B_BITS       = 24,
+    parameter int E_BITS       = 9,
+    parameter int K_DEPTH      = 2,
+    parameter int V_DEPTH      = 2,
+    parameter int WIDE         = 25,
+    parameter int CONTEXTS     = 1,
+    parameter     CHANNEL_FILE = "",
+    parameter     KEY_FILE     = "",
+    parameter     EXP2_FILE    = ""
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -48,10 +47,11 @@ module wkv #(
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Words = ((CONTEXTS - 1) << IndexBits) + Beats;  // word {c, b}: context c, beat b
   localparam int WordBits = IndexBits + UserBits - 1;
-  localparam int Latency = 11 + OUT_BITS + (OUT_SIGNED != 0 ? 0 : 1);
+  localparam int Latency = 15 + V_BITS - (V_SIGNED != 0 ? 1 : 0) + OUT_FRAC - V_FRAC;
   localparam int Loop = 10;
   localparam int DecayBits = 20;
   localparam int BonusBits = 12;
+  localparam int ChannelBits = DecayBits + BonusBits;
   localparam int B = B_BITS - 1;  // the denominator's sign bit is always 0
   localparam int A = B_BITS + V_BITS - (V_SIGNED != 0 ? 1 : 0);
   localparam int StateBits = A + B + E_BITS;
@@ -92,24 +92,28 @@ module wkv #(
   );
 
   // valid_q[n]: a beat was accepted n cycles ago. Beats keep their order, so a counter at each stage knows the channel.
-  logic [12:1] valid_q;
-  logic first4;
-  logic [UserBits-1:0] context3, context12;
+  logic [13:1] valid_q;
+  logic first5;
+  logic [UserBits-1:0] context4, context13;
   logic [WordBits-1:0] read_word, write_word;
-  logic [IndexBits-1:0] bonus_index, read_index, write_index;
-  logic [LANES*DecayBits-1:0] decay[Beats], decay_q;
-  logic [LANES*BonusBits-1:0] bonus[Beats], bonus2_q, bonus_q;
-  logic [LANES*StateBits-1:0] state[Words], state_q, next;
-  initial $readmemh(DECAY_FILE, decay);
-  initial $readmemh(BONUS_FILE, bonus);
+  logic [IndexBits-1:0] channel_index, read_index, write_index;
+  // Decay and bonus of each channel, and the states: in block RAM from the size on that takes a LUT or more per bit.
+  (* ram_style = Beats > 32 ? "block" : "auto" *)
+  logic [LANES*ChannelBits-1:0] channel[Beats];
+  logic [LANES*ChannelBits-1:0] channel2_q, channel3_q;
+  logic [LANES*DecayBits-1:0] decay3, decay5;
+  (* ram_style = Words > 32 ? "block" : "auto" *)
+  logic [LANES*StateBits-1:0] state[Words];
+  logic [LANES*StateBits-1:0] state_q, next;
+  initial $readmemh(CHANNEL_FILE, channel);
 
   beat_counter #(
       .BEATS(Beats)
-  ) u_bonus_index (
+  ) u_channel_index (
       .clk,
       .rst,
       .step (valid_q[1]),
-      .index(bonus_index),
+      .index(channel_index),
       .last ()
   );
   beat_counter #(
@@ -117,7 +121,7 @@ module wkv #(
   ) u_read_index (
       .clk,
       .rst,
-      .step (valid_q[3]),
+      .step (valid_q[4]),
       .index(read_index),
       .last ()
   );
@@ -126,72 +130,80 @@ module wkv #(
   ) u_write_index (
       .clk,
       .rst,
-      .step (valid_q[12]),
+      .step (valid_q[13]),
       .index(write_index),
       .last ()
   );
   delay #(
       .WIDTH (1),
-      .CYCLES(4)
-  ) u_first4 (
+      .CYCLES(5)
+  ) u_first5 (
       .clk,
       .x(user[0]),
-      .y(first4)
+      .y(first5)
   );
   delay #(
       .WIDTH (UserBits),
-      .CYCLES(3)
-  ) u_context3 (
+      .CYCLES(4)
+  ) u_context4 (
       .clk,
       .x(user >> 1),
-      .y(context3)
+      .y(context4)
   );
   delay #(
       .WIDTH (UserBits),
       .CYCLES(9)
-  ) u_context12 (
+  ) u_context13 (
       .clk,
-      .x(context3),
-      .y(context12)
+      .x(context4),
+      .y(context13)
   );
-  assign read_word  = WordBits'({context3, read_index});
-  assign write_word = WordBits'({context12, write_index});
+  delay #(
+      .WIDTH (LANES * DecayBits),
+      .CYCLES(2)
+  ) u_decay5 (
+      .clk,
+      .x(decay3),
+      .y(decay5)
+  );
+  assign read_word  = WordBits'({context4, read_index});
+  assign write_word = WordBits'({context13, write_index});
 
   always_ff @(posedge clk) begin
-    valid_q  <= rst ? '0 : {valid_q[11:1], valid && ready};
-    bonus2_q <= bonus[bonus_index];
-    bonus_q  <= bonus2_q;
-    decay_q  <= decay[read_index];
-    state_q  <= state[read_word];
+    valid_q <= rst ? '0 : {valid_q[12:1], valid && ready};
+    channel2_q <= channel[channel_index];
+    channel3_q <= channel2_q;
+    state_q <= state[read_word];
   end
 
   always_ff @(posedge clk) begin
-    if (valid_q[12]) state[write_word] <= next;
+    if (valid_q[13]) state[write_word] <= next;
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
+    assign decay3[l*DecayBits+:DecayBits] = channel3_q[l*ChannelBits+BonusBits+:DecayBits];
     wkv_lane #(
         .K_BITS    (K_BITS),
-        .K_SIGNED  (K_SIGNED),
         .V_BITS    (V_BITS),
         .V_FRAC    (V_FRAC),
         .V_SIGNED  (V_SIGNED),
         .OUT_BITS  (OUT_BITS),
         .OUT_FRAC  (OUT_FRAC),
         .OUT_SIGNED(OUT_SIGNED),
-        .KEY_FACTOR(KEY_FACTOR),
+        .KEY_BITS  (KEY_BITS),
         .A_BITS    (A),
         .B_BITS    (B),
         .E_BITS    (E_BITS),
         .WIDE      (WIDE),
+        .KEY_FILE  (KEY_FILE),
         .EXP2_FILE (EXP2_FILE)
     ) u_lane (
         .clk,
         .k(k[l*K_BITS+:K_BITS]),
         .v(v[l*V_BITS+:V_BITS]),
-        .bonus(bonus_q[l*BonusBits+:BonusBits]),
-        .decay(decay_q[l*DecayBits+:DecayBits]),
-        .first(first4),
+        .bonus(channel3_q[l*ChannelBits+:BonusBits]),
+        .decay(decay5[l*DecayBits+:DecayBits]),
+        .first(first5),
         .read_a(state_q[l*StateBits+B+E_BITS+:A]),
         .read_b(state_q[l*StateBits+E_BITS+:B]),
         .read_e(state_q[l*StateBits+:E_BITS]),

@@ -137,7 +137,7 @@ CASES = {
         TokenShift(SMALL, 2, SMALL, Format(2, 0)), 1,
         {"token_shift": (".valid (s_axis_x_tvalid)", ".valid (s_axis_x_tvalid && index == '0)")},
     ),
-    "wkv": _block(WKV(Format(2, 2), 2, BYTE, BYTE), 1, _JOIN, depth=26),  # a beat needs 15 cycles to leave
+    "wkv": _block(WKV(Format(2, 2), 2, BYTE, BYTE), 1, _JOIN, depth=30),  # a beat needs 22 cycles to leave
     "layernorm": _block(
         LayerNorm(SMALL, 2, SMALL, Format(2, 0), Format(2, 0)), 1,
         {"layernorm": ("assign s_axis_x_tready = full_q != 2'd2", "assign s_axis_x_tready = 1'b1")},
