@@ -1,4 +1,4 @@
-"""The quotient of the WKV: exact for every numerator and divisor in its range, next to every boundary between two results.
+"""The quotient of the WKV: exact for every numerator and divisor in its range, and next to every boundary of a result.
 
 The cocotb test below runs inside the simulation that the pytest functions build.
 """

@@ -77,7 +77,7 @@ def _key_bits(op: WKV) -> int:
     return bits_for(int(_key_table(op).min()), int(_key_table(op).max()))
 
 
-def _exponent_bits(op: WKV) -> int:
+def exponent_bits(op: WKV) -> int:
     """Bits of the distance of two exponents. A state's lies above its last key's and, as no more than 1 / (1 - decay)
     tokens gather in it, not far above the largest one's; a product with a decay has up to 17 octaves less."""
     keys, bonus = _key_table(op), op.bonus
@@ -168,7 +168,7 @@ def _derived(block: Block) -> Mapping[str, int]:
                 "KEY_BITS": _key_bits(op),
                 "A_BITS": op.state_format("a").bits,
                 "B_BITS": op.state_format("b").bits,
-                "E_BITS": _exponent_bits(op),
+                "E_BITS": exponent_bits(op),
             }
         case Linear():
             simd, pe, word, *_ = block.folding

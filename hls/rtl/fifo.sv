@@ -40,7 +40,7 @@ module fifo #(
     end else begin
       if (write) tail_q <= (tail_q == Last) ? '0 : tail_q + 1'b1;
       if (read) head_q <= (head_q == Last) ? '0 : head_q + 1'b1;
-      count_q <= count_q + {CountBits{read}} + CountBits'(write);
+      count_q <= count_q + CountBits'(write) - CountBits'(read);
     end
   end
 endmodule

@@ -48,7 +48,7 @@ module stream_pipe #(
 
   always_ff @(posedge clk) begin
     if (rst) reserved_q <= '0;
-    else reserved_q <= reserved_q + {CreditBits{leave}} + CreditBits'(accept);
+    else reserved_q <= reserved_q + CreditBits'(accept) - CreditBits'(leave);
   end
 
   wire credit = reserved_q != CreditBits'(CREDITS);
