@@ -31,8 +31,13 @@ from spikegpt_hls.rtl_tests.proofs.formal import search
 BLOCKS = ("lif", "token_shift", "wkv", "layernorm", "linear")
 SELECT = 12  # bits of mutsel
 NO_NODE = re.compile(r"-port RD_[AS]RST\b")  # pins of Yosys's memory cell for a reset that no memory here has
-#: What is asked of ABC until one has an answer: of the model ``step`` or ``miter``, by which engine.
-SEARCHES = (("step", "dprove,-F,10"), ("step", "pdr"), ("miter", "dprove,-F,20"), ("miter", "bmc3"))
+#: What is asked of ABC of each model of ``miter.py``, from the smallest on, until one has an answer.
+ENGINES = {
+    "free": ("dprove",),
+    "activation": ("dprove,-F,10", "pdr"),
+    "step": ("dprove,-F,10",),
+    "miter": ("dprove,-F,20", "bmc3"),
+}
 SECONDS = 20  # of each
 _TO_GATES = """
 read_verilog mutants.v
@@ -113,21 +118,28 @@ def gates(folder: Path) -> miter.Design:
 def compare(design: miter.Design, mutant: int, folder: Path, seconds: int = SECONDS) -> str:
     """Why a mutant survived: ``equivalent`` where it is proved to be the design's equal for every sequence of inputs,
     ``missed`` where a sequence tells the two apart."""
-    models = {"miter": miter.miter(design, mutant), "step": miter.step(design, mutant)}
-    if models["miter"] is None:
+    pair = miter.miter(design, mutant)
+    if pair is None:
         return "equivalent"
-    for name, engine in SEARCHES:
-        if name not in models:
-            continue
-        (folder / "proof.aig").write_bytes(models[name] or b"")
-        with suppress(simulator.ToolError):  # ABC in WebAssembly may run out of time, or of stack
-            verdict = search(folder, f"{engine},-T,{seconds}", 2 * seconds)
-            if verdict.proved:
-                return "equivalent"
-            if verdict.broken and name == "miter":
+    models = {
+        "free": miter.step(design, mutant, free=True),
+        "activation": miter.activation(design, mutant),
+        "step": miter.step(design, mutant),
+        "miter": pair,
+    }
+    for name, model in models.items():
+        if model.shows():  # of all but the miter, that says nothing
+            if name == "miter":
                 return "missed"
-            if verdict.broken:  # it acts, which says nothing of the outputs
-                del models[name]
+            continue
+        (folder / "proof.aig").write_bytes(model.aiger())
+        for engine in ENGINES[name]:
+            with suppress(simulator.ToolError):  # ABC in WebAssembly may run out of time, or of stack
+                verdict = search(folder, f"{engine},-T,{seconds}", 2 * seconds)
+                if verdict.proved:
+                    return "equivalent"
+                if verdict.broken and name == "miter":
+                    return "missed"
     return "open"
 
 

@@ -33,13 +33,18 @@ def test_a_register_that_nobody_reads_needs_no_search(design: miter.Design) -> N
 
 
 def test_what_an_output_shows_is_found(design: miter.Design, tmp_path: Path) -> None:
-    (tmp_path / "proof.aig").write_bytes(miter.miter(design, 2) or b"")
+    model = miter.miter(design, 2)
+    assert model is not None
+    assert model.shows()
+    (tmp_path / "proof.aig").write_bytes(model.aiger())
     assert search(tmp_path, "bmc3,-F,5").broken
     assert mutate.compare(design, 2, tmp_path) == "missed"
 
 
 def test_what_no_state_reaches_is_equivalent(design: miter.Design, tmp_path: Path) -> None:
-    assert miter.miter(design, 3) is not None
-    (tmp_path / "proof.aig").write_bytes(miter.step(design, 3))
+    model = miter.miter(design, 3)
+    assert model is not None
+    assert not model.shows()
+    (tmp_path / "proof.aig").write_bytes(miter.step(design, 3).aiger())
     assert search(tmp_path, "dprove").proved
     assert mutate.compare(design, 3, tmp_path) == "equivalent"
