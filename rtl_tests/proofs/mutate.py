@@ -78,12 +78,12 @@ def mutants(block: Block, number: int, seed: int, folder: Path) -> list[str]:
     return drawn
 
 
-def judge(same: Sequence[Case], number: int, seed: int, folder: Path, seconds: int = SECONDS) -> list[dict[str, Any]]:
+def judge(same: Sequence[Case], number: int, seed: int, folder: Path) -> list[dict[str, Any]]:
     """Verdicts of ``number`` mutants of one design, under all cases that run it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     drawn = mutants(same[0].block, number, seed, folder)
-    verdicts: list[dict[str, Any]] = [{"mutant": _describe(text), "caught": None} for text in drawn]
+    verdicts: list[dict[str, Any]] = [{"mutant": _describe(text), "caught": None, "reason": "open"} for text in drawn]
     for case in same:
         (folder / "replay.sv").write_text(replay.stimuli(case, folder, "mutants", SELECT))
         replay.build(folder, ["mutants.v"])
@@ -92,13 +92,19 @@ def judge(same: Sequence[Case], number: int, seed: int, folder: Path, seconds: i
             raise AssertionError(f"the design itself fails the replay in {folder}, run {run}, cycle {cycles}")
         for mutant, run, at in replay.judge(folder, 1, len(drawn), replay.runs(case), 2 * cycles + 1000):
             if run != -1 and verdicts[mutant - 1]["caught"] is None:
-                verdicts[mutant - 1] |= {"caught": list(replay.RUNS)[run], "cycle": at}
-    survivors = [index for index, verdict in enumerate(verdicts, 1) if verdict["caught"] is None]
-    if survivors:
-        design = gates(folder)
-        for index in survivors:
-            verdicts[index - 1]["reason"] = compare(design, index, folder, seconds)
+                text = verdicts[mutant - 1]["mutant"]
+                verdicts[mutant - 1] = {"mutant": text, "caught": list(replay.RUNS)[run], "cycle": at}
     return verdicts
+
+
+def settle(verdicts: Sequence[dict[str, Any]], folder: Path, seconds: int = SECONDS) -> None:
+    """Give the open ones of ``judge``'s verdicts a reason."""
+    left = [index for index, verdict in enumerate(verdicts, 1) if verdict.get("reason") == "open"]
+    if not left:
+        return
+    design = gates(folder)
+    for index in left:
+        verdicts[index - 1]["reason"] = compare(design, index, folder, seconds)
 
 
 def _describe(line: str) -> str:
@@ -145,7 +151,7 @@ def compare(design: miter.Design, mutant: int, folder: Path, seconds: int = SECO
 
 def run(name: str, number: int, seed: int, folder: Path, lanes: int, seconds: int) -> dict[str, Any]:
     """Mutants of one block, spread evenly over the shapes of its bench with at most so many ``lanes``; what is done
-    is kept in ``folder``."""
+    is kept in ``folder``, what is open is searched again."""
     shapes: dict[str, list[Case]] = {}
     for case in cases(name):
         block = case.block
@@ -156,11 +162,13 @@ def run(name: str, number: int, seed: int, folder: Path, lanes: int, seconds: in
     share = -(-number // len(shapes))
     for index, same in enumerate(shapes.values()):
         kept = folder / f"{name}_{index}_{share}_{seed}.json"
-        if not kept.exists():
-            done = judge(same, share, seed + index, folder / f"{name}_{index}", seconds)
-            kept.with_suffix(".part").write_text(json.dumps(done))
-            kept.with_suffix(".part").replace(kept)
-        verdicts += [{"shape": index, **verdict} for verdict in json.loads(kept.read_text())]
+        place = folder / f"{name}_{index}"
+        done = json.loads(kept.read_text()) if kept.exists() else judge(same, share, seed + index, place)
+        if seconds:
+            settle(done, place, seconds)
+        kept.with_suffix(".part").write_text(json.dumps(done))
+        kept.with_suffix(".part").replace(kept)
+        verdicts += [{"shape": index, **verdict} for verdict in done]
         caught = sum(verdict["caught"] is not None for verdict in verdicts)
         print(f"{name}: shape {index + 1} of {len(shapes)}, {caught} of {len(verdicts)} caught", flush=True)
     return summary(name, seed, verdicts)
@@ -180,7 +188,7 @@ def main() -> int:
     parser.add_argument("blocks", nargs="*", choices=[[], *BLOCKS], help="all stateful ones by default")
     parser.add_argument("--mutants", type=int, default=280)
     parser.add_argument("--lanes", type=int, default=8, help="leave out shapes of more: ABC's time grows with lanes")
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each of ABC's searches for a survivor")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each search for a survivor; 0: none")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("build/mutants"))
     arguments = parser.parse_args()

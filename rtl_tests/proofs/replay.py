@@ -169,10 +169,11 @@ def build(folder: Path, files: Sequence[str], *coverage: str) -> None:
     made = folder / "obj_dir"
     made.mkdir(exist_ok=True)
     command = ["verilator", "--cc", "--exe", "--build", "-O3", "--x-initial", "0", "-Wno-fatal", "-Wno-lint",
-               "-Wno-style", "-CFLAGS", "-O0" if coverage else "-O1", "--output-split", "0", "--top-module", "replay",
+               "-Wno-style", "--output-split", "0", "--top-module", "replay",
                *coverage, "replay.sv", *files, "replay.cpp"]  # fmt: skip
     store = folder.parent / (".runtime-coverage" if coverage else ".runtime")
-    with simulator.tool_environment(), simulator.shared_runtime(made, store):
+    flags = simulator.MAKEFLAGS + simulator.UNOPTIMISED  # the compiler takes longer than all runs
+    with simulator.tool_environment(flags), simulator.shared_runtime(made, store):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise simulator.ToolError(f"the replay in {folder} could not be built: {done.stderr[-500:]}")
