@@ -11,7 +11,7 @@ import pytest
 from spikegpt_hls.cli.main import run
 from spikegpt_hls.cli.steps import folding
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.engine import share
+from spikegpt_hls.hls.engine import share, shareable
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.folding import legal_factors
 from spikegpt_hls.hls.geometry import assemble
@@ -22,7 +22,7 @@ from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.calibrate import random_network
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.network import blocks
-from spikegpt_hls.sim.cycles import simulate, token_times
+from spikegpt_hls.sim.cycles import simulate, slope, token_times
 
 S8 = Format(8, 5)
 SIZES = {"tiny": (2, 64), "small": (4, 128)}
@@ -33,12 +33,13 @@ def operations(size: str) -> dict[str, ops.Operation]:
     return {node.name: node.operation for node in blocks(random_network(*SIZES[size]))}
 
 
-def simulated(op: ops.Operation, lanes: int, reuse: int = 1) -> tuple[float, float]:
-    """Cycles per token behind an embedding, by the formula and by the simulator."""
+def simulated(op: ops.Operation, lanes: int, reuse: int = 1, engine: bool = False) -> tuple[float, float]:
+    """Cycles per token behind an embedding, by the formula and by the simulator; ``engine``: with one to itself."""
     block = replace(single(op, lanes, {}, reuse), inputs=("x",), outputs=("y",))
     embedding = single(ops.BinaryEmbedding(ops.BIT, 16, op.n_in), lanes, {})
     source = replace(embedding, name="embedding", inputs=("ids",), outputs=("x",))
-    return interval(block), simulate(Dataflow((source, block), "ids", "y"), 400).cycles_per_token
+    flow = Dataflow(share((source, block), [block.name] * engine), "ids", "y")
+    return interval(flow[block.name]), slope(simulate(flow, 400).token_end)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 8, 16])
@@ -50,8 +51,9 @@ def test_the_interval_of_a_block_is_exact(channels: int, lanes: int) -> None:
     for outputs in (16, 64):
         linear = ops.Linear(S8, channels, outputs, S8, Format(8, 7))
         for reuse in legal_factors(channels, outputs, lanes):
-            predicted, found = simulated(linear, lanes, reuse)
-            assert predicted == found, (linear, reuse)
+            for engine in (False, True)[: 1 + shareable(single(linear, lanes, {}, reuse))]:
+                predicted, found = simulated(linear, lanes, reuse, engine)
+                assert predicted == found, (linear, reuse, engine)
 
 
 @pytest.mark.parametrize("multipliers", [32, 128, 512])
