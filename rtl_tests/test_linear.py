@@ -21,10 +21,23 @@ def linear(inputs: int, outputs: int, weight: Format, x: Format = BYTE, out: For
     return op if out else Linear(op.accumulator, inputs, outputs, x, weight)
 
 
+def near_the_edges(op: Linear, weight: np.ndarray, tokens: int, seed: int) -> np.ndarray:
+    """Of 512 rows always the one with the most sums next to a rounding tie: there every bit of a sum decides."""
+    rng, unit = np.random.default_rng(seed), 2.0 ** (op.x.frac + op.weight.frac - op.out.frac)
+    rows = []
+    for _ in range(tokens):
+        x = rng.integers(op.x.lo, op.x.hi, (512, op.n_in), endpoint=True)
+        y = (x @ weight.T) / unit
+        away = np.abs(y - np.floor(y) - 0.5) + (np.abs(y - np.clip(y, op.out.lo, op.out.hi)) > 0.5)
+        rows.append(x[np.argmax((1 / (away + 1 / unit)).sum(-1))])
+    return np.array(rows)
+
+
 def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
     block = single(op, lanes, random_params(op, seed=1), reuse_factor)
-    lengths = (*LENGTHS, 1 + 400 // reuse_factor)  # many tokens where one takes few steps
-    check(block, sequences(op, lengths, seed=reuse_factor), lengths, **changes)  # type: ignore[arg-type]
+    lengths = (*LENGTHS, 1 + 400 // reuse_factor, 8 + 400 // reuse_factor)  # many tokens where one takes few steps
+    rows = [*sequences(op, lengths[:4], reuse_factor), near_the_edges(op, block.params["weight"], lengths[4], 1)]
+    check(block, [np.concatenate(rows)], lengths, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
