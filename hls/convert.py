@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from spikegpt_hls.hls.engine import share
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.folding import TARGET_CYCLES, default_reuse, fold
 from spikegpt_hls.hls.handlers import operation
 from spikegpt_hls.hls.onnx_graph import INPUT, block_name, per_token
 from spikegpt_hls.hls.register import register
+from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 
@@ -32,6 +34,7 @@ def convert(
     reuse_factor: ReuseFactor = None,
     target_cycles: int = TARGET_CYCLES,
     contexts: int = 1,
+    engine: Collection[str] = (),
     project_name: str = "spikegpt",
     **options: Any,
 ) -> Any:
@@ -39,6 +42,7 @@ def convert(
 
     ``lanes`` channels make a beat, and must divide every channel count. ``reuse_factor`` is hls4ml's ReuseFactor of
     every Linear, or of each by its node name; the others get the largest that keeps a token within ``target_cycles``.
+    In the RTL the Linears that ``engine`` names share one array of multipliers; Vitis gives each its own.
     ``contexts`` sequences can be interleaved in the RTL: each block with state keeps so many; Vitis kernels keep one.
     ``options`` are the backend's own: ``part``, ``clock_period``, SpikeRTL's ``multiplier``. Errors are
     ConversionError.
@@ -46,13 +50,13 @@ def convert(
     register()
     token_model = per_token(_load(model), backend)
     network = _operations(token_model)
-    factors = reuse_factors(network, lanes, reuse_factor, contexts, backend, target_cycles)
+    factors = reuse_factors(network, lanes, reuse_factor, contexts, backend, target_cycles, engine)
     graph = _convert(
         token_model,
         output_dir=str(output_dir),
         project_name=project_name,
         backend=backend,
-        hls_config=_config(network, lanes, factors, contexts),
+        hls_config=_config(network, lanes, factors, contexts, {block_name(name) for name in engine}),
         **options,
     )
     _check_implemented(graph, backend)
@@ -66,12 +70,16 @@ def reuse_factors(
     contexts: int = 1,
     backend: str = "SpikeRTL",
     target_cycles: int = TARGET_CYCLES,
+    engine: Collection[str] = (),
 ) -> dict[str, int]:
     """The ReuseFactor of every Linear; ConversionError where ``network`` cannot be built so in ``backend``."""
     _check_lanes(network, lanes)
     _check_contexts(contexts, backend)
     _check_accumulators(network)
-    return _reuse_factors(network, lanes, reuse_factor, target_cycles)
+    factors = _reuse_factors(network, lanes, reuse_factor, target_cycles)
+    share([single(op, lanes, {}, factors.get(name, 1), name=name) for name, op in network.items()],
+          map(block_name, engine))  # fmt: skip
+    return factors
 
 
 def operations(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, Operation]:
@@ -131,10 +139,11 @@ def _reuse_factors(
 
 
 def _config(
-    operations: Mapping[str, Operation], lanes: int, factors: Mapping[str, int], contexts: int
+    operations: Mapping[str, Operation], lanes: int, factors: Mapping[str, int], contexts: int, engine: Collection[str]
 ) -> dict[str, Any]:
     layers: dict[str, dict[str, Any]] = {
-        name: {"Lanes": lanes, "ReuseFactor": factors.get(name, 1), "Contexts": contexts} for name in operations
+        name: {"Lanes": lanes, "ReuseFactor": factors.get(name, 1), "Contexts": contexts, "Engine": name in engine}
+        for name in operations
     }
     bits = max(op.ids.bits for op in operations.values() if isinstance(op, BinaryEmbedding))
     layers[INPUT] = {"Precision": {"result": f"ufixed<{bits},{bits}>"}}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.folding import Folding, fold
@@ -15,9 +15,23 @@ from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import OPERATIONS, Linear, Operation
 
 #: Of ``dataflow.json``; another one where a block, or the meaning of one of its fields, changes.
-VERSION = 1
+VERSION = 2
 #: Signed operand bits of a DSP48E1.
 XC7_MULTIPLIER = (25, 18)
+
+
+class Engine(NamedTuple):
+    """What the Linears that share one array of multipliers have in common (``hls/engine.py``): each member's number is
+    its place in the line, the deepest in the network first."""
+
+    members: int
+    beats: int  # per token, the most of any member
+    steps: int  # per token, of all members
+    word_steps: int  # per result word, the most of any member
+    x_bits: int
+    x_signed: bool
+    weight_bits: int
+    sum_bits: int
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,7 @@ class Block:
     fifo_depths: tuple[int, ...] = ()  # beats of the FIFO in front of each input of a join
     multiplier: tuple[int, ...] = XC7_MULTIPLIER  # signed operand bits of the target's multipliers: wide, narrow
     contexts: int = 1  # sequences that are interleaved: so many states
+    engine: Engine | None = None  # Linear: whose multipliers it uses; None: its own
     params: Mapping[str, Ints] = field(default_factory=dict, compare=False)
 
     @property
@@ -81,6 +96,11 @@ class Dataflow:
         return self.blocks[0].contexts
 
     @property
+    def members(self) -> tuple[Block, ...]:
+        """The Linears that share the engine, the first in line first; none where there is no engine."""
+        return tuple(block for block in reversed(self.blocks) if block.engine)
+
+    @property
     def driver(self) -> dict[str, Block]:
         """The block that drives each stream."""
         return {stream: block for block in self.blocks for stream in block.outputs}
@@ -111,13 +131,15 @@ def _block_to_json(block: Block) -> dict[str, Any]:
     op = block.operation
     plain = {name: getattr(block, name) for name in _PLAIN}
     formats = [[fmt.bits, fmt.frac, int(fmt.signed)] for fmt in (*block.format_in, block.format_out)]
-    return {**plain, "kind": block.kind, "formats": formats, "attributes": None if op is None else op.attributes()}
+    attributes = None if op is None else op.attributes()
+    return {**plain, "kind": block.kind, "formats": formats, "attributes": attributes, "engine": block.engine}
 
 
 def _block_from_json(entry: Mapping[str, Any], contexts: int) -> Block:
     *format_in, format_out = (Format(bits, frac, bool(signed)) for bits, frac, signed in entry["formats"])
     operation = entry["attributes"] and OPERATIONS[entry["kind"]].from_attributes(entry["attributes"])
     plain: dict[str, Any] = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
+    plain["engine"] = entry["engine"] and Engine(*entry["engine"])
     return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, contexts=contexts, **plain)
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER, Block, Dataflow
+from spikegpt_hls.hls.engine import share
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fifos import fifo_depths
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
@@ -48,6 +49,7 @@ def assemble(
     reuse_factors: Mapping[str, int],
     contexts: int = 1,
     multiplier: tuple[int, ...] = XC7_MULTIPLIER,
+    engine: Collection[str] = (),
 ) -> Dataflow:
     """Blocks and streams as the conversion makes them: a fork wherever a stream has several readers, FIFOs at joins."""
     readers: dict[str, list[str]] = defaultdict(list)
@@ -78,7 +80,7 @@ def assemble(
             )  # fmt: skip
     depths = fifo_depths(blocks)
     sized = tuple(replace(b, fifo_depths=depths.get(b.name, ()), multiplier=multiplier) for b in blocks)
-    return Dataflow(sized, sources.pop(), sinks[0])
+    return Dataflow(share(sized, engine), sources.pop(), sinks[0])
 
 
 def alike(network: Network) -> Network:

@@ -10,6 +10,7 @@ import numpy as np
 from hls4ml.model.layers import Input
 
 from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER, Block, Dataflow
+from spikegpt_hls.hls.engine import share
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fifos import fifo_depths
 from spikegpt_hls.hls.layers import Fork, OperationLayer
@@ -17,8 +18,10 @@ from spikegpt_hls.quant.format import Ints
 
 
 def dataflow(graph: Any) -> Dataflow:
-    """Blocks in topological order, with lanes, reuse factors, multipliers and the FIFO depths of joins filled in."""
-    blocks = tuple(_block(node) for node in graph.get_layers() if not isinstance(node, Input))
+    """Blocks in topological order, with lanes, reuse factors, multipliers, who shares the engine, and the FIFO depths
+    of joins filled in."""
+    nodes = [node for node in graph.get_layers() if not isinstance(node, Input)]
+    blocks = share(map(_block, nodes), [node.name for node in nodes if node.get_attr("engine")])
     depths = fifo_depths(blocks)
     multiplier = tuple(graph.config.get_config_value("Multiplier", XC7_MULTIPLIER))
     sized = tuple(replace(b, fifo_depths=depths.get(b.name, ()), multiplier=multiplier) for b in blocks)

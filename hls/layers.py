@@ -29,6 +29,7 @@ class OperationLayer(Layer):
         ConfigurableAttribute("lanes", default=1),
         ConfigurableAttribute("reuse_factor", default=1),
         ConfigurableAttribute("contexts", default=1),
+        ConfigurableAttribute("engine", value_type=bool, default=False),
     )
 
     @property

@@ -164,19 +164,11 @@ class TB:
         self.dut = dut
         self.sources = [self._port(AxiStreamSource, f"s_axis_{name}") for name in op.streams]
         self.sink = self._port(AxiStreamSink, "m_axis")
-        cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
 
     def _port(self, kind: type, prefix: str) -> Any:
         port = kind(AxiStreamBus.from_prefix(self.dut, prefix), self.dut.clk, self.dut.rst, byte_lanes=1)
         port.log.setLevel("WARNING")
         return port
-
-    async def reset(self) -> None:
-        self.dut.rst.value = 1
-        for _ in range(3):
-            await RisingEdge(self.dut.clk)
-        self.dut.rst.value = 0
-        await RisingEdge(self.dut.clk)
 
     def stall(self, seed: int, idle: float, backpressure: float) -> None:
         for number, source in enumerate(self.sources):
@@ -184,6 +176,32 @@ class TB:
                 source.set_pause_generator(bursts(random.Random(seed + number), idle))
         if backpressure:
             self.sink.set_pause_generator(bursts(random.Random(seed - 1), backpressure))
+
+
+#: Cycles of the beats that the reset of a run cuts off, and of those the ones in which none leaves.
+DISTURBED, BLOCKED = 40, 30
+
+
+def disturbance(width: int) -> tuple[int, int]:
+    """Their words of ``width`` bits in even and in odd cycles."""
+    ones = (1 << width) - 1
+    return ones // 3, ones - ones // 3
+
+
+async def restart(dut: Any, op: Operation) -> None:
+    """Beats, and a reset in their midst: what came before it must not be seen after it."""
+    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    for reset, cycles in ((1, 3), (0, DISTURBED), (1, 3)):
+        dut.rst.value = reset
+        for cycle in range(cycles):
+            for port in (f"s_axis_{name}" for name in op.streams):
+                data = getattr(dut, f"{port}_tdata")
+                data.value = disturbance(len(data))[cycle % 2]
+                getattr(dut, f"{port}_tvalid").value = 1 - reset
+                getattr(dut, f"{port}_tuser").value = 1
+                getattr(dut, f"{port}_tlast").value = 0
+            dut.m_axis_tready.value = int(not reset and cycle >= BLOCKED)
+            await RisingEdge(dut.clk)
 
 
 def bursts(rng: random.Random, share: float) -> Iterator[bool]:
@@ -212,8 +230,10 @@ async def _stream(dut: Any, idle: float, backpressure: float) -> None:
     op, case, streams, params = _load()
     lanes, lengths = case["lanes"], case["lengths"]
     order = interleave(lengths, case["contexts"])
+    await restart(dut, op)
     tb = TB(dut, op)
-    await tb.reset()
+    dut.rst.value = 0
+    await RisingEdge(dut.clk)
     tb.stall(1, idle, backpressure)
     marks = order.tuser.tolist()
     for source, name, values in zip(tb.sources, op.streams, streams, strict=True):
@@ -262,7 +282,7 @@ async def timing(dut: Any) -> None:
     op, case, streams, _ = _load()
     lanes = case["lanes"]
     arrays = np.load(Path(os.environ["CASE"]) / "case.npz")
-    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
+    await restart(dut, op)
     ports = {name: f"s_axis_{name}" for name in op.streams} | {"m_axis": "m_axis"}
     wires = {
         name: {part: getattr(dut, f"{port}_t{part}") for part in ("valid", "ready")} for name, port in ports.items()
@@ -273,10 +293,6 @@ async def timing(dut: Any) -> None:
     for name in op.streams:
         wires[name]["valid"].value = 0
         getattr(dut, f"s_axis_{name}_tuser").value = 0
-        getattr(dut, f"s_axis_{name}_tlast").value = 0
-    dut.rst.value = 1
-    for _ in range(3):
-        await RisingEdge(dut.clk)
     dut.rst.value = 0
     for cycle in range(int(arrays["t_m_axis"][-1]) + 8):
         for name, words in packed.items():

@@ -7,7 +7,7 @@ import sys
 
 from spikegpt_hls.hls.boards import ulx3s
 from spikegpt_hls.hls.ip import writer as ip
-from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, sources
+from spikegpt_hls.hls.rtl.blocks import MODULES, files, sources
 from spikegpt_hls.rtl_tests.simulator import tool_environment
 
 #: Not of interest: an output left open on purpose.
@@ -24,7 +24,7 @@ def lint(module: str, files: list[str]) -> str:
 def main() -> int:
     """Print every complaint; 1 where there is one."""
     units = {module: [str(path) for path in sources(kind)] for kind, module in MODULES.items()}
-    units["counters"] = [str(SOURCES / "counters.sv")]
+    units |= {module: [str(path) for path in files(module)] for module in ("shared_linear", "engine", "counters")}
     around = (*ip.MODULES, *ulx3s.MODULES)
     units |= {module: [str(path) for path in ip.sources(module)] for module in around}
     complaints = [text for module, files in units.items() if (text := lint(module, files))]

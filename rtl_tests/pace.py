@@ -17,7 +17,7 @@ from spikegpt_hls.rtl_tests.cosim import Model, Run
 from spikegpt_hls.rtl_tests.simulator import ToolError
 from spikegpt_hls.sim.cycles import Schedule, simulate
 
-TOKENS = 64  # several times what a pipeline holds
+TOKENS = 96  # several times what a pipeline holds
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Pace:
 def measure(onnx: Path, plan: Plan, work: Path, optimise: bool = True) -> Pace:
     """Write ``plan``'s RTL of an exported model into ``work``, stream ``TOKENS`` random tokens through it, and compare
     every transfer with the cycle simulator."""
-    graph = convert(onnx, work, backend="SpikeRTL", lanes=plan.lanes, reuse_factor=plan.reuse_factors)
+    graph = convert(
+        onnx, work, backend="SpikeRTL", lanes=plan.lanes, reuse_factor=plan.reuse_factors, engine=plan.members
+    )
     graph.write()
     model = Model(work / "rtl", work / "run")
     model.build(optimise=optimise)

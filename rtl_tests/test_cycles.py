@@ -18,8 +18,10 @@ import pytest
 
 from spikegpt_hls.hls.convert import reuse_factors
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.engine import shareable
 from spikegpt_hls.hls.folding import legal_factors
 from spikegpt_hls.hls.geometry import assemble
+from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import Timing, timing
 from spikegpt_hls.hls.rtl.writer import write
 from spikegpt_hls.quant.ops import Linear
@@ -34,7 +36,8 @@ FLOWING = (True,)
 
 @dataclass(frozen=True)
 class Size:
-    """A model; ``mixed`` seeds a ReuseFactor for each Linear by itself, of all that are legal."""
+    """A model; ``mixed`` seeds a ReuseFactor for each Linear by itself, of all that are legal. An ``engine`` of so many
+    multipliers takes about two thirds of those that can share it."""
 
     layers: int
     channels: int
@@ -42,15 +45,19 @@ class Size:
     contexts: int
     vocabulary: int
     mixed: int
+    engine: int = 0
 
     def __str__(self) -> str:
-        return f"{self.layers}x{self.channels}-{self.lanes}lanes-{self.contexts}contexts-{self.vocabulary}-{self.mixed}"
+        model = f"{self.layers}x{self.channels}-{self.lanes}lanes-{self.contexts}contexts-{self.vocabulary}"
+        return f"{model}-{self.mixed}{f'-engine{self.engine}' if self.engine else ''}"
 
 
 SIZES = (
     Size(1, 8, 1, 1, 16, 0), Size(1, 8, 2, 2, 16, 1), Size(1, 8, 4, 1, 8, 2), Size(1, 8, 8, 3, 8, 3),
     Size(1, 12, 1, 4, 12, 4), Size(1, 12, 2, 1, 24, 5), Size(1, 12, 3, 2, 6, 6), Size(1, 12, 4, 5, 12, 7),
     Size(1, 16, 1, 2, 10, 8), Size(1, 16, 2, 7, 16, 9), Size(1, 16, 4, 1, 32, 10), Size(2, 8, 2, 1, 8, 11),
+    Size(1, 12, 1, 2, 12, 12, 6), Size(1, 12, 2, 1, 6, 13, 1), Size(1, 16, 4, 3, 8, 14, 16),
+    Size(2, 8, 1, 1, 16, 15, 8),
 )  # fmt: skip
 
 
@@ -61,14 +68,19 @@ def written(size: Size, folder: Path) -> Dataflow:
 
     nodes = {n.name: n for n in blocks(random_network(size.layers, size.channels, size.mixed, 8, size.vocabulary))}
     rng = random.Random(size.mixed)
-    factors = {}
+    factors, members = {}, []
     for name, node in nodes.items():
         if isinstance(op := node.operation, Linear):
             legal = legal_factors(op.inputs, op.outputs, size.lanes)
             factors[name] = rng.choice([f for f in legal if f <= MAX_CYCLES] or legal[:1])
+            shared = op.inputs * op.outputs // (size.engine or 1)
+            if shared in legal and shareable(single(op, size.lanes, {}, shared)) and size.engine and rng.random() < 0.7:
+                factors[name] = shared
+                members.append(name)
+    assert len(members) > 1 or not size.engine
     network = {name: (node.operation, node.inputs) for name, node in nodes.items()}
-    reuse_factors({name: op for name, (op, _) in network.items()}, size.lanes, factors, size.contexts)
-    flow = assemble(network, size.lanes, factors, size.contexts)
+    reuse_factors({name: op for name, (op, _) in network.items()}, size.lanes, factors, size.contexts, engine=members)
+    flow = assemble(network, size.lanes, factors, size.contexts, engine=members)
     blocks_ = (replace(b, params=nodes[b.name].params) if b.operation else b for b in flow.blocks)
     flow = replace(flow, blocks=tuple(blocks_))
     write(flow, folder)
@@ -119,7 +131,8 @@ def test_random_models_too(tmp_path: Path, builds: Path) -> None:
     rng = random.Random(seed)
     channels = rng.choice([8, 12, 16, 24])
     lanes = rng.choice([n for n in (1, 2, 3, 4, 6, 8) if channels % n == 0])
-    size = Size(rng.choice([1, 1, 2]), channels, lanes, rng.randint(1, 6), lanes * rng.randint(2, 5), seed)
+    engine = rng.choice([0, lanes, 2 * lanes])
+    size = Size(rng.choice([1, 1, 2]), channels, lanes, rng.randint(1, 6), lanes * rng.randint(2, 5), seed, engine)
     print(f"CYCLES_SEED={seed}: {size}")
     assert assert_every_cycle(size, tmp_path, builds) > 1000
 

@@ -11,7 +11,7 @@ from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, Linear
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
 
-LENGTHS = (3, 1, 2)
+LENGTHS = (5, 1, 6)
 BYTE = Format(8, 4)
 
 
@@ -21,9 +21,23 @@ def linear(inputs: int, outputs: int, weight: Format, x: Format = BYTE, out: For
     return op if out else Linear(op.accumulator, inputs, outputs, x, weight)
 
 
+def near_the_edges(op: Linear, weight: np.ndarray, tokens: int, seed: int) -> np.ndarray:
+    """Of 512 rows always the one with the most sums next to a rounding tie: there every bit of a sum decides."""
+    rng, unit = np.random.default_rng(seed), 2.0 ** (op.x.frac + op.weight.frac - op.out.frac)
+    rows = []
+    for _ in range(tokens):
+        x = rng.integers(op.x.lo, op.x.hi, (512, op.n_in), endpoint=True)
+        y = (x @ weight.T) / unit
+        away = np.abs(y - np.floor(y) - 0.5) + (np.abs(y - np.clip(y, op.out.lo, op.out.hi)) > 0.5)
+        rows.append(x[np.argmax((1 / (away + 1 / unit)).sum(-1))])
+    return np.array(rows)
+
+
 def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
     block = single(op, lanes, random_params(op, seed=1), reuse_factor)
-    check(block, sequences(op, LENGTHS, seed=reuse_factor), LENGTHS, **changes)  # type: ignore[arg-type]
+    lengths = (*LENGTHS, 1 + 400 // reuse_factor, 8 + 400 // reuse_factor)  # many tokens where one takes few steps
+    rows = [*sequences(op, lengths[:4], reuse_factor), near_the_edges(op, block.params["weight"], lengths[4], 1)]
+    check(block, [np.concatenate(rows)], lengths, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +80,14 @@ def test_every_pair_of_weight_and_input(bits: int, lanes: int) -> None:
 
 @pytest.mark.parametrize(("lanes", "signed"), [(1, True), (1, False), (2, True)])
 def test_sums_reach_the_accumulators_ends(lanes: int, signed: bool) -> None:
-    """Alone, beside a neighbour of the same sign, and of the other; then to both ends in turn."""
+    """Alone, beside a neighbour of the same sign, and of the other; then to both ends in turn. Then anything."""
     x = Format(8, 4, signed)
     op = linear(96, 8, Format(8, 7), x, None)
     weights = np.array([1, 1, -1, -1, 1, -1, -1, 1])[:, None] * np.full((1, 96), 127)
     weights[:, 48:] *= np.array([1, 0, 1, 0, -1, -1, 1, 1])[:, None]
     end = x.lo if signed else x.hi
-    check(single(op, lanes, {"weight": weights}, 96 // lanes), [np.full((3, 96), end)], [3], test="flowing")
+    rows = np.concatenate([np.full((3, 96), end), *sequences(op, [20], seed=lanes)])
+    check(single(op, lanes, {"weight": weights}, 96 // lanes), [rows], [23], test="flowing")
 
 
 def test_a_flipped_weight_is_noticed() -> None:
@@ -80,7 +95,7 @@ def test_a_flipped_weight_is_noticed() -> None:
         run(linear(8, 8, Format(8, 7), out=None), 1, 8, corrupt=flip_bit("WEIGHT_FILE", 3, 8 * 5 + 6), test="flowing")
 
 
-INTERLEAVED = (4, 1, 6, 5, 2)
+INTERLEAVED = (30, 1, 20, 25, 12)
 
 
 @pytest.mark.parametrize(("outputs", "lanes", "reuse_factor"), [(24, 2, 32), (8, 8, 1)])

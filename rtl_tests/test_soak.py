@@ -13,7 +13,9 @@ import pytest
 
 from spikegpt_hls.hls.convert import convert, operations
 from spikegpt_hls.hls.csim import CSimulation
+from spikegpt_hls.hls.engine import shareable
 from spikegpt_hls.hls.folding import legal_factors
+from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.calibrate import random_network
 from spikegpt_hls.quant.export import export
 from spikegpt_hls.quant.ops import Linear
@@ -24,15 +26,20 @@ from spikegpt_hls.sim.cycles import simulate
 MAX_MULTIPLIERS, MAX_CYCLES = 256, 4096  # of one Linear: what a simulation takes seconds for
 
 
-def factors(model: Path, lanes: int, rng: np.random.Generator) -> dict[str, int]:
-    """A ReuseFactor for each Linear by itself, of all that are legal and not too slow to simulate."""
-    drawn = {}
+def folding(model: Path, lanes: int, rng: np.random.Generator) -> tuple[dict[str, int], list[str]]:
+    """A ReuseFactor for each Linear by itself, of all that are legal and not too slow to simulate; and the Linears that
+    share an engine, in half of the models."""
+    engine, drawn, members = int(rng.choice([0, 0, 0, lanes, 2 * lanes, 4 * lanes])), {}, []
     for name, op in operations(model).items():
         if isinstance(op, Linear):
             legal = legal_factors(op.inputs, op.outputs, lanes)
             size = op.inputs * op.outputs
             drawn[name] = int(rng.choice([f for f in legal if f <= MAX_CYCLES and size <= f * MAX_MULTIPLIERS]))
-    return drawn
+            shared = size // engine if engine and size % engine == 0 else 0
+            if shared in legal and shareable(single(op, lanes, {}, shared)) and rng.random() < 0.8:
+                drawn[name] = shared
+                members.append(name)
+    return drawn, members
 
 
 def one(seed: int, work: Path) -> tuple[int, int]:
@@ -48,17 +55,17 @@ def one(seed: int, work: Path) -> tuple[int, int]:
     contexts = int(rng.choice([1, 2, 3, 8]))
     network = random_network(layers, channels, seed, weight_bits, vocabulary)
     export(network, work)
-    reuse = factors(work / "model.onnx", lanes, rng)
+    reuse, members = folding(work / "model.onnx", lanes, rng)
     print(
         f"seed {seed}: {layers} x {channels}, {weight_bits} bits, vocabulary {vocabulary}, {lanes} lanes, "
-        f"{contexts} contexts, ReuseFactors {sorted(set(reuse.values()))}"
+        f"{contexts} contexts, ReuseFactors {sorted(set(reuse.values()))}, {len(members)} Linears on an engine"
     )
     sequences = [rng.integers(0, vocabulary, int(length)) for length in rng.choice(40, contexts + 2, replace=False) + 1]
     golden = trace(network, sequences)
     software = CSimulation(convert(work / "model.onnx", work / "c", "Vitis", lanes=lanes, reuse_factor=reuse))
     for name, parts in software.run(sequences).items():
         assert np.array_equal(np.concatenate(parts), golden[name]), f"seed {seed}: {name} in C simulation"
-    folded: dict[str, Any] = {"lanes": lanes, "reuse_factor": reuse, "contexts": contexts}
+    folded: dict[str, Any] = {"lanes": lanes, "reuse_factor": reuse, "contexts": contexts, "engine": members}
     convert(work / "model.onnx", work / "rtl", "SpikeRTL", **folded).write()
     model = Model(work / "rtl" / "rtl", work / "run")
     model.build()

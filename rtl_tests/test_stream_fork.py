@@ -4,6 +4,7 @@ The cocotb test below runs inside the simulation that the pytest functions build
 """
 
 import os
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from spikegpt_hls.rtl_tests.bench import BUILD
 from spikegpt_hls.sim.compiled import library
 from spikegpt_hls.sim.network import ints, waits
 
-BEATS = 200
+BEATS, SEEDS = 200, 3
+SHAPES = [(8, 2, 1), (1, 3, 3), (60, 5, 5), (16, 1, 2)]  # width, outputs, contexts
 
 
 def plan(outputs: int, seed: int) -> tuple[list[int], np.ndarray]:
@@ -89,21 +91,21 @@ async def copies(dut: Any) -> None:
         assert wrong is None, f"beat {wrong} of stream {stream} moved in cycle {cycles[wrong : wrong + 1]}"
 
 
-def run(width: int, outputs: int, contexts: int) -> None:
-    top = MODULES["Fork"]
-    folder = BUILD.resolve() / f"{top}_{width}_{outputs}_{contexts}"
-    simulator.build(sources("Fork"), top, folder, {"WIDTH": width, "OUTPUTS": outputs, "CONTEXTS": contexts})
+def run(folder: Path, width: int, outputs: int, contexts: int, coverage: Sequence[str] = ()) -> None:
+    values = {"WIDTH": width, "OUTPUTS": outputs, "CONTEXTS": contexts}
+    simulator.build(sources("Fork"), MODULES["Fork"], folder, values, options=coverage)
     replay(folder)
 
 
 def replay(folder: Path) -> None:
-    for seed in range(3):
-        simulator.run(MODULES["Fork"], __name__, folder, {"SEED": str(seed)})
+    for seed in range(SEEDS):
+        covered = f"+verilator+coverage+file+coverage_{seed}.dat"
+        simulator.run(MODULES["Fork"], __name__, folder, {"SEED": str(seed)}, [covered])
 
 
-@pytest.mark.parametrize(("width", "outputs", "contexts"), [(8, 2, 1), (1, 3, 3), (60, 5, 5), (16, 1, 2)])
+@pytest.mark.parametrize(("width", "outputs", "contexts"), SHAPES)
 def test_copies_in_the_cycles_of_the_model(width: int, outputs: int, contexts: int) -> None:
-    run(width, outputs, contexts)
+    run(BUILD.resolve() / f"{MODULES['Fork']}_{width}_{outputs}_{contexts}", width, outputs, contexts)
 
 
 def test_a_cell_with_more_room_than_it_says_is_noticed() -> None:

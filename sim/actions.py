@@ -123,19 +123,27 @@ def token_shift(op: TokenShift, block: Block) -> Iterator[Action]:
     yield from requantized(x + 1 + mu, op.out, c)
 
 
+def _multiplied(op: Linear, block: Block) -> tuple[int, int, int, int]:
+    """Words of the weights' memory, and bits of a weight, an input and a sum, where they are multiplied."""
+    if (engine := block.engine) is not None:
+        return engine.steps, engine.weight_bits, engine.x_bits, engine.sum_bits
+    return block.folding.steps, op.weight.bits, op.x.bits, op.accumulator.bits
+
+
 def linear(op: Linear, block: Block) -> Iterator[Action]:
-    """Each weight is read once per token, in the folding's words of PE x SIMD weights; each input once per step."""
+    """Each weight is read once per token, in the folding's words of PE x SIMD weights; each input once per step. What
+    shares the engine moves through its widths, and keeps one result word."""
     folding, products = block.folding, op.inputs * op.outputs
+    steps, weight, x, total = _multiplied(op, block)
     tokens = per_channel(block, op.x.bits, 2)
     yield write("token bank", op.x.bits, op.inputs, tokens)
     yield read("token bank", op.x.bits, folding.steps * folding.simd, tokens)
-    rom = bank(folding.steps, folding.pe * folding.simd * op.weight.bits)
-    yield read("weights", op.weight.bits, products, rom)
-    yield Action("multiply", "weight x input", op.weight.bits, products, other=op.x.bits)
-    yield Action("add", "accumulate", op.accumulator.bits, products)
-    word = bank(2, folding.word * op.accumulator.bits)
-    yield write("result words", op.accumulator.bits, op.outputs, word)
-    yield read("result words", op.accumulator.bits, op.outputs, word)
+    yield read("weights", weight, products, bank(steps, folding.pe * folding.simd * weight))
+    yield Action("multiply", "weight x input", weight, products, other=x)
+    yield Action("add", "accumulate", total, products)
+    word = bank(1 if block.engine else 2, folding.word * total)
+    yield write("result words", total, op.outputs, word)
+    yield read("result words", total, op.outputs, word)
     if op.out.frac != op.accumulator.frac or op.out.bits < op.accumulator.bits:
         yield from requantized(op.accumulator.bits, op.out, op.outputs)
 

@@ -224,6 +224,61 @@ struct Fold : Actor {
     }
 };
 
+// A Linear that shares the engine: its banks, and two result words in its output FIFO. It asks for its next word when
+// that word's token is in a bank and the word before the last one has left, and a word that is granted never waits.
+struct Member : Actor {
+    Banks banks;
+    Channel *output;
+    int64_t words, steps, beats_per_word; // steps of one word
+    int64_t result, ask, grant;
+    int64_t granted = 0;
+
+    bool advance() override { return banks.accept(); }
+
+    // The cycle from which the engine sees that the next word is asked for; -1 while it is not known.
+    Cycle asks() const {
+        const Series &left = output->time;
+        const int64_t token = granted / words, gone = (granted - 1) * beats_per_word;
+        if (token >= banks.tokens() || left.size() < gone)
+            return -1;
+        return std::max(banks.full(token), granted >= 2 ? left[gone - 1] : 0) + ask;
+    }
+
+    void run(Cycle decision) {
+        const Cycle last_step = decision + grant + steps - 1;
+        for (int64_t i = 0; i < beats_per_word; i++)
+            output->offer.push(last_step + result + i);
+        if (++granted % words == 0)
+            banks.released.push(last_step + 1);
+    }
+};
+
+// Grants a word to the first of the members that ask, as soon as the steps of the word before allow. Which of them ask
+// in a cycle depends on all that moved before it. So it decides when nothing else moves any more: what is not known
+// then waits for a word that is not granted yet, and so comes after the grant that is next.
+struct Engine {
+    std::vector<Member *> members; // the first in line first
+    Cycle next = 0;                // decision, at the soonest
+
+    Member *decide() {
+        Cycle soonest = INT64_MAX;
+        for (const Member *member : members) {
+            if (const Cycle asked = member->asks(); asked >= 0)
+                soonest = std::min(soonest, asked);
+        }
+        const Cycle decision = std::max(next, soonest);
+        for (Member *member : members) {
+            const Cycle asked = member->asks();
+            if (asked < 0 || asked > decision)
+                continue;
+            member->run(decision);
+            next = decision + member->steps;
+            return member;
+        }
+        return nullptr;
+    }
+};
+
 // Takes a beat in the first cycle in which it is ready: wait[t % n] cycles after t.
 struct Sink : Actor {
     Channel *input;
@@ -260,7 +315,8 @@ struct Generation : Actor {
 struct Network {
     std::deque<Channel> channels;
     std::vector<std::unique_ptr<Actor>> actors;
-    std::vector<Fold *> folds;
+    std::deque<Actor *> waiting; // to advance
+    Engine engine;
     std::vector<Series *> timed; // what equations look back to: one stretch of each per token
     std::vector<Series *> others;
     Generation *generation = nullptr;
@@ -289,23 +345,32 @@ struct Network {
             sink->neighbours.push_back(generation);
     }
 
-    void run() {
-        std::deque<Actor *> waiting;
-        for (auto &actor : actors) {
-            actor->queued = true;
-            waiting.push_back(actor.get());
-        }
+    void queue(Actor *actor) {
+        if (!actor->queued)
+            waiting.push_back(actor);
+        actor->queued = true;
+    }
+
+    void settle() {
         while (!waiting.empty()) {
             Actor *actor = waiting.front();
             waiting.pop_front();
             actor->queued = false;
             if (!actor->advance())
                 continue;
-            for (Actor *next : actor->neighbours) {
-                if (!next->queued)
-                    waiting.push_back(next);
-                next->queued = true;
-            }
+            for (Actor *next : actor->neighbours)
+                queue(next);
+        }
+    }
+
+    void run() {
+        for (auto &actor : actors)
+            queue(actor.get());
+        settle();
+        while (Member *member = engine.decide()) {
+            for (Actor *next : member->neighbours)
+                queue(next);
+            settle();
         }
     }
 };
@@ -370,6 +435,17 @@ void add_fold(Network *net, int64_t input, int64_t issues, int64_t beats, int64_
         net->timed.push_back(&fold->memory.arrived);
         net->timed.push_back(&fold->memory.used);
     }
+}
+
+// Members come in the order of the dataflow, the last in line first.
+void add_member(Network *net, int64_t input, int64_t output, int64_t beats, int64_t words, int64_t steps,
+                int64_t beats_per_word, int64_t result, int64_t ask, int64_t grant) {
+    Channel *from = &net->channels[input], *to = &net->channels[output];
+    auto *member = net->add<Member>({from}, {to});
+    member->banks = {from, beats, {}}, member->output = to;
+    member->words = words, member->steps = steps, member->beats_per_word = beats_per_word;
+    member->result = result, member->ask = ask, member->grant = grant;
+    net->engine.members.insert(net->engine.members.begin(), member);
 }
 
 void add_sink(Network *net, int64_t input, const int64_t *wait, int64_t count) {

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from spikegpt_hls.hls import engine
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.writer import write
 from spikegpt_hls.quant.format import Format, Ints
@@ -37,7 +38,8 @@ KINDS = ("lut", "dsp", "bram36")
 
 def estimate(dataflow: Dataflow, folder: Path, cache_dir: Path) -> dict[str, Any]:
     """As ``resources.json``, of the nominal blocks; ``folder`` gets their RTL, ``cache_dir`` keeps Yosys's results."""
-    blocks = tuple(nominal(block) for block in dataflow.blocks)
+    members = [block.name for block in dataflow.members]
+    blocks = engine.share((replace(nominal(block), engine=None) for block in dataflow.blocks), members)
     write(replace(dataflow, blocks=blocks), folder)
     made = resources(replace(dataflow, blocks=blocks), folder, cache_dir)
     return {**made, "provenance": "derived: blocks at nominal binary points, measured by Yosys"}

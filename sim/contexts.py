@@ -44,6 +44,6 @@ class Interleaving:
 def interleaving(dataflow: Dataflow, contexts: int | None = None, delay: int = 1) -> Interleaving:
     """Of ``contexts`` texts (default: those of the dataflow), each id coming ``delay`` cycles after the logits."""
     texts = contexts or dataflow.contexts
-    prompt = token_times(dataflow, TOKENS)
+    alone, prompt = token_times(dataflow, 1), token_times(dataflow, TOKENS)
     generated = token_times(dataflow, ROUNDS * texts, generation=delay, contexts=texts)
-    return Interleaving(texts, prompt.latency, prompt.cycles_per_token, generated.cycles_per_token)
+    return Interleaving(texts, alone.latency, prompt.cycles_per_token, generated.cycles_per_token)

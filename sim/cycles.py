@@ -3,7 +3,8 @@
 The blocks of a dataflow become actors (``network.py``) that run until all tokens have left. Where nothing outside
 disturbs the pipeline its times become periodic, ``T(n + p) = T(n) + q`` for every stream at once; the equations look
 back over a bounded number of tokens and only add and compare, so a period seen over that many tokens holds for ever,
-and the rest of a long run is written down instead of simulated.
+and the rest of a long run is written down instead of simulated. An engine takes the tokens as they come to it: it is
+given all of a run at once, and every one of them is simulated.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from spikegpt_hls.sim.offchip import Fetch
 
 LONGEST_PERIOD = 8  # tokens
 CHUNK = 4  # tokens between two looks for a period
+FEW = 8  # tokens: too few to speak of a pace
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Schedule:
     @property
     def cycles_per_token(self) -> float:
         """Steady state: the slope over the second half of the tokens (the latency, if there is one token)."""
-        return slope(self.token_end) if self.tokens > 1 else float(self.latency)
+        ends = self.token_end[: steady(self.dataflow, self.token_end, int(self.times[self.dataflow.source][-1]))]
+        return slope(ends) if self.tokens > 1 else float(self.latency)
 
     def shown(self, stream: str) -> Ints:
         """Per beat, the first cycle in which ``tvalid`` is 1 for it: ready, and the beat before has gone."""
@@ -107,6 +110,13 @@ class Schedule:
         written = self.times[stream]
         read = np.searchsorted(self.taken[join], written, side="right")
         return int((np.arange(1, len(written) + 1) - read).max())
+
+
+def steady(dataflow: Dataflow, ends: Ints, last: int) -> int:
+    """How many tokens left at the pace at which they come: all; with an engine those that left before the ``last`` id
+    was taken, for behind it the engine has ever fewer tokens to work at."""
+    left = int(np.searchsorted(ends, last)) if dataflow.members else len(ends)
+    return left if left >= FEW else len(ends)
 
 
 def slope(cycles: Ints) -> float:
@@ -147,7 +157,7 @@ def simulate(
     pattern = [True] if sink_ready is None else [bool(ready) for ready in sink_ready]
     network = Network(dataflow, timing, pattern, generation, contexts, outside)
     longest = LONGEST_PERIOD and max(LONGEST_PERIOD, contexts)
-    if source is not None or sink_ready is not None:
+    if source is not None or sink_ready is not None or dataflow.members:
         network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
     while network.tokens < tokens and period is None:
         network.run([0] * min(CHUNK, tokens - network.tokens))
@@ -214,6 +224,7 @@ class TokenTimes:
 
     first: int
     ends: Ints
+    steady: int  # tokens that left at the pace at which they come
 
     @property
     def latency(self) -> int:
@@ -223,7 +234,7 @@ class TokenTimes:
     @property
     def cycles_per_token(self) -> float:
         """As ``Schedule``'s."""
-        return slope(self.ends) if len(self.ends) > 1 else float(self.latency)
+        return slope(self.ends[: self.steady]) if len(self.ends) > 1 else float(self.latency)
 
 
 def token_times(
@@ -236,13 +247,15 @@ def token_times(
 ) -> TokenTimes:
     """What ``simulate`` would say of the tokens, in memory that does not grow with their number."""
     network = Network(dataflow, timing, [True], generation, contexts, outside)
-    first = 0
+    first = last = 0
     ends: list[Ints] = []
     while network.tokens < tokens:
-        count = min(CHUNK, tokens - network.tokens)
+        count = tokens if dataflow.members else min(CHUNK, tokens - network.tokens)
         network.run([0] * count)
         if not ends:
             first = int(network.cycles(dataflow.source, count)[0, 0])
+        last = int(network.cycles(dataflow.source, 1)[0, 0])
         ends.append(network.cycles(dataflow.sink, count)[:, -1])
         network.forget()
-    return TokenTimes(first, np.concatenate(ends))
+    whole = np.concatenate(ends)
+    return TokenTimes(first, whole, steady(dataflow, whole, last))

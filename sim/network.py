@@ -74,7 +74,7 @@ class Network:
     def _add(self, block: Block, timing: Timing) -> None:
         inputs = [self._index[stream] for stream in block.inputs]
         outputs = [self._channel(stream, "") for stream in block.outputs]
-        inner = self._inner(block)
+        inner = -1 if block.engine else self._inner(block)
         fetch = self.outside.get(block.name, ON_CHIP)
         if block.kind == "BinaryEmbedding":
             ids = self._inner(block, 1)
@@ -83,6 +83,15 @@ class Network:
             self._lib.add_expand(self._net, ids, inner, block.beats_out, outside, fetch.latency, fetch.interval)
         elif block.kind == "LayerNorm":
             self._lib.add_normalize(self._net, inputs[0], inner, block.beats_in, timing.stats)
+        elif block.engine:
+            fold, (output,) = block.folding, outputs
+            if fetch is not ON_CHIP:
+                raise SimulationError(f"{block.name} shares the engine, whose weights stay on the chip")
+            self._lib.add_member(
+                self._net, inputs[0], output, block.beats_in, fold.words, fold.steps_per_word,
+                fold.word // block.lanes, timing.result, timing.ask, timing.grant,
+            )  # fmt: skip
+            return
         elif block.kind == "Linear":
             fold = block.folding
             beats_per_word = fold.word // block.lanes

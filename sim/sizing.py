@@ -14,8 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, images, parameters
-from spikegpt_hls.hls.rtl.writer import image_file
+from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, image_file, images, parameters
 from spikegpt_hls.quant.ops import Linear
 from spikegpt_hls.sim.resources import synthesize
 from spikegpt_hls.sim.roms import rom
@@ -49,8 +48,8 @@ def _parameters(block: Block, folder: Path) -> Parameters:
         files[ROMS[MODULES[block.kind]][0]] = _stand_in(folder, kept.bits)
     else:
         for name, image in images(block).items():
-            files[name] = image_file(block, name)
-            (folder / image_file(block, name)).write_text(image.hex())
+            files[name] = image_file(block.name, name)
+            (folder / image_file(block.name, name)).write_text(image.hex())
     return {**parameters(block), **files}
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters
+from spikegpt_hls.hls.engine import NAME
+from spikegpt_hls.hls.rtl import engine
+from spikegpt_hls.hls.rtl.blocks import image_file, images, module, parameters
 from spikegpt_hls.hls.rtl.hierarchy import needed
-from spikegpt_hls.hls.rtl.writer import image_file
 from spikegpt_hls.sim.errors import SimulationError
 
 Parameters = Mapping[str, int | str]  # integers, and memory image files relative to the RTL's folder
@@ -30,11 +31,13 @@ Progress = Callable[[str, int, int], None]  # block, how many are done, of how m
 
 
 def modules(dataflow: Dataflow) -> dict[str, tuple[str, Parameters]]:
-    """The module of every block, with the parameters and images that ``hls.rtl.writer`` gave it."""
+    """The module of every block, and of the engine, with the parameters and images that ``hls.rtl.writer`` gave it."""
     found: dict[str, tuple[str, Parameters]] = {}
     for block in dataflow.blocks:
-        files = {name: image_file(block, name) for name in images(block)}
-        found[block.name] = (MODULES[block.kind], {**parameters(block), **files})
+        files = {name: image_file(block.name, name) for name in images(block)}
+        found[block.name] = (module(block), {**parameters(block), **files})
+    if dataflow.members:
+        found[NAME] = (NAME, engine.values(dataflow.members))
     return found
 
 

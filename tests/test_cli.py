@@ -271,7 +271,7 @@ def test_a_graph_of_another_version_is_one_sentence(fails: Callable[..., str], b
     path = built / "tiny" / "hls" / "verilog" / "rtl" / "dataflow.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 0}))
     before = contents(built)
-    assert "of version 0, and only 1 is known" in fails("hls", build=built)
+    assert "of version 0, and only 2 is known" in fails("hls", build=built)
     assert contents(built) == before
     shutil.rmtree(path.parent)
     assert run(["hls", "--build", str(built)]) == 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.engine import share
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import (
@@ -129,6 +130,18 @@ def test_a_linear_reads_each_weight_once_and_each_input_once_per_step():
     assert by_name["read", "token bank"].count == 32 * 2
     assert by_name["add", "accumulate"].bits == operation.accumulator.bits
     assert by_name["write", "result words"].memory == 2 * 2 * operation.accumulator.bits
+
+
+def test_what_shares_the_engine_moves_through_its_widths():
+    narrow, wide = Linear(BYTE, 8, 16, BIT, Format(4, 3)), Linear(BYTE, 16, 8, BYTE, Format(8, 7))
+    members = share([block(name, op, ("x",), lanes=2, reuse_factor=32) for name, op in (("n", narrow), ("w", wide))],
+                    ["n", "w"])  # fmt: skip
+    by_name = {(a.kind, a.what): a for a in actions(members[0], Timing(0, 4))}
+    assert by_name["read", "weights"] == Action("read", "weights", 8, 128, memory=64 * 4 * 8)
+    assert by_name["multiply", "weight x input"] == Action("multiply", "weight x input", 8, 128, other=8)
+    assert by_name["write", "token bank"].bits == 1
+    assert by_name["add", "accumulate"].bits == wide.accumulator.bits
+    assert by_name["write", "result words"].memory == 2 * wide.accumulator.bits
 
 
 def test_every_operation_has_actions():

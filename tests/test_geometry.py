@@ -1,5 +1,6 @@
 """A dataflow without weights: the one that the conversion makes, and as wide as it is asked to be."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,19 @@ def test_what_is_assembled_is_what_the_conversion_makes(tmp_path: Path, lanes: i
     assembled = assemble(network, lanes, factors, contexts)
     assert {b.name: b for b in assembled.blocks} == {b.name: b for b in converted.blocks}
     assert (assembled.source, assembled.sink) == (converted.source, converted.sink)
+
+
+def test_an_assembled_engine_is_that_of_the_conversion(tmp_path: Path) -> None:
+    quantized = random_network(2, 12, seed=5, vocabulary=24)
+    network = network_of(quantized)
+    linears = {name: op for name, (op, _) in network.items() if isinstance(op, Linear)}
+    factors = {name: op.inputs * op.outputs // 12 for name, op in linears.items()}
+    model = export_sequence(quantized, tmp_path)
+    converted = dataflow(convert(model, tmp_path, "SpikeRTL", lanes=1, reuse_factor=factors, engine=linears))
+    assembled = assemble(network, 1, factors, engine=linears)
+    assert {b.name: b for b in assembled.blocks} == {b.name: b for b in converted.blocks}
+    assert {b.name for b in assembled.members} == {b.name for b in converted.members} == set(linears)
+    assert Dataflow.from_json(json.loads(json.dumps(converted.to_json()))) == converted
 
 
 def test_a_widened_network_has_the_large_ones_shapes_and_widths() -> None:
@@ -70,7 +84,7 @@ def test_a_graph_of_another_version_is_refused() -> None:
     written = assemble(network, 1, factors).to_json()
     assert Dataflow.from_json(written).to_json() == written
     for other in ({**written, "version": 0}, {key: value for key, value in written.items() if key != "version"}):
-        with pytest.raises(ConversionError, match=r"is of version (0|none), and only 1 is known"):
+        with pytest.raises(ConversionError, match=r"is of version (0|none), and only 2 is known"):
             Dataflow.from_json(other)
 
 

@@ -2,11 +2,13 @@
 
 import random
 from collections import deque
+from dataclasses import replace
 from math import ceil
 
 import pytest
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.engine import share, shareable
 from spikegpt_hls.hls.folding import legal_factors
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
@@ -88,6 +90,24 @@ def random_graph(seed):
     return graph, graph.add(
         "out", head, [stream], reuse_factor=rng.choice(legal_factors(head.inputs, head.outputs, lanes))
     )
+
+
+def on_engine(graph, rng):
+    """Two thirds of the Linears that can share an engine of so many multipliers, picked at random."""
+    folded = [
+        replace(block, reuse_factor=factor)
+        for block in graph.blocks
+        if block.kind == "Linear"
+        for factor in legal_factors(block.channels_in, block.channels_out, graph.lanes)
+    ]
+    sizes = {b.name: {} for b in folded}
+    for block in filter(shareable, folded):
+        sizes[block.name][block.channels_in * block.channels_out // block.reuse_factor] = block
+    size = rng.choice(sorted({size for known in sizes.values() for size in known}))
+    members = {name: known[size] for name, known in sizes.items() if size in known and rng.random() < 0.7}
+    for name in members:
+        graph.timings[name] = Timing(0, 0, result=rng.randint(1, 12), ask=2, grant=rng.randint(1, 5))
+    graph.blocks = list(share([members.get(block.name, block) for block in graph.blocks], members))
 
 
 class Memory:
@@ -247,9 +267,62 @@ class Clocked:
         return fires
 
 
+class Member(Clocked):
+    """A Linear that the engine computes, as registers; events are the cycles whose ends they change something at."""
+
+    def __init__(self, block, timing):
+        super().__init__(block, timing)
+        self.granted, self.done = 0, 0  # words
+        self.grants, self.dones = deque(), deque()
+
+    def asks(self):
+        word_beats = self.fold.word // self.block.lanes
+        return self.granted // self.fold.words < len(self.full) and self.granted - self.left[0] // word_beats < 2
+
+    def grant(self, now):
+        last_step = now + self.timing.grant + self.fold.steps_per_word - 1
+        self.grants.append(now + 1)
+        self.dones.append(last_step + 1)
+        self.flight.extend(last_step + self.timing.result - 1 + n for n in range(self.fold.word // self.block.lanes))
+
+    def clock(self, now, took, gave):
+        if took[0]:
+            self.received += 1
+            if self.received % self.block.beats_in == 0:
+                self.full.append(now)
+        self.granted += self.happens(self.grants, now)
+        self.done += self.happens(self.dones, now)
+        self.tokens_read = self.done // self.fold.words
+        self.out[0] += self.happens(self.flight, now) - gave[0]
+        self.left[0] += gave[0]
+
+    def happens(self, events, now):
+        return bool(events) and events[0] == now and events.popleft() == now
+
+
+class Line:
+    """The engine as registers: it sees what was asked for in the cycle before, the deepest member first."""
+
+    def __init__(self, cells):
+        self.members = [cell for cell in reversed(cells) if isinstance(cell, Member)]
+        self.seen, self.next = [False for _ in self.members], 0
+
+    def clock(self, now):
+        chosen = next((m for m, seen in zip(self.members, self.seen, strict=True) if seen and now >= self.next), None)
+        self.seen = [member.asks() for member in self.members]
+        if chosen:
+            chosen.grant(now)
+            self.next = now + chosen.fold.steps_per_word
+
+
+def registers(block, timing, fetch):
+    return Member(block, timing) if block.engine else Clocked(block, timing, fetch)
+
+
 def clocked(graph, dataflow, tokens, source, pattern, limit=6000, outside=None):
     """Transfers, stalls and FIFO occupancies, counted cycle by cycle; None where nothing moves any more."""
-    blocks = [Clocked(block, graph.timing(block), (outside or {}).get(block.name)) for block in dataflow.blocks]
+    blocks = [registers(block, graph.timing(block), (outside or {}).get(block.name)) for block in dataflow.blocks]
+    line = Line(blocks)
     times = {stream: [] for block in dataflow.blocks for stream in (*block.inputs, *block.outputs)}
     stalls, occupancy = dict.fromkeys(times, 0), {}
     offered, expected, quiet = 0, tokens * dataflow.driver[dataflow.sink].beats_out, 0
@@ -260,6 +333,7 @@ def clocked(graph, dataflow, tokens, source, pattern, limit=6000, outside=None):
             valid.update(zip(cell.block.outputs, cell.valid(), strict=True))
             ready.update(zip(cell.block.inputs, cell.ready(now), strict=True))
         moves = {stream: valid[stream] and ready[stream] for stream in times}
+        line.clock(now)
         for cell in blocks:
             cell.clock(now, [moves[s] for s in cell.block.inputs], [moves[s] for s in cell.block.outputs])
             for stream, (_, queue) in zip(cell.block.inputs, cell.fifos, strict=False):
@@ -277,9 +351,12 @@ def clocked(graph, dataflow, tokens, source, pattern, limit=6000, outside=None):
     return None
 
 
-def compare(seed, tokens=6, memory=False):
+def compare(seed, tokens=6, memory=False, engine=False):
     graph, sink = random_graph(seed)
-    dataflow, rng = graph.dataflow(sink), random.Random(1000 + seed)
+    rng = random.Random(1000 + seed)
+    if engine:
+        on_engine(graph, rng)
+    dataflow = graph.dataflow(sink)
     source = sorted(rng.randint(0, rng.choice([1, 90])) for _ in range(tokens))
     pattern = [rng.random() < rng.choice([0.3, 0.9]) for _ in range(7)] + [True]
     outside = random_fetches(dataflow, rng) if memory else {}
@@ -303,6 +380,27 @@ def test_every_transfer_stall_and_occupancy_equals_the_clocked_simulation():
     outcomes = [compare(seed) for seed in range(150)]
     assert outcomes.count("equal") > 100
     assert outcomes.count("deadlock") >= 5
+
+
+def test_an_engine_moves_as_in_the_clocked_simulation():
+    outcomes = [compare(seed, engine=True) for seed in range(150)]
+    assert outcomes.count("equal") > 100
+
+
+def test_an_engine_is_simulated_as_a_whole_and_its_weights_stay_on_the_chip():
+    """Tokens that came in portions would be granted in another order: token times are those of the whole schedule."""
+    for seed in range(20):
+        graph, sink = random_graph(seed)
+        on_engine(graph, random.Random(seed))
+        dataflow = graph.dataflow(sink)
+        if not dataflow.members:
+            continue
+        for texts in (None, 1, 3):
+            run = {"generation": texts and 2, "contexts": texts or 1, "timing": graph.timing}
+            assert token_times(dataflow, 30, **run).ends.tolist() == simulate(dataflow, 30, **run).token_end.tolist()
+        outside = {dataflow.members[0].name: Fetch(1, 1, 1, 1, 1, 1)}
+        with pytest.raises(SimulationError, match="shares the engine, whose weights stay on the chip"):
+            simulate(dataflow, 2, timing=graph.timing, outside=outside)
 
 
 def random_fetches(dataflow, rng):

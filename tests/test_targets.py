@@ -42,11 +42,17 @@ def test_a_new_file_is_a_new_target(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_target_spends_its_budget_where_no_folding_is_asked_for(random48: Path) -> None:
     request = Request(Workspace(random48, "random48", "ecp5"), {})
-    plan = fastest(operations(random48 / "model.onnx"), 24)
-    chosen = {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors, "contexts": 1}
+    network = operations(random48 / "model.onnx")
+    plan = fastest(network, 24, engine=False)
+    chosen = {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors, "contexts": 1, "engine": ()}
     assert folding.chosen(request, folding.DEFAULTS, 24) == chosen
     asked = {**folding.DEFAULTS, "lanes": 2}
-    assert folding.chosen(request, asked, 24) == {"lanes": 2, "reuse_factor": None, "contexts": 1}
+    assert folding.chosen(request, asked, 24) == {"lanes": 2, "reuse_factor": None, "contexts": 1, "engine": ()}
+    shared = fastest(network, 24)
+    assert shared.members
+    asked = {**folding.DEFAULTS, "multipliers": 24}
+    assert folding.chosen(request, asked)["engine"] == shared.members
+    assert not folding.chosen(request, asked, engine=False)["engine"]
 
 
 def test_help_names_every_target() -> None:

@@ -48,18 +48,22 @@ def chosen(
     settings: Mapping[str, Any],
     budget: int | None = None,
     network: Mapping[str, Operation] | None = None,
+    engine: bool = True,
 ) -> dict[str, Any]:
     """The arguments of ``convert``; where nothing was asked for, ``budget`` is the target's of multipliers.
 
-    ``network`` has the operations of a graph that was not exported.
+    ``network`` has the operations of a graph that was not exported. ``engine``: whether a budget or a rate that was
+    asked for may be met by an engine.
     """
     if all(settings[name] is None for name in ("lanes", "reuse", "multipliers", "rate", "folding")):
-        settings = {**settings, "multipliers": budget}
-    folded = {"contexts": 1, **_folded(request, settings, network)}
+        settings, engine = {**settings, "multipliers": budget}, False
+    folded = {"contexts": 1, "engine": (), **_folded(request, settings, network, engine)}
     return folded if settings["contexts"] is None else {**folded, "contexts": settings["contexts"]}
 
 
-def _folded(request: Request, settings: Mapping[str, Any], network: Mapping[str, Operation] | None) -> dict[str, Any]:
+def _folded(
+    request: Request, settings: Mapping[str, Any], network: Mapping[str, Operation] | None, engine: bool
+) -> dict[str, Any]:
     if settings["folding"] is not None:
         return read(Path(settings["folding"]))
     if settings["multipliers"] is None and settings["rate"] is None:
@@ -72,10 +76,10 @@ def _folded(request: Request, settings: Mapping[str, Any], network: Mapping[str,
 
     network = network or operations(request.workspace.onnx)
     if settings["rate"] is None:
-        plan = fastest(network, settings["multipliers"])
+        plan = fastest(network, settings["multipliers"], engine)
     else:
-        plan = cheapest(network, settings["clock"] * 1e6 / settings["rate"])
-    return {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors}
+        plan = cheapest(network, settings["clock"] * 1e6 / settings["rate"], engine)
+    return {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors, "engine": plan.members}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -85,6 +89,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
         factors = {name: layer["ReuseFactor"] for name, layer in content["LayerName"].items()}
+        engine = tuple(name for name, layer in content["LayerName"].items() if layer.get("Engine"))
         lanes, contexts = content["Lanes"], content.get("Contexts", 1)
     except OSError as error:
         raise ConversionError(f"cannot read the folding {path}: {error.strerror}") from error
@@ -92,14 +97,18 @@ def read(path: Path) -> dict[str, Any]:
         raise ConversionError(f"{path} is no folding: it needs Lanes, and LayerName with a ReuseFactor each") from error
     if not all(isinstance(number, int) for number in (lanes, contexts, *factors.values())):
         raise ConversionError(f"{path} is no folding: Lanes, Contexts and every ReuseFactor are whole numbers")
-    return {"lanes": lanes, "reuse_factor": factors, "contexts": contexts}
+    return {"lanes": lanes, "reuse_factor": factors, "contexts": contexts, "engine": engine}
 
 
 def write(dataflow: Dataflow, folder: Path) -> None:
     """What was chosen, as a file to edit and to name as ``folding=``."""
     import yaml
 
-    layers = {b.name: {"ReuseFactor": b.reuse_factor} for b in dataflow.blocks if isinstance(b.operation, Linear)}
+    layers = {
+        b.name: {"ReuseFactor": b.reuse_factor, **({"Engine": True} if b.engine else {})}
+        for b in dataflow.blocks
+        if isinstance(b.operation, Linear)
+    }
     content = {"Lanes": dataflow.blocks[0].lanes, "Contexts": dataflow.contexts, "LayerName": layers}
     (folder / FILE).write_text(yaml.safe_dump(content, sort_keys=False))
 
@@ -108,19 +117,26 @@ def show(request: Request, dataflow: Dataflow) -> None:
     """Cycles per token of each Linear and of the slowest other block, who is busy, and what the next step up costs."""
     from rich.table import Table
 
+    from spikegpt_hls.hls.engine import NAME
     from spikegpt_hls.hls.planning import next_step_up, plan_of
 
     plan = plan_of(dataflow)
-    others = max((name for name in plan.intervals if name not in plan.reuse_factors), key=plan.intervals.__getitem__)
+    multiply = {NAME, *plan.reuse_factors}
+    others = max((name for name in plan.intervals if name not in multiply), key=plan.intervals.__getitem__)
     table = Table("block", "inputs x outputs", "weight bits", "ReuseFactor", "multipliers", "cycles per token", "busy")
     for block in dataflow.blocks:
         cycles = plan.intervals.get(block.name, 0)
         if isinstance(op := block.operation, Linear):
             size, bits = f"{op.inputs} x {op.outputs}", str(op.weight.bits)
-            count, busy = op.inputs * op.outputs // block.reuse_factor, block.reuse_factor / plan.interval
-            table.add_row(block.name, size, bits, str(block.reuse_factor), str(count), f"{cycles:g}", f"{busy:.1%}")
+            count = NAME if block.engine else str(op.inputs * op.outputs // block.reuse_factor)
+            busy = f"{block.reuse_factor / plan.interval:.1%}"
+            table.add_row(block.name, size, bits, str(block.reuse_factor), count, f"{cycles:g}", busy)
         elif block.name == others:
             table.add_row(f"{block.name}, slowest of the others", "", "", "", "", f"{cycles:g}", "")
+    if members := dataflow.members:
+        folding, cycles = members[0].folding, plan.intervals[NAME]
+        figures = "", f"{cycles:g}", str(folding.simd * folding.pe), f"{cycles:g}", f"{cycles / plan.interval:.1%}"
+        table.add_row(NAME, f"{len(members)} Linears", *figures)
     request.console.print(table)
     request.say(
         f"{plan.multipliers} multipliers, {plan.interval:g} cycles per token (derived), set by {plan.bottleneck}"

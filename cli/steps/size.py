@@ -19,6 +19,7 @@ from spikegpt_hls.cli.steps import folding, hls, resources
 from spikegpt_hls.cli.workspace import Workspace, replacing
 from spikegpt_hls.hls.convert import reuse_factors
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.geometry import alike, assemble, widened
 from spikegpt_hls.model.config import Config, preset
 from spikegpt_hls.sim.parts import named
@@ -89,7 +90,9 @@ def _dataflow(request: Request, config: Config, settings: Mapping[str, Any]) -> 
         narrow = {name: (node.operation, node.inputs) for name, node in small.items()}
         network = alike(widened(narrow, config.channels // _narrow(config), config.vocabulary))
         operations = {name: op for name, (op, _) in network.items()}
-        chosen = folding.chosen(request, settings, MULTIPLIERS, operations)
+        chosen = folding.chosen(request, settings, MULTIPLIERS, operations, engine=False)
+        if chosen["engine"]:
+            raise ConversionError("make size leaves the ROMs of weights out, which an engine does not allow")
         factors = reuse_factors(operations, **chosen)
         found = assemble(network, chosen["lanes"], factors, chosen["contexts"])
     return replace(found, blocks=tuple(_with_constants(block, small) for block in found.blocks))

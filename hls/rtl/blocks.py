@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.hls.dataflow import Block, Engine
 from spikegpt_hls.hls.rtl.hierarchy import declared, needed
 from spikegpt_hls.quant.format import Ints, bits_for
 from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
@@ -89,6 +89,8 @@ def exponent_bits(op: WKV) -> int:
 def images(block: Block) -> dict[str, Image]:
     """The memory images of a block by the SystemVerilog parameter that takes the file's name."""
     op = block.operation
+    if block.engine:
+        return {}  # its weights are the engine's
     match op:
         case BinaryEmbedding():
             return {"TABLE_FILE": _lanes(block, "table", 1)}
@@ -110,31 +112,45 @@ def images(block: Block) -> dict[str, Image]:
                 "EXP2_FILE": pack(exp2_table()[:, None], 15),
             }
         case Linear():
-            return {"WEIGHT_FILE": weight_image(block)}
+            return {"WEIGHT_FILE": weight_image(block, op.weight.bits)}
     return {}
 
 
-def weight_image(block: Block) -> Image:
-    """Word ``step`` holds ``PE x SIMD`` weights: step = group * (inputs/SIMD) + i multiplies the inputs
+def image_file(block: str, name: str) -> str:
+    """A memory image's path, relative to the RTL's folder."""
+    return f"images/{block}_{name.removesuffix('_FILE').lower()}.hex"
+
+
+def weight_image(block: Block, bits: int) -> Image:
+    """Word ``step`` holds ``PE x SIMD`` weights of ``bits``: step = group * (inputs/SIMD) + i multiplies the inputs
     ``i*SIMD + s`` into the outputs ``group*PE + p``, at ``[(p*SIMD + s)*BITS +: BITS]``."""
     op, (simd, pe, *_) = block.operation, block.folding
     assert isinstance(op, Linear)
     tiles = np.reshape(block.params["weight"], (op.outputs // pe, pe, op.inputs // simd, simd))
-    return pack(tiles.transpose(0, 2, 1, 3).reshape(-1, pe * simd), op.weight.bits)
+    return pack(tiles.transpose(0, 2, 1, 3).reshape(-1, pe * simd), bits)
 
 
 SOURCES = Path(__file__).parent
 
 
+def module(block: Block) -> str:
+    return "shared_linear" if block.engine else MODULES[block.kind]
+
+
 def sources(kind: str) -> list[Path]:
     """The files that a block's module needs: its own, and those of the modules it instantiates."""
-    return needed([MODULES[kind]], {path.stem: path for path in SOURCES.glob("*.sv")})
+    return files(MODULES[kind])
+
+
+def files(*modules: str) -> list[Path]:
+    """As ``sources``, of modules by name."""
+    return needed(modules, {path.stem: path for path in SOURCES.glob("*.sv")})
 
 
 def parameters(block: Block) -> dict[str, int]:
     """The integer parameters of a block's module: geometry, formats, and constants that follow from them."""
     known = _all_parameters(block)
-    return {name: value for name, value in known.items() if name in declared(SOURCES / f"{MODULES[block.kind]}.sv")}
+    return {name: value for name, value in known.items() if name in declared(SOURCES / f"{module(block)}.sv")}
 
 
 def _all_parameters(block: Block) -> dict[str, int]:
@@ -172,8 +188,18 @@ def _derived(block: Block) -> Mapping[str, int]:
             }
         case Linear():
             simd, pe, word, *_ = block.folding
-            return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits}
+            shared = bus(block.engine) if block.engine else {}
+            return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits, **shared}
     return {}
+
+
+def bus(engine: Engine) -> dict[str, int]:
+    """The widths of what a member and the engine say to each other."""
+    return {
+        "BEAT_BITS": max(1, (engine.beats - 1).bit_length()),
+        "BUS_BITS": engine.x_bits,
+        "SUM_BITS": engine.sum_bits,
+    }
 
 
 def _flatten(attributes: Mapping[str, int | list[int]]) -> Iterator[tuple[str, int]]:
@@ -185,12 +211,18 @@ def _flatten(attributes: Mapping[str, int | list[int]]) -> Iterator[tuple[str, i
 
 
 def single(
-    op: Operation, lanes: int, params: Mapping[str, Ints], reuse_factor: int = 1, depth: int = 2, contexts: int = 1
+    op: Operation,
+    lanes: int,
+    params: Mapping[str, Ints],
+    reuse_factor: int = 1,
+    depth: int = 2,
+    contexts: int = 1,
+    name: str = "",
 ) -> Block:
     """A block by itself, outside a graph: for benches and for synthesis of one block."""
     formats = tuple(op.stream_format(name) for name in op.streams)
     depths = (depth,) * len(op.streams) if len(op.streams) > 1 else ()
     return Block(
-        type(op).__name__.lower(), op, op.streams, ("m_axis",), op.n_in, op.n_out, formats, op.out, lanes,
+        name or type(op).__name__.lower(), op, op.streams, ("m_axis",), op.n_in, op.n_out, formats, op.out, lanes,
         reuse_factor, depths, contexts=contexts, params=params,
     )  # fmt: skip

@@ -2,10 +2,8 @@
 //
 // A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
 // the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
-// inputs, stage 3 the products, stage 4 their sums over SIMD, stage 5 the accumulators, stage 6 the word that the
-// serializer sends, LANES outputs a beat. Then two stages for the beat, and one for its re-quantization. The target's
-// multipliers have WIDE x NARROW bits, signed (DSP48E1: 25 x 18, ECP5: 18 x 18). `busy` is 1 in a cycle in which they
-// work.
+// inputs, stages 3 to 5 are those of mac_array.sv, stage 6 the word that the serializer sends, LANES outputs a beat.
+// Then two stages for the beat, and one for its re-quantization. `busy` is 1 in a cycle in which the multipliers work.
 module linear #(
     parameter int INPUTS      = 64,
     parameter int OUTPUTS     = 64,
@@ -186,7 +184,6 @@ module linear #(
   logic [LANES*X_BITS-1:0] beat_q;
   logic [SIMD*X_BITS-1:0] x_q;
   logic [SIMD*PE*WEIGHT_BITS-1:0] word_q, weight_q;
-  logic [WORD*ACC_BITS-1:0] result;
 
   always_ff @(posedge clk) begin
     beat_q   <= bank[{drain_q, beat}];
@@ -206,75 +203,8 @@ module linear #(
   end
   assign busy = step_q[2];
 
-  // Two rows share an accumulator inside a multiplier where inputs and sums go one by one, and a field holds a product.
-  localparam bit Paired = LANES == 1 && Groups == 1 && PE % 2 == 0 && WEIGHT_BITS > 4 && X_BITS > 1 && X_BITS < NARROW
-      && WEIGHT_BITS + X_BITS - (X_SIGNED != 0 ? 1 : 0) < WIDE - WEIGHT_BITS && ACC_BITS > WIDE - WEIGHT_BITS;
-
-  if (Paired) begin : gen_paired
-    for (genvar p = 0; p < PE; p = p + 2) begin : gen_pair
-      mac_pair #(
-          .X_BITS     (X_BITS),
-          .X_SIGNED   (X_SIGNED),
-          .WEIGHT_BITS(WEIGHT_BITS),
-          .SUM_BITS   (ACC_BITS),
-          .WIDE       (WIDE)
-      ) u_mac (
-          .clk,
-          .x     (x_q),
-          .weight(weight_q[p*WEIGHT_BITS+:2*WEIGHT_BITS]),
-          .step  (step_q[4]),
-          .first (row_first_q[4]),
-          .low   (result[p*ACC_BITS+:ACC_BITS]),
-          .high  (result[(p+1)*ACC_BITS+:ACC_BITS])
-      );
-    end
-  end else begin : gen_apart
-    logic [PE*ACC_BITS-1:0] sums_q;
-    logic [PE-1:0] carries_q;
-
-    products #(
-        .PE         (PE),
-        .SIMD       (SIMD),
-        .X_BITS     (X_BITS),
-        .X_SIGNED   (X_SIGNED),
-        .WEIGHT_BITS(WEIGHT_BITS),
-        .SUM_BITS   (ACC_BITS),
-        .WIDE       (WIDE),
-        .NARROW     (NARROW)
-    ) u_products (
-        .clk,
-        .x     (x_q),
-        .weight(weight_q),
-        .sum   (sums_q),
-        .carry (carries_q)
-    );
-
-    for (genvar p = 0; p < PE; p++) begin : gen_output
-      // sum + carry + accumulator. As a difference, with the carry as a borrow: an adder whose first operand is a mere
-      // wire takes one LUT a bit, and the order of a sum's operands is the synthesiser's.
-      logic [ACC_BITS-1:0] accumulator_q, next;
-      logic unused_borrow;
-      assign {next, unused_borrow} = {sums_q[p*ACC_BITS+:ACC_BITS], carries_q[p]}
-          - {row_first_q[4] ? '1 : ~accumulator_q, 1'b1};
-      always_ff @(posedge clk) if (step_q[4]) accumulator_q <= next;
-
-      if (Groups == 1) begin : gen_whole
-        assign result[p*ACC_BITS+:ACC_BITS] = accumulator_q;
-      end else begin : gen_groups
-        for (genvar g = 0; g < Groups; g++) begin : gen_group
-          logic [ACC_BITS-1:0] collected_q;
-          always_ff @(posedge clk) begin
-            if (step_q[4] && row_last_q[4] && group_q[3*GroupBits+:GroupBits] == GroupBits'(g)) collected_q <= next;
-          end
-          assign result[(g*PE+p)*ACC_BITS+:ACC_BITS] = collected_q;
-        end
-      end
-    end
-  end
-
-  // The serializer: `result` waits in the accumulators until the word before it was sent.
-  logic [WORD*ACC_BITS-1:0] send_q;
-  logic [LANES*ACC_BITS-1:0] sent_beat, sent_beat_q;
+  // The serializer: the result waits in the accumulators until the word before it was sent.
+  logic [LANES*ACC_BITS-1:0] sum;
   logic [LANES*OUT_BITS-1:0] out, out_q;
   logic [SendBits-1:0] send;
   logic waiting_q, valid_q;
@@ -316,35 +246,33 @@ module linear #(
 
   always_ff @(posedge clk) begin
     if (step_q[4]) waiting_user_q <= user_q[4*UserBits-1-:UserBits];
-    if (load) begin
-      send_q      <= result;
-      send_user_q <= waiting_user_q;
-    end
+    if (load) send_user_q <= waiting_user_q;
   end
 
-  chunked_mux #(
-      .WORDS(Sends),
-      .WIDTH(LANES * ACC_BITS)
-  ) u_sent (
+  mac_array #(
+      .LANES      (LANES),
+      .SIMD       (SIMD),
+      .PE         (PE),
+      .WORD       (WORD),
+      .X_BITS     (X_BITS),
+      .X_SIGNED   (X_SIGNED),
+      .WEIGHT_BITS(WEIGHT_BITS),
+      .SUM_BITS   (ACC_BITS),
+      .WIDE       (WIDE),
+      .NARROW     (NARROW)
+  ) u_array (
       .clk,
-      .s(send),
-      .x(send_q),
-      .y(sent_beat)
+      .x     (x_q),
+      .weight(weight_q),
+      .step  (step_q[4]),
+      .first (row_first_q[4]),
+      .last  (row_last_q[4]),
+      .group (group_q[3*GroupBits+:GroupBits]),
+      .load,
+      .issue,
+      .send,
+      .sum
   );
-  if (Paired) begin : gen_second
-    // The second sum of a pair holds what the first one had above its field.
-    localparam int Above = ACC_BITS - (WIDE - WEIGHT_BITS);
-    logic signed [Above-1:0] above_q;
-    logic issue_q, second_q;
-    always_ff @(posedge clk) begin
-      issue_q <= issue;
-      second_q <= send[0];
-      sent_beat_q <= sent_beat - (second_q ? ACC_BITS'(above_q) : '0);
-      if (issue_q) above_q <= sent_beat[ACC_BITS-1-:Above];
-    end
-  end else begin : gen_sum
-    always_ff @(posedge clk) sent_beat_q <= sent_beat;
-  end
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     requantize #(
         .IN_BITS   (ACC_BITS),
@@ -352,7 +280,7 @@ module linear #(
         .OUT_BITS  (OUT_BITS),
         .OUT_SIGNED(OUT_SIGNED)
     ) u_requantize (
-        .x(sent_beat_q[l*ACC_BITS+:ACC_BITS]),
+        .x(sum[l*ACC_BITS+:ACC_BITS]),
         .y(out[l*OUT_BITS+:OUT_BITS])
     );
   end

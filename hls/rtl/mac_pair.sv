@@ -41,13 +41,14 @@ module mac_pair #(
 
   logic [1:0] top, earlier, earlier_q;  // of S0's field, now and a step ago
   logic [AboveBits-1:0] above, above_q;
-  logic step_q, first_q, up, down;
+  logic step_q, first_q, up, down, unused_borrow;
 
   assign top = total_q[Pitch-1-:2];
   assign earlier = first_q ? 2'b00 : earlier_q;
   assign up = step_q && earlier == 2'b11 && top == 2'b00;
   assign down = step_q && earlier == 2'b00 && top == 2'b11;
-  assign above = (step_q && first_q ? '0 : above_q) + {{AboveBits - 1{down}}, up || down};
+  // The step of -1, 0 or 1 as the first operand, of which an adder makes a mere wire (mac_array.sv).
+  assign {above, unused_borrow} = {{AboveBits - 1{down}}, up || down, 1'b0} - {step_q && first_q ? '1 : ~above_q, 1'b1};
   always_ff @(posedge clk) begin
     step_q  <= step;
     first_q <= first;

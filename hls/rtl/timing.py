@@ -15,7 +15,9 @@ class Timing:
     credits: int
     loop: int = 0
     stats: int = 0  # layernorm: from a token's last beat accepted to its first beat issued
-    result: int = 0  # linear: from a result word's last step to its first beat issued
+    result: int = 0  # linear: from a result word's last step to its first beat issued; shared: to its leaving
+    ask: int = 0  # shared linear: from what a request waited for to the cycle in which the engine sees it
+    grant: int = 0  # shared linear: from there to the word's first step, at the soonest
 
 
 _STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 3, "Gate": 4, "SquaredReLU": 3}
@@ -36,6 +38,8 @@ def timing(block: Block) -> Timing:
             v, out = block.format_in[1], block.format_out
             latency = 15 + v.bits - v.signed + out.frac - v.frac  # one cycle per bit of the largest quotient
             return Timing(latency, latency + 2, loop=10)
+        case "Linear" if block.engine:
+            return Timing(0, 2 * block.folding.word // block.lanes, result=11, ask=2, grant=3)
         case "Linear":
             return Timing(3, 5, result=6)
         case kind:
@@ -51,6 +55,13 @@ def interval(block: Block) -> float:
     if block.kind == "Linear":
         folding = block.folding
         issues = folding.word // block.lanes
+        if block.engine:  # as if it had the engine to itself
+            overhead = times.ask + times.grant
+            round_trip = folding.steps_per_word + times.result + issues - 2 + overhead
+            return max(
+                beats, folding.words * max(folding.steps_per_word, round_trip / 2),
+                (block.beats_in + folding.steps + overhead) / 2,
+            )  # fmt: skip
         round_trip = folding.steps_per_word + times.result + issues - 1  # of two result words
         return max(
             beats, folding.words * max(folding.steps_per_word, round_trip / 2), (block.beats_in + folding.steps) / 2

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, images, parameters, sources
+from spikegpt_hls.hls.engine import NAME as ENGINE
+from spikegpt_hls.hls.rtl import engine
+from spikegpt_hls.hls.rtl.blocks import files, image_file, images, module, parameters
 from spikegpt_hls.hls.rtl.states import state_memory
 from spikegpt_hls.hls.rtl.timing import interval
 
@@ -26,20 +28,17 @@ _WIRES = ("tdata", "tvalid", "tready", "tlast", "tuser")
 def write(dataflow: Dataflow, folder: Path) -> None:
     """Write ``folder/*.sv``, ``folder/images/*.hex`` and ``folder/dataflow.json``."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    used = {path for block in dataflow.blocks for path in sources(block.kind)}
-    for path in sorted(used | {SOURCES / "counters.sv"}):
+    modules = [*map(module, dataflow.blocks), "counters", *([ENGINE] if dataflow.members else [])]
+    for path in sorted(set(files(*modules))):
         shutil.copyfile(path, folder / path.name)
     for block in dataflow.blocks:
         for name, image in images(block).items():
-            (folder / image_file(block, name)).write_text(image.hex())
+            (folder / image_file(block.name, name)).write_text(image.hex())
+    for name, image in engine.images(dataflow.members).items():
+        (folder / image_file(ENGINE, name)).write_text(image.hex())
     (folder / f"{TOP}.sv").write_text("\n".join(top(dataflow)) + "\n")
     (folder / "testbench.sv").write_text("\n".join(testbench(dataflow)) + "\n")
     (folder / "dataflow.json").write_text(json.dumps(dataflow.to_json(), indent=1))
-
-
-def image_file(block: Block, name: str) -> str:
-    """A memory image's path, relative to the RTL's folder."""
-    return f"images/{block.name}_{name.removesuffix('_FILE').lower()}.hex"
 
 
 def widths(dataflow: Dataflow) -> dict[str, int]:
@@ -64,9 +63,12 @@ def tid_bits(dataflow: Dataflow) -> int:
     return max(1, (dataflow.contexts - 1).bit_length())
 
 
-def bottleneck(dataflow: Dataflow) -> Block:
-    """The Linear whose multipliers the counters watch: the slowest, of equals the first."""
-    return max((block for block in dataflow.blocks if block.kind == "Linear"), key=interval)
+def bottleneck(dataflow: Dataflow) -> Block | None:
+    """The Linear whose multipliers the counters watch: the slowest, of equals the first; None: the engine."""
+    private = [block for block in dataflow.blocks if block.kind == "Linear" and not block.engine]
+    slowest = max(private, key=interval, default=None)
+    shared = dataflow.members and dataflow.members[0].engine
+    return None if shared and (slowest is None or shared.steps >= interval(slowest)) else slowest
 
 
 def _range(width: int) -> str:
@@ -85,11 +87,13 @@ def top(dataflow: Dataflow) -> Iterator[str]:
         yield f"  logic {stream}_tvalid, {stream}_tready, {stream}_tlast;"
         yield f"  logic {_range(1 + (dataflow.contexts - 1).bit_length())} {stream}_tuser;"
     yield from _ends(dataflow)
-    yield "  logic busy;"
     watched = bottleneck(dataflow)
+    yield "  logic busy;"
+    yield from engine.instance(dataflow, "busy" if watched is None else "")
     for block in dataflow.blocks:
         yield ""
-        yield from instance(block, "busy" if block is watched else "")
+        shared = engine.ports(dataflow, block) if block.engine else []
+        yield from instance(block, shared or [f"      .busy({'busy' if block is watched else ''})"])
     yield ""
     yield from _counters(dataflow)
     yield "endmodule"
@@ -126,11 +130,11 @@ def _ports(dataflow: Dataflow) -> Iterator[str]:
     yield f"    output logic {_range(COUNTER_BITS * counted(dataflow))} spike_counts"
 
 
-def instance(block: Block, busy: str = "") -> Iterator[str]:
-    """The lines that instantiate a block with its parameters, images and streams; ``busy`` is a Linear's wire."""
+def instance(block: Block, beside: Sequence[str] = ()) -> Iterator[str]:
+    """The lines that instantiate a block with its parameters, images and streams; ``beside`` are a Linear's others."""
     values = {name: str(value) for name, value in parameters(block).items()}
-    values |= {name: f'"{image_file(block, name)}"' for name in images(block)}
-    yield f"  {MODULES[block.kind]} #("
+    values |= {name: f'"{image_file(block.name, name)}"' for name in images(block)}
+    yield f"  {module(block)} #("
     yield ",\n".join(f"      .{name}({value})" for name, value in values.items())
     yield f"  ) u_{block.name} ("
     names = ("x",) if block.operation is None else block.operation.streams
@@ -141,7 +145,7 @@ def instance(block: Block, busy: str = "") -> Iterator[str]:
         joined = ", ".join(f"{stream}_{wire}" for stream in reversed(block.outputs))
         lines.append(f"      .m_axis_{wire}({'{' + joined + '}' if len(block.outputs) > 1 else joined})")
     if block.kind == "Linear":
-        lines.append(f"      .busy({busy})")
+        lines += beside
     yield ",\n".join(lines)
     yield "  );"
 

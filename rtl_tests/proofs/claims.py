@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, images, parameters, single, sources
+from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, files, images, parameters, single, sources
 from spikegpt_hls.hls.rtl.timing import timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import (
@@ -100,6 +100,17 @@ def _fork() -> Case:
     return Case(claim, files, {"stream_fork": ("assign s_axis_x_tready = &place", "assign s_axis_x_tready = |place")})
 
 
+def _engine(rival: bool, mutant: Edits, depth: int) -> Case:
+    """Table: last beat 2, 3 steps a word, weights from step 0 and 6 on. How long it may wait is not claimed."""
+    images = {"WEIGHT_FILE.hex": "5\n" * 12, "TABLE_FILE.hex": f"{3 << 2 | 2:02x}\n{6 << 4 | 3 << 2 | 2:02x}\n"}
+    claim = Claim(
+        "engine_cell", {"RIVAL": int(rival), **{name.removesuffix(".hex"): name for name in images}},
+        (Port("x", 1, 3),), Port("m", 1, 4), (16,), 0, whole=True, timely=False, cut=("u_member.out",),
+        images=images,
+    )  # fmt: skip
+    return Case(claim, tuple(files("shared_linear", "engine")), mutant, depth)
+
+
 BYTE, SMALL = Format(2, 0), Format(2, 1)
 _JOIN = {"stream_join": (".m_ready(ready && b_valid)", ".m_ready(ready)")}
 _CREDIT = {"stream_pipe": ("reserved_q != CreditBits'(CREDITS)", "reserved_q != CreditBits'(CREDITS + 1)")}
@@ -148,4 +159,6 @@ CASES = {
         {"linear": ("full_q != 2'd0 && words_q != 2'd2", "full_q != 2'd0")},
         reuse_factor=4, depth=26,  # a token needs 17 cycles to leave
     ),
+    "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && taken_q != 2'd2", "pending_q != 2'd0")}, 32),
+    "engine with a rival": _engine(True, {"engine": ("count - COUNT_BITS'(2)", "count - COUNT_BITS'(3)")}, 32),
 }  # fmt: skip

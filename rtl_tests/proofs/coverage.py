@@ -14,15 +14,18 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
+from spikegpt_hls.rtl_tests import test_stream_fork
 from spikegpt_hls.rtl_tests.proofs import replay
 from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
 
-BLOCKS = tuple(module for kind, module in MODULES.items() if kind != "Fork")
+BLOCKS = tuple(MODULES.values())
+OPTIONS = "--coverage-line", "--coverage-toggle"
 EXCLUSIONS = Path(__file__).parent / "coverage.toml"
 
 Point = tuple[str, str, int, str]  # line or toggle, file, line, what
@@ -42,14 +45,26 @@ def measure(case: Case, folder: Path) -> Points:
     values = {**parameters(block), **{name: f'"{name}.hex"' for name in images(block)}}
     design = f"{MODULES[block.kind]} #({', '.join(f'.{name}({value})' for name, value in values.items())})"
     (folder / "replay.sv").write_text(replay.stimuli(case, folder, design))
-    replay.build(folder, [path.name for path in files], "--coverage-line", "--coverage-toggle")
+    replay.build(folder, [path.name for path in files], *OPTIONS)
     ((_, failed, _),) = replay.judge(folder, 0, 0, replay.runs(case), 10**7)
     assert failed == -1, f"the design fails the replay in {folder}"
-    counts: Points = {}
+    return counts(folder)
+
+
+def measure_fork(shape: tuple[int, int, int], folder: Path) -> Points:
+    """The same of the fork, whose bench has its own runs."""
+    shutil.rmtree(folder, ignore_errors=True)
+    test_stream_fork.run(folder, *shape, OPTIONS)
+    return counts(folder)
+
+
+def counts(folder: Path) -> Points:
+    """The sums over all runs in a folder."""
+    total: Points = {}
     for data in folder.glob("coverage_*.dat"):
         for point, count in parse(data.read_text(errors="replace")):
-            counts[point] = counts.get(point, 0) + count
-    return counts
+            total[point] = total.get(point, 0) + count
+    return total
 
 
 def parse(text: str) -> Iterable[tuple[Point, int]]:
@@ -58,8 +73,9 @@ def parse(text: str) -> Iterable[tuple[Point, int]]:
         found = dict(re.findall(r"\x01([^\x02]*)\x02([^\x01]*)", fields))
         page = found.get("page", "")
         kind = "toggle" if page.startswith("v_toggle") else "line"
-        if found.get("f", "") != "replay.sv":
-            yield (kind, found["f"], int(found["l"]), found.get("o", "")), int(count)
+        file = Path(found.get("f", "")).name
+        if file != "replay.sv":
+            yield (kind, file, int(found["l"]), found.get("o", "")), int(count)
 
 
 def exclusions(block: str) -> list[Mapping[str, str]]:
@@ -76,9 +92,13 @@ def excluded(point: Point, entries: Iterable[Mapping[str, str]]) -> bool:
 def run(name: str, folder: Path) -> dict[str, Any]:
     """Both shares of a block, and the points that are missed."""
     total: Points = {}
-    found = cases(name)
-    for index, case in enumerate(found):
-        for point, count in measure(case, folder / f"{name}_{index}").items():
+    found: list[Callable[[Path], Points]]
+    if name == MODULES["Fork"]:
+        found = [partial(measure_fork, shape) for shape in test_stream_fork.SHAPES]
+    else:
+        found = [partial(measure, case) for case in cases(name)]
+    for index, measured in enumerate(found):
+        for point, count in measured(folder / f"{name}_{index}").items():
             total[point] = total.get(point, 0) + count
         print(f"{name}: case {index + 1} of {len(found)}", flush=True)
     entries = exclusions(name)

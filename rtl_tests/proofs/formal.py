@@ -20,9 +20,8 @@ from spikegpt_hls.rtl_tests.simulator import ToolError
 
 HERE = Path(__file__).parent
 SECONDS = 1800  # at most, of an unbounded proof, of which the longest takes 100 on an idle machine
-CHECKERS = tuple(
-    HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", "fifo_cell", "pipe_cell", "join_cell")
-)
+CELLS = ("fifo_cell", "pipe_cell", "join_cell", "engine_cell")
+CHECKERS = tuple(HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", *CELLS))
 
 _TO_AIGER = """
 prep -top proof -flatten

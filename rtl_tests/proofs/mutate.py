@@ -1,11 +1,11 @@
 """Mutation testing: the share of single-point mutants of a block that its bench notices.
 
-    python -m spikegpt_hls.rtl_tests.proofs.mutate [BLOCK ...] [--mutants N] [--lanes N] [--seed N] [--folder FOLDER]
+    python -m spikegpt_hls.rtl_tests.proofs.mutate [BLOCK ...] [--mutants N] [--lanes N] [--seconds N]
 
 Yosys draws the mutants (a cell's port bit inverted or constant, always or where another bit says so) over all shapes
 that the bench runs, and puts those of one shape into one design, where the input ``mutsel`` turns one of them on.
-``replay.py`` plays the bench's runs against each. A mutant that no run notices is compared with the design itself by
-ABC (induction over all input sequences): what is proved equivalent is no fault.
+``replay.py`` plays the bench's runs against each. A mutant that no run notices is compared with the design itself
+(``miter.py``, ABC; induction over all input sequences): what is proved equivalent is no fault.
 """
 
 from __future__ import annotations
@@ -17,20 +17,28 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
 from spikegpt_hls.rtl_tests import simulator
-from spikegpt_hls.rtl_tests.proofs import replay, yosys
+from spikegpt_hls.rtl_tests.proofs import miter, replay, yosys
 from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
 from spikegpt_hls.rtl_tests.proofs.formal import search
 
 BLOCKS = ("lif", "token_shift", "wkv", "layernorm", "linear")
 SELECT = 12  # bits of mutsel
 NO_NODE = re.compile(r"-port RD_[AS]RST\b")  # pins of Yosys's memory cell for a reset that no memory here has
-SECONDS = 120  # that ABC may take for a comparison
+#: What is asked of ABC of each model of ``miter.py``, from the smallest on, until one has an answer.
+ENGINES = {
+    "free": ("dprove",),
+    "activation": ("dprove,-F,10", "pdr"),
+    "step": ("dprove,-F,10",),
+    "miter": ("dprove,-F,20", "bmc3"),
+}
+SECONDS = 20  # of each
 _TO_GATES = """
 read_verilog mutants.v
 prep -top mutants -flatten
@@ -44,23 +52,9 @@ setundef -undriven -zero
 setundef -init -zero
 dffunmap
 simplemap
-write_rtlil gates.il
-""".strip()
-_TO_AIGER = """
-read_rtlil gates.il
-read_verilog -formal -sv miter.sv
-prep -top miter -flatten
-setundef -undriven -zero
-setundef -init -zero
-async2sync
-chformal -lower
-opt -full
-techmap
-opt -fast
-dffunmap
 aigmap
 opt_clean
-write_aiger -zinit proof.aig
+write_aiger -ascii -zinit -symbols design.aag
 """.strip()
 
 
@@ -89,7 +83,7 @@ def judge(same: Sequence[Case], number: int, seed: int, folder: Path) -> list[di
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     drawn = mutants(same[0].block, number, seed, folder)
-    verdicts: list[dict[str, Any]] = [{"mutant": _describe(text), "caught": None} for text in drawn]
+    verdicts: list[dict[str, Any]] = [{"mutant": _describe(text), "caught": None, "reason": "open"} for text in drawn]
     for case in same:
         (folder / "replay.sv").write_text(replay.stimuli(case, folder, "mutants", SELECT))
         replay.build(folder, ["mutants.v"])
@@ -98,13 +92,19 @@ def judge(same: Sequence[Case], number: int, seed: int, folder: Path) -> list[di
             raise AssertionError(f"the design itself fails the replay in {folder}, run {run}, cycle {cycles}")
         for mutant, run, at in replay.judge(folder, 1, len(drawn), replay.runs(case), 2 * cycles + 1000):
             if run != -1 and verdicts[mutant - 1]["caught"] is None:
-                verdicts[mutant - 1] |= {"caught": list(replay.RUNS)[run], "cycle": at}
-    survivors = [index for index, verdict in enumerate(verdicts, 1) if verdict["caught"] is None]
-    if survivors:
-        _gates(folder)
-    for index in survivors:
-        verdicts[index - 1]["reason"] = _compare(folder, index)
+                text = verdicts[mutant - 1]["mutant"]
+                verdicts[mutant - 1] = {"mutant": text, "caught": list(replay.RUNS)[run], "cycle": at}
     return verdicts
+
+
+def settle(verdicts: Sequence[dict[str, Any]], folder: Path, seconds: int = SECONDS) -> None:
+    """Give the open ones of ``judge``'s verdicts a reason."""
+    left = [index for index, verdict in enumerate(verdicts, 1) if verdict.get("reason") == "open"]
+    if not left:
+        return
+    design = gates(folder)
+    for index in left:
+        verdicts[index - 1]["reason"] = compare(design, index, folder, seconds)
 
 
 def _describe(line: str) -> str:
@@ -114,50 +114,44 @@ def _describe(line: str) -> str:
     return " ".join(f"{k}={v}" for k, v in found.items() if k != "src") + (f" src={sources[-1]}" if sources else "")
 
 
-def _gates(folder: Path) -> None:
+def gates(folder: Path) -> miter.Design:
     """The design with its mutants as gates, once for all comparisons."""
     (folder / "any.v").write_text("module any (input a, b, output y); assign y = a & b; endmodule\n")
     yosys.run([_TO_GATES], folder)
+    return miter.parse((folder / "design.aag").read_text())
 
 
-def _compare(folder: Path, mutant: int) -> str:
-    """Why a mutant survived: ``equivalent`` where ABC proves it the design's equal for every sequence of inputs."""
-    text = (folder / "mutants.v").read_text()
-    header = re.search(r"^module mutants\((.*?)\);", text, re.MULTILINE | re.DOTALL)
-    assert header is not None
-    names = [name.strip() for name in header[1].split(",")]
-    widths = {n: w or "" for w, n in re.findall(r"^  (?:input|output) (\[\d+:0\] )?(\w+) ?;", text, re.MULTILINE)}
-    kinds = {n: k for k, n in re.findall(r"^  (input|output) (?:\[\d+:0\] )?(\w+) ?;", text, re.MULTILINE)}
-    inputs = [n for n in names if kinds[n] == "input" and n not in ("mutsel", "clk")]
-    outputs = [n for n in names if kinds[n] == "output"]
-    lines = ["module miter (input clk" + "".join(f", input {widths[n]}{n}" for n in inputs) + ");"]
-    lines += [f"  wire {widths[n]}{side}_{n};" for n in outputs for side in ("gold", "gate")]
-    for side, select in (("gold", 0), ("gate", mutant)):
-        pins = [".clk(clk)", f".mutsel({SELECT}'d{select})", *(f".{n}({n})" for n in inputs)]
-        lines += [f"  mutants {side} ({', '.join([*pins, *(f'.{n}({side}_{n})' for n in outputs)])});"]
-    # What a port carries while it is not valid is nobody's business.
-    checked = " && ".join(
-        f"(gold_m_axis_tvalid == 0 || gold_{n} == gate_{n})" if n.startswith("m_axis") and n != "m_axis_tvalid"
-        else f"gold_{n} == gate_{n}" for n in outputs
-    )  # fmt: skip
-    lines += [
-        "  reg started_q = 0;",
-        "  always @(posedge clk) started_q <= 1;",
-        f"  always @* begin assume (started_q || rst); assert (!started_q || ({checked})); end",
-        "endmodule",
-    ]
-    (folder / "miter.sv").write_text("\n".join(lines) + "\n")
-    try:
-        yosys.run([_TO_AIGER], folder)
-        verdict = search(folder, "dprove,-F,20", SECONDS)
-    except simulator.ToolError as error:
-        return f"not compared: {error}"
-    return "equivalent" if verdict.proved else "missed" if verdict.broken else "open"
+def compare(design: miter.Design, mutant: int, folder: Path, seconds: int = SECONDS) -> str:
+    """Why a mutant survived: ``equivalent`` where it is proved to be the design's equal for every sequence of inputs,
+    ``missed`` where a sequence tells the two apart."""
+    pair = miter.miter(design, mutant)
+    if pair is None:
+        return "equivalent"
+    models = {
+        "free": miter.step(design, mutant, free=True),
+        "activation": miter.activation(design, mutant),
+        "step": miter.step(design, mutant),
+        "miter": pair,
+    }
+    for name, model in models.items():
+        if model.shows():  # of all but the miter, that says nothing
+            if name == "miter":
+                return "missed"
+            continue
+        (folder / "proof.aig").write_bytes(model.aiger())
+        for engine in ENGINES[name]:
+            with suppress(simulator.ToolError):  # ABC in WebAssembly may run out of time, or of stack
+                verdict = search(folder, f"{engine},-T,{seconds}", 2 * seconds)
+                if verdict.proved:
+                    return "equivalent"
+                if verdict.broken and name == "miter":
+                    return "missed"
+    return "open"
 
 
-def run(name: str, number: int, seed: int, folder: Path, lanes: int) -> dict[str, Any]:
+def run(name: str, number: int, seed: int, folder: Path, lanes: int, seconds: int) -> dict[str, Any]:
     """Mutants of one block, spread evenly over the shapes of its bench with at most so many ``lanes``; what is done
-    is kept in ``folder``."""
+    is kept in ``folder``, what is open is searched again."""
     shapes: dict[str, list[Case]] = {}
     for case in cases(name):
         block = case.block
@@ -168,11 +162,13 @@ def run(name: str, number: int, seed: int, folder: Path, lanes: int) -> dict[str
     share = -(-number // len(shapes))
     for index, same in enumerate(shapes.values()):
         kept = folder / f"{name}_{index}_{share}_{seed}.json"
-        if not kept.exists():
-            done = judge(same, share, seed + index, folder / f"{name}_{index}")
-            kept.with_suffix(".part").write_text(json.dumps(done))
-            kept.with_suffix(".part").replace(kept)
-        verdicts += [{"shape": index, **verdict} for verdict in json.loads(kept.read_text())]
+        place = folder / f"{name}_{index}"
+        done = json.loads(kept.read_text()) if kept.exists() else judge(same, share, seed + index, place)
+        if seconds:
+            settle(done, place, seconds)
+        kept.with_suffix(".part").write_text(json.dumps(done))
+        kept.with_suffix(".part").replace(kept)
+        verdicts += [{"shape": index, **verdict} for verdict in done]
         caught = sum(verdict["caught"] is not None for verdict in verdicts)
         print(f"{name}: shape {index + 1} of {len(shapes)}, {caught} of {len(verdicts)} caught", flush=True)
     return summary(name, seed, verdicts)
@@ -192,6 +188,7 @@ def main() -> int:
     parser.add_argument("blocks", nargs="*", choices=[[], *BLOCKS], help="all stateful ones by default")
     parser.add_argument("--mutants", type=int, default=280)
     parser.add_argument("--lanes", type=int, default=8, help="leave out shapes of more: ABC's time grows with lanes")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each search for a survivor; 0: none")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("build/mutants"))
     arguments = parser.parse_args()
@@ -199,7 +196,8 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     print(f"seed {arguments.seed}")
     results = [
-        run(name, arguments.mutants, arguments.seed, folder, arguments.lanes) for name in arguments.blocks or BLOCKS
+        run(name, arguments.mutants, arguments.seed, folder, arguments.lanes, arguments.seconds)
+        for name in arguments.blocks or BLOCKS
     ]
     print(f"{'block':12} {'mutants':>8} {'caught':>7} {'equivalent':>11} {'missed':>7} {'open':>5} {'share':>7}")
     for result in results:

@@ -13,6 +13,8 @@
 
 namespace {
 
+constexpr long DISTURBED = 40; // cycles of the beats that a reset cuts off, as in bench.py
+
 #if VM_COVERAGE
 // Writes what a run covered when it ends.
 struct Coverage {
@@ -32,7 +34,8 @@ long replay(int mutant, int run, long limit) {
     top->mutsel = mutant;
     top->run = run;
     for (long cycle = 0; cycle < limit; cycle++) {
-        top->rst = cycle < 3;
+        top->early = cycle >= 3 && cycle < 3 + DISTURBED;
+        top->rst = cycle < 6 + DISTURBED && !top->early;
         top->clk = 0;
         top->eval();
         if (top->failed)

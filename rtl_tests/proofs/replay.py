@@ -66,9 +66,13 @@ def stimuli(case: Case, folder: Path, design: str, select: int = 1) -> str:
         _hex(folder / f"at_{name}.hex", schedule[f"at_{name}"].tolist())
         _hex(folder / f"moves_{name}.hex", schedule[f"t_{name}"].tolist())
         stalls(name, 1 + number, [idle for idle, _ in RUNS.values()])
+        even, odd = bench.disturbance(width)
         pieces.append(
-            _SOURCE.format(name=name, beats=len(words), width=width, user=user, pattern=PATTERN, timing=len(RUNS) - 1)
-        )
+            _SOURCE.format(
+                name=name, beats=len(words), width=width, user=user, pattern=PATTERN, timing=len(RUNS) - 1,
+                even=f"{width}'h{even:x}", odd=f"{width}'h{odd:x}",
+            )
+        )  # fmt: skip
         pins += [f".s_axis_{name}_{part}({name}_{part})" for part in ("tdata", "tvalid", "tready", "tlast", "tuser")]
         moves.append(f"{name}_failed")
     want = bench.expected(op, case.streams, case.lengths, block.params)[order.row]
@@ -83,7 +87,7 @@ def stimuli(case: Case, folder: Path, design: str, select: int = 1) -> str:
     stalls("m", 0, [backpressure for _, backpressure in RUNS.values()])
     return _REPLAY.format(
         select=select - 1, beats=len(words), width=width, user=user, pattern=PATTERN, timing=len(RUNS) - 1,
-        design=design,
+        blocked=bench.BLOCKED, design=design,
         sources="".join(pieces), pins=", ".join(pins), moves=" || ".join(moves),
     )  # fmt: skip
 
@@ -102,22 +106,24 @@ _SOURCE = """
   logic {name}_tvalid, {name}_tready, {name}_tlast, {name}_end, {name}_failed, {name}_held;
   logic [{user}-1:0] {name}_tuser, {name}_mark;
   logic [{width}-1:0] {name}_tdata;
-  assign {{{name}_mark, {name}_end, {name}_tdata}} = {name}_words[{name}_beat < {beats} ? {name}_beat : 0];
-  assign {name}_tlast = timed ? 1'b0 : {name}_end;
-  assign {name}_tuser = timed ? 0 : {name}_mark;
-  assign {name}_tvalid = !rst && {name}_beat < {beats}
+  logic [{width}-1:0] {name}_word;
+  assign {{{name}_mark, {name}_end, {name}_word}} = {name}_words[{name}_beat < {beats} ? {name}_beat : 0];
+  assign {name}_tdata = early ? (cycle[0] ? {odd} : {even}) : {name}_word;
+  assign {name}_tlast = timed || early ? 1'b0 : {name}_end;
+  assign {name}_tuser = early ? 1 : timed ? 0 : {name}_mark;
+  assign {name}_tvalid = early || !rst && {name}_beat < {beats}
       && ({name}_held || (timed ? cycle >= {name}_at[{name}_beat] : !{name}_pause[cycle % {pattern}][run]));
   assign {name}_failed = timed && {name}_tvalid && {name}_tready && {name}_moves[{name}_beat] != cycle;
   always_ff @(posedge clk) begin
-    {name}_held <= !rst && {name}_tvalid && !{name}_tready;
-    if (rst) {name}_beat <= 0;
+    {name}_held <= !rst && !early && {name}_tvalid && !{name}_tready;
+    if (rst || early) {name}_beat <= 0;
     else if ({name}_tvalid && {name}_tready) {name}_beat <= {name}_beat + 1;
   end
 """
 
 _REPLAY = """
-module replay (input logic clk, input logic rst, input logic [{select}:0] mutsel, input logic [2:0] run,
-               output logic failed, output logic done);
+module replay (input logic clk, input logic rst, input logic early, input logic [{select}:0] mutsel,
+               input logic [2:0] run, output logic failed, output logic done);
   logic [31:0] cycle;
   wire timed = run == {timing};
   always_ff @(posedge clk) cycle <= rst ? 0 : cycle + 1;
@@ -134,13 +140,13 @@ module replay (input logic clk, input logic rst, input logic [{select}:0] mutsel
   logic m_axis_tvalid, m_axis_tready, m_axis_tlast;
   logic [{user}-1:0] m_axis_tuser;
   logic [{width}-1:0] m_axis_tdata;
-  assign m_axis_tready = !rst && !pause[cycle % {pattern}][run];
+  assign m_axis_tready = early ? cycle >= {blocked} : !rst && !pause[cycle % {pattern}][run];
   wire leave = m_axis_tvalid && m_axis_tready;
   wire wrong = leave && (timed ? beat >= {beats} || moves[beat] != cycle
                                : beat < {beats} && words[beat] != {{m_axis_tuser, m_axis_tlast, m_axis_tdata}});
   logic [3:0] quiet;
   always_ff @(posedge clk) begin
-    if (rst) begin
+    if (rst || early) begin
       beat <= 0;
       failed <= 1'b0;
       quiet <= 0;
@@ -150,20 +156,24 @@ module replay (input logic clk, input logic rst, input logic [{select}:0] mutsel
       if (beat >= {beats} && quiet != 8) quiet <= quiet + 1;
     end
   end
-  assign done = !rst && beat >= {beats} && (!timed || quiet == 8);
+  assign done = !rst && !early && beat >= {beats} && (!timed || quiet == 8);
   {design} u_design ({pins}, .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready),
     .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser));
 endmodule
 """
 
 
-def build(folder: Path, files: Sequence[str], *options: str) -> None:
-    """Compile ``replay.sv`` and the design's files, all in ``folder``."""
+def build(folder: Path, files: Sequence[str], *coverage: str) -> None:
+    """Compile ``replay.sv`` and the design's files, all in ``folder``; ``coverage`` are Verilator's options for it."""
     shutil.copy(Path(__file__).parent / "replay.cpp", folder)
+    made = folder / "obj_dir"
+    made.mkdir(exist_ok=True)
     command = ["verilator", "--cc", "--exe", "--build", "-O3", "--x-initial", "0", "-Wno-fatal", "-Wno-lint",
-               "-Wno-style", "-CFLAGS", "-O1", "--output-split", "0", "--top-module", "replay", *options, "replay.sv",
-               *files, "replay.cpp"]  # fmt: skip
-    with simulator.tool_environment():
+               "-Wno-style", "--output-split", "0", "--top-module", "replay",
+               *coverage, "replay.sv", *files, "replay.cpp"]  # fmt: skip
+    store = folder.parent / (".runtime-coverage" if coverage else ".runtime")
+    flags = simulator.MAKEFLAGS + simulator.UNOPTIMISED  # the compiler takes longer than all runs
+    with simulator.tool_environment(flags), simulator.shared_runtime(made, store):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise simulator.ToolError(f"the replay in {folder} could not be built: {done.stderr[-500:]}")

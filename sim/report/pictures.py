@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.engine import NAME
 from spikegpt_hls.quant.ops.lif import LIF
 from spikegpt_hls.sim.actions import trace_of
 from spikegpt_hls.sim.report.membrane import potentials, typical_neuron
@@ -26,7 +28,7 @@ def pictures(results: Results, content: Mapping[str, Any]) -> dict[str, Markup]:
     starts = [start for start in results.starts if start < RASTER_TOKENS]
     drawn = {
         "cycles": cycles.block_cycles(
-            {block["name"]: block["cycles"] for block in own},
+            {block["name"]: block["cycles"] for block in own} | _engine(results.dataflow),
             results.schedule.cycles_per_token,
         ),
         "timeline": cycles.timeline(results.schedule, [block["name"] for block in own], TIMELINE_TOKENS),
@@ -53,3 +55,8 @@ def pictures(results: Results, content: Mapping[str, Any]) -> dict[str, Markup]:
     if content["projected"]:
         drawn["roofline"] = cycles.roofline(content["projected"]["parts"])
     return {name: Markup(div) for name, div in drawn.items()}
+
+
+def _engine(dataflow: Dataflow) -> dict[str, int]:
+    """The engine's cycles for one token: those of all the Linears that share it."""
+    return {NAME: sum(block.folding.steps for block in dataflow.members)} if dataflow.members else {}
