@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cocotb
@@ -94,8 +95,20 @@ def ports(block: Block) -> Iterator[str]:
 
 def check(number: int, test: str | None = None, flipped: bool = False, edit: tuple[str, str] = ("", "")) -> None:
     """Build case ``number`` and run the cocotb tests below on it; ``flipped``, ``edit``: negative controls."""
+    variant = f"{'_flipped' * flipped}{'_edited' * (edit[0] != '')}"
+    run_case(BUILD.resolve() / f"engine_{number}{variant}", number, test, flipped, edit)
+
+
+def run_case(
+    folder: Path,
+    number: int,
+    test: str | None = None,
+    flipped: bool = False,
+    edit: tuple[str, str] = ("", ""),
+    coverage: Sequence[str] = (),
+) -> None:
+    """``check`` in ``folder``, with Verilator's options for ``coverage``, whose counts go to ``coverage_0.dat``."""
     members = CASES[number].members()
-    folder = BUILD.resolve() / f"engine_{number}{'_flipped' * flipped}{'_edited' * (edit[0] != '')}"
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for name, image in engine.images(tuple(reversed(members))).items():
         words = [image.words[0] ^ (1 if flipped and name == "WEIGHT_FILE" else 0), *image.words[1:]]
@@ -106,8 +119,9 @@ def check(number: int, test: str | None = None, flipped: bool = False, edit: tup
         text = path.read_text()
         (folder / path.name).write_text(text.replace(*edit) if edit[0] else text)
         edited.append(folder / path.name)
-    simulator.build([folder / "top.sv", *edited], "top", folder)
-    simulator.run("top", __name__, folder, {"CASE": str(number)}, test=test)
+    simulator.build([folder / "top.sv", *edited], "top", folder, options=coverage)
+    counts = ["+verilator+coverage+file+coverage_0.dat"] if coverage else []
+    simulator.run("top", __name__, folder, {"CASE": str(number)}, counts, test=test)
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))

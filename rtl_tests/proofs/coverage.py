@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
-from spikegpt_hls.rtl_tests import test_stream_fork
+from spikegpt_hls.rtl_tests import test_engine, test_stream_fork
 from spikegpt_hls.rtl_tests.proofs import replay
 from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
 
-BLOCKS = tuple(MODULES.values())
+BLOCKS = (*MODULES.values(), "engine")
 OPTIONS = "--coverage-line", "--coverage-toggle"
 EXCLUSIONS = Path(__file__).parent / "coverage.toml"
 
@@ -56,6 +56,13 @@ def measure_fork(shape: tuple[int, int, int], folder: Path) -> Points:
     shutil.rmtree(folder, ignore_errors=True)
     test_stream_fork.run(folder, *shape, OPTIONS)
     return counts(folder)
+
+
+def measure_engine(number: int, folder: Path) -> Points:
+    """The same of an engine with its members, of whose wires the bench's own top is made."""
+    shutil.rmtree(folder, ignore_errors=True)
+    test_engine.run_case(folder, number, coverage=OPTIONS)
+    return {point: count for point, count in counts(folder).items() if point[1] != "top.sv"}
 
 
 def counts(folder: Path) -> Points:
@@ -95,6 +102,8 @@ def run(name: str, folder: Path) -> dict[str, Any]:
     found: list[Callable[[Path], Points]]
     if name == MODULES["Fork"]:
         found = [partial(measure_fork, shape) for shape in test_stream_fork.SHAPES]
+    elif name == "engine":
+        found = [partial(measure_engine, number) for number in range(len(test_engine.CASES))]
     else:
         found = [partial(measure, case) for case in cases(name)]
     for index, measured in enumerate(found):
