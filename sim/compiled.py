@@ -1,4 +1,4 @@
-"""Compiling ``actors.cpp`` at its first use, into the user's cache."""
+"""Compiling ``network.cpp`` at its first use, into the user's cache."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from platformdirs import user_cache_path
 
 from spikegpt_hls.sim.errors import SimulationError
 
-SOURCE = Path(__file__).with_name("actors.cpp")
+SOURCE = Path(__file__).with_name("network.cpp")
+HEADER = Path(__file__).with_name("actors.h")
 COMPILER = "g++"
 FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC")
 
 _int, _ints, _network = ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p
-#: Arguments behind the network, and what comes back, of every function of ``actors.cpp``.
+#: Arguments behind the network, and what comes back, of every function of ``network.cpp``.
 SIGNATURES = {
     "add_channel": ((), None),
     "add_pipe": ((_ints, _int, _ints, _int, _int, _int, _int, _int), None),
@@ -53,8 +54,9 @@ def library() -> ctypes.CDLL:
 
 
 def _compiled(folder: Path) -> Path:
-    """The shared library of this source; processes that build it at once write the same file."""
-    key = hashlib.sha256(SOURCE.read_bytes() + repr((FLAGS, platform.machine(), platform.libc_ver())).encode())
+    """The shared library of these sources; processes that build it at once write the same file."""
+    settings = repr((FLAGS, platform.machine(), platform.libc_ver())).encode()
+    key = hashlib.sha256(HEADER.read_bytes() + SOURCE.read_bytes() + settings)
     path = folder / f"{key.hexdigest()[:32]}.so"
     if path.is_file():
         return path

@@ -1,4 +1,4 @@
-"""A dataflow as a network of the actors in ``actors.cpp``, advanced token by token."""
+"""A dataflow as a network of the actors in ``actors.h``, advanced token by token."""
 
 from __future__ import annotations
 
@@ -165,5 +165,5 @@ def waits(ready: Sequence[bool]) -> list[int]:
 
 
 def ints(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
-    """For a function of ``actors.cpp``."""
+    """For a function of ``network.cpp``."""
     return (ctypes.c_int64 * len(values))(*values)

@@ -45,7 +45,7 @@ class Fetch:
 
     @property
     def constants(self) -> tuple[int, ...]:
-        """The fields of ``Memory`` in actors.cpp, in their order."""
+        """The fields of ``Memory`` in actors.h, in their order."""
         return self.words, self.latency, self.room, self.cycles, self.rest, self.bursts, self.demand
 
     @property

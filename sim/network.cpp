@@ -1,0 +1,216 @@
+// A network of actors (actors.h), and the functions by which network.py builds it, runs it and reads its times.
+
+#include "actors.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace {
+
+using namespace actors;
+
+struct Network {
+    std::deque<Channel> channels;
+    std::vector<std::unique_ptr<Actor>> actors;
+    std::deque<Actor *> waiting; // to advance
+    Engine engine;
+    std::vector<Series *> timed; // what equations look back to: one stretch of each per token
+    std::vector<Series *> others;
+    Generation *generation = nullptr;
+    Sink *sink = nullptr;
+
+    template <class A> A *add(const Channels &inputs, const Channels &outputs) {
+        auto *actor = new A;
+        actors.emplace_back(actor);
+        for (Channel *input : inputs)
+            input->reader = actor;
+        for (Channel *output : outputs)
+            output->writer = actor;
+        return actor;
+    }
+
+    void connect() {
+        for (auto &actor : actors)
+            actor->neighbours = {actor.get()};
+        for (Channel &channel : channels) {
+            if (!channel.writer || !channel.reader)
+                continue;
+            channel.writer->neighbours.push_back(channel.reader);
+            channel.reader->neighbours.push_back(channel.writer);
+        }
+        if (generation)
+            sink->neighbours.push_back(generation);
+    }
+
+    void queue(Actor *actor) {
+        if (!actor->queued)
+            waiting.push_back(actor);
+        actor->queued = true;
+    }
+
+    void settle() {
+        while (!waiting.empty()) {
+            Actor *actor = waiting.front();
+            waiting.pop_front();
+            actor->queued = false;
+            if (!actor->advance())
+                continue;
+            for (Actor *next : actor->neighbours)
+                queue(next);
+        }
+    }
+
+    void run() {
+        for (auto &actor : actors)
+            queue(actor.get());
+        settle();
+        while (Member *member = engine.decide()) {
+            for (Actor *next : member->neighbours)
+                queue(next);
+            settle();
+        }
+    }
+};
+
+Memory memory(const int64_t *constants) {
+    return {constants[0], constants[1], constants[2], constants[3], constants[4], constants[5], constants[6], {}, {}};
+}
+
+} // namespace
+
+extern "C" {
+
+Network *network_new() { return new Network; }
+void network_free(Network *net) { delete net; }
+
+void add_channel(Network *net) {
+    Channel &channel = net->channels.emplace_back();
+    net->timed.push_back(&channel.time);
+    net->others.push_back(&channel.offer);
+}
+
+void add_pipe(Network *net, const int64_t *inputs, int64_t in, const int64_t *outputs, int64_t out, int64_t latency,
+              int64_t credits, int64_t loop, int64_t beats) {
+    Channels from, to;
+    for (int64_t i = 0; i < in; i++)
+        from.push_back(&net->channels[inputs[i]]);
+    for (int64_t i = 0; i < out; i++)
+        to.push_back(&net->channels[outputs[i]]);
+    auto *pipe = net->add<Pipe>(from, to);
+    pipe->inputs = from, pipe->outputs = to;
+    pipe->latency = latency, pipe->credits = credits, pipe->loop = loop, pipe->beats = beats;
+}
+
+void add_expand(Network *net, int64_t ids, int64_t issues, int64_t beats, int64_t outside, int64_t latency,
+                int64_t row) {
+    Channel *from = &net->channels[ids], *to = &net->channels[issues];
+    auto *expand = net->add<Expand>({from}, {to});
+    expand->ids = from, expand->issues = to, expand->beats = beats;
+    expand->outside = outside, expand->latency = latency, expand->row = row;
+    if (outside)
+        net->timed.push_back(&expand->fetched);
+}
+
+void add_normalize(Network *net, int64_t input, int64_t reads, int64_t beats, int64_t statistics) {
+    Channel *from = &net->channels[input], *to = &net->channels[reads];
+    auto *norm = net->add<Normalize>({from}, {to});
+    norm->banks = {from, beats, {}}, norm->reads = to, norm->statistics = statistics;
+    net->others.push_back(&norm->banks.released);
+}
+
+// `constants`: the fields of Memory in their order, words = 0 for weights on the chip.
+void add_fold(Network *net, int64_t input, int64_t issues, int64_t beats, int64_t words, int64_t steps,
+              int64_t beats_per_word, int64_t result, const int64_t *constants) {
+    Channel *from = &net->channels[input], *to = &net->channels[issues];
+    auto *fold = net->add<Fold>({from}, {to});
+    fold->banks = {from, beats, {}}, fold->issues = to;
+    fold->words = words, fold->steps = steps, fold->beats_per_word = beats_per_word, fold->result = result;
+    fold->memory = memory(constants);
+    net->timed.push_back(&fold->last_step);
+    net->others.push_back(&fold->banks.released);
+    if (fold->memory.words) {
+        net->timed.push_back(&fold->memory.arrived);
+        net->timed.push_back(&fold->memory.used);
+    }
+}
+
+// Members come in the order of the dataflow, the last in line first.
+void add_member(Network *net, int64_t input, int64_t output, int64_t beats, int64_t words, int64_t steps,
+                int64_t beats_per_word, int64_t result, int64_t ask, int64_t grant) {
+    Channel *from = &net->channels[input], *to = &net->channels[output];
+    auto *member = net->add<Member>({from}, {to});
+    member->banks = {from, beats, {}}, member->output = to;
+    member->words = words, member->steps = steps, member->beats_per_word = beats_per_word;
+    member->result = result, member->ask = ask, member->grant = grant;
+    net->engine.members.insert(net->engine.members.begin(), member);
+}
+
+void add_sink(Network *net, int64_t input, const int64_t *wait, int64_t count) {
+    net->sink = net->add<Sink>({&net->channels[input]}, {});
+    net->sink->input = &net->channels[input];
+    net->sink->wait.assign(wait, wait + count);
+}
+
+void add_generation(Network *net, int64_t ids, int64_t logits, int64_t beats, int64_t delay, int64_t contexts) {
+    auto *generation = net->generation = net->add<Generation>({}, {&net->channels[ids]});
+    generation->ids = &net->channels[ids], generation->logits = &net->channels[logits];
+    generation->beats = beats, generation->delay = delay, generation->contexts = contexts;
+}
+
+void connect(Network *net) { net->connect(); }
+
+// Offer ids in these cycles, or, where texts are generated, ask for so many; then go on until nothing moves.
+void run(Network *net, int64_t source, const int64_t *offers, int64_t count) {
+    if (net->generation) {
+        net->generation->tokens += count;
+    } else {
+        for (int64_t i = 0; i < count; i++)
+            net->channels[source].offer.push(offers[i]);
+    }
+    net->run();
+}
+
+int64_t size(Network *net, int64_t channel, int64_t offers) {
+    return offers ? net->channels[channel].offer.size() : net->channels[channel].time.size();
+}
+
+// The last `count` cycles of a channel.
+const int64_t *last(Network *net, int64_t channel, int64_t offers, int64_t count) {
+    const Series &series = offers ? net->channels[channel].offer : net->channels[channel].time;
+    return series.kept.data() + series.kept.size() - count;
+}
+
+// Keep what belongs to the last `window` of `tokens` tokens; of the logits, the last `texts`, whose ids wait for them.
+void forget(Network *net, int64_t tokens, int64_t window, int64_t logits, int64_t texts) {
+    const Channel &out = net->channels[logits];
+    for (auto *all : {&net->timed, &net->others}) {
+        for (Series *series : *all) {
+            const int64_t keep = series == &out.time ? std::max(window, texts) : window;
+            series->forget(series->size() / tokens * (tokens - keep));
+        }
+    }
+}
+
+// The shortest p <= longest with T(n) = T(n - p) + q over the last `lookback` tokens, for every T; q goes to `cycles`.
+int64_t period(Network *net, int64_t tokens, int64_t lookback, int64_t longest, int64_t *cycles) {
+    const Series &first = *net->timed[0];
+    const int64_t per_token = first.size() / tokens;
+    for (int64_t p = 1; p <= longest; p++) {
+        const Cycle q = *cycles = first.last() - first[first.size() - 1 - p * per_token];
+        const bool repeats = std::all_of(net->timed.begin(), net->timed.end(), [&](const Series *series) {
+            const int64_t beats = series->size() / tokens, end = series->size();
+            for (int64_t i = end - lookback * beats; i < end; i++) {
+                if ((*series)[i] != (*series)[i - p * beats] + q)
+                    return false;
+            }
+            return true;
+        });
+        if (repeats)
+            return p;
+    }
+    return 0;
+}
+}
