@@ -21,27 +21,68 @@ def layernorm(channels: int, x: Format = BYTE, out: Format = BYTE, gain: Format 
     return LayerNorm(out, channels, x, gain, BIAS)
 
 
-def near_the_edges(op: LayerNorm, params: Mapping[str, np.ndarray], length: int, seed: int) -> np.ndarray:
-    """Of 256 rows of any spread always the one with a normalised value next to a rounding tie, which the output shows,
-    or with a result next to one: there every bit of the root and of what is rounded away decides."""
-    rng, frac, rows = np.random.default_rng(seed), NORM_FRAC + op.gain.frac, []
-    for token in range(length):
-        x = rng.integers(op.x.lo, op.x.hi, (256, op.channels), endpoint=True) >> rng.integers(0, op.x.bits, (256, 1))
+def drawn(op: LayerNorm, rows: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows of any spread; of bits, of any share of ones."""
+    if op.x.bits == 1:
+        return (rng.random((rows, op.channels)) < rng.random((rows, 1))).astype(np.int64)
+    return rng.integers(op.x.lo, op.x.hi, (rows, op.channels), endpoint=True) >> rng.integers(0, op.x.bits, (rows, 1))
+
+
+class Roundings:
+    """Of the rows ``x``: where each value lies between two normalised values, and whether the output tells the two."""
+
+    def __init__(self, op: LayerNorm, params: Mapping[str, np.ndarray], x: np.ndarray) -> None:
         total, squares = x.sum(-1, keepdims=True), (x * x).sum(-1, keepdims=True)
-        r, e = reciprocal_root(op.channels * squares - total * total + op.epsilon)
-        norm = (op.channels * x - total) * r * 2.0 ** (NORM_FRAC - MANTISSA_FRAC - e)
-        floor = np.floor(norm).astype(np.int64)
-        scaled, below, above = (
-            value * params["gain"] + (params["bias"] << (frac - op.bias.frac))
-            for value in (np.rint(norm).astype(np.int64), floor, floor + 1)
-        )
-        y = scaled * 2.0 ** (op.out.frac - frac)
-        if token % 2:
-            away = np.abs(y - np.floor(y) - 0.5)
-        else:
-            away = np.abs(norm - floor - 0.5) + (requantize(below, frac, op.out) == requantize(above, frac, op.out))
+        root, self.exponent = reciprocal_root(op.channels * squares - total * total + op.epsilon)
+        shift = MANTISSA_FRAC - NORM_FRAC + self.exponent
+        product = (op.channels * x - total) * root
+        self.floor, frac = product >> shift, NORM_FRAC + op.gain.frac
+        self.above_tie = product - (self.floor << shift) - (1 << (shift - 1))
+        scaled = [(self.floor + up) * params["gain"] + (params["bias"] << (frac - op.bias.frac)) for up in (0, 1)]
+        below, above = (requantize(value, frac, op.out) for value in scaled)
+        self.shown = below != above
+        nearest = np.where(self.above_tie + self.floor % 2 > 0, *reversed(scaled)) * 2.0 ** (op.out.frac - frac)
+        self.from_output_tie = np.abs(nearest - np.floor(nearest) - 0.5)
+        self.from_tie = np.abs(self.above_tie) / 2.0**shift
+
+
+def near_the_edges(op: LayerNorm, params: Mapping[str, np.ndarray], length: int, seed: int) -> np.ndarray:
+    """Rows in which every bit of the root, and of what is rounded away, decides: of 256 rows always the one with a
+    normalised value next to a rounding tie, which the output shows, or with a result next to one."""
+    rng, rows = np.random.default_rng(seed), []
+    for token in range(length):
+        x = drawn(op, 256, rng)
+        found = Roundings(op, params, x)
+        away = found.from_output_tie if token % 2 else found.from_tie + ~found.shown
         rows.append(x[np.argmin(away.min(-1))])
     return np.array(rows)
+
+
+def one_bit_above_a_tie(op: LayerNorm, params: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
+    """Rows with a normalised value that is rounded up, seen at the output, by one bit alone or not even that: one row
+    for each such bit and exponent, as far as four million values have them."""
+    rng, rows = np.random.default_rng(seed), {}
+    for _ in range(20):
+        x = drawn(op, 200_000 // op.channels, rng)
+        found = Roundings(op, params, x)
+        above, odd = found.above_tie, found.floor % 2
+        alone = found.shown & (above >= 0) & (above & (above - 1) == 0) & ((odd == 0) | (above == 0))
+        for row, channel in zip(*np.nonzero(alone), strict=True):
+            rows[int(found.exponent[row, 0]), int(above[row, channel]), int(odd[row, channel])] = x[row]
+    return np.array([*rows.values()]).reshape(-1, op.channels)
+
+
+def all_rows_of_bits(channels: int) -> np.ndarray:
+    """Every number of ones, each in turn at several places: at all of them in rows of 8 channels."""
+    ones = np.arange(channels) < np.arange(channels + 1)[:, None]
+    turns = max(2, 64 // channels)
+    return np.concatenate([np.roll(ones, n * channels // turns, -1) for n in range(turns)]).astype(np.int64)
+
+
+def edges(op: LayerNorm, params: Mapping[str, np.ndarray], length: int, seed: int) -> np.ndarray:
+    """``length`` rows next to the edges, and those in which one bit decides; of bits, all sums."""
+    single_bits = all_rows_of_bits(op.channels) if op.x.bits == 1 else one_bit_above_a_tie(op, params, seed)
+    return np.concatenate([near_the_edges(op, params, length, seed), single_bits])
 
 
 @pytest.mark.parametrize(
@@ -59,9 +100,9 @@ def near_the_edges(op: LayerNorm, params: Mapping[str, np.ndarray], length: int,
 )
 def test_random_rows(channels: int, lanes: int, x: Format, out: Format, gain: Format) -> None:
     op = layernorm(channels, x, out, gain)
-    params, lengths = random_params(op, seed=2), (*LENGTHS, 20 + 512 * lanes // channels)
-    rows = [*sequences(op, LENGTHS, seed=channels), near_the_edges(op, params, lengths[3], seed=channels)]
-    check(single(op, lanes, params), [np.concatenate(rows)], lengths)
+    params, rows = random_params(op, seed=2), sequences(op, LENGTHS, seed=channels)
+    last = edges(op, params, 20 + 512 * lanes // channels, seed=channels)
+    check(single(op, lanes, params), [np.concatenate([*rows, last])], [*LENGTHS, len(last)])
 
 
 @pytest.mark.parametrize("x", [Format(12, 5), Format(8, 0), BIT])
@@ -74,7 +115,9 @@ def test_extreme_rows(x: Format) -> None:
     rows += [np.where(channel % 2, x.lo, x.hi), np.where(channel == 0, x.hi, x.lo), np.where(channel == 47, x.lo, x.hi)]
     rows += [np.where(channel == 5, 1, 0), np.where(channel < 24, 1, 0), np.where(channel == 9, x.lo, 0)]
     rows += [np.random.default_rng(n).integers(x.lo >> n, (x.hi >> n) + 1, channels) for n in range(12)]
-    check(single(op, 2, random_params(op, seed=3)), [np.array(rows)], [len(rows)])
+    params = random_params(op, seed=3)
+    rows += list(edges(op, params, 40, seed=3))
+    check(single(op, 2, params), [np.array(rows)], [len(rows)])
 
 
 def test_the_variance_takes_every_magnitude() -> None:
@@ -109,8 +152,9 @@ INTERLEAVED = (20, 1, 16, 25, 12)
 @pytest.mark.parametrize(("channels", "lanes"), [(8, 8), (24, 2)])
 def test_interleaved_contexts(channels: int, lanes: int) -> None:
     op = layernorm(channels)
-    block = single(op, lanes, random_params(op, seed=7), contexts=3)
-    check(block, sequences(op, INTERLEAVED, seed=7), INTERLEAVED)
+    params = random_params(op, seed=7)
+    rows = [*sequences(op, INTERLEAVED, seed=7), last := edges(op, params, 40, seed=7)]
+    check(single(op, lanes, params, contexts=3), [np.concatenate(rows)], [*INTERLEAVED, len(last)])
 
 
 def test_a_token_that_goes_to_another_context_is_noticed() -> None:
