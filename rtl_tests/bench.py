@@ -205,10 +205,10 @@ async def restart(dut: Any, op: Operation) -> None:
 
 
 def bursts(rng: random.Random, share: float) -> Iterator[bool]:
-    """Pauses in bursts of random length, so that buffers both fill and drain."""
+    """Pauses in bursts of random length, so that buffers fill and drain; one in ten is longer than they are deep."""
     while True:
-        paused = rng.random() < share
-        yield from itertools.repeat(paused, rng.randint(1, 8))
+        paused, longest = rng.random() < share, 100 if rng.random() < 0.1 else 8
+        yield from itertools.repeat(paused, rng.randint(1, longest))
 
 
 def beats(values: Ints, lanes: int, fmt: Format) -> Iterable[list[int]]:
