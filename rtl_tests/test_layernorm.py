@@ -58,30 +58,31 @@ def near_the_edges(op: LayerNorm, params: Mapping[str, np.ndarray], length: int,
     return np.array(rows)
 
 
-def one_bit_above_a_tie(op: LayerNorm, params: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
+def one_bit_above_a_tie(op: LayerNorm, lanes: int, params: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
     """Rows with a normalised value that is rounded up, seen at the output, by one bit alone or not even that: one row
-    for each such bit and exponent, as far as four million values have them."""
+    for each such bit, exponent and lane, as far as twelve million values have them."""
     rng, rows = np.random.default_rng(seed), {}
-    for _ in range(20):
+    for _ in range(60):
         x = drawn(op, 200_000 // op.channels, rng)
         found = Roundings(op, params, x)
         above, odd = found.above_tie, found.floor % 2
         alone = found.shown & (above >= 0) & (above & (above - 1) == 0) & ((odd == 0) | (above == 0))
         for row, channel in zip(*np.nonzero(alone), strict=True):
-            rows[int(found.exponent[row, 0]), int(above[row, channel]), int(odd[row, channel])] = x[row]
+            key = found.exponent[row, 0], above[row, channel], odd[row, channel], channel % lanes
+            rows[tuple(map(int, key))] = x[row]
     return np.array([*rows.values()]).reshape(-1, op.channels)
 
 
 def all_rows_of_bits(channels: int) -> np.ndarray:
     """Every number of ones, each in turn at several places: at all of them in rows of 8 channels."""
     ones = np.arange(channels) < np.arange(channels + 1)[:, None]
-    turns = max(2, 64 // channels)
+    turns = max(4, 64 // channels)
     return np.concatenate([np.roll(ones, n * channels // turns, -1) for n in range(turns)]).astype(np.int64)
 
 
-def edges(op: LayerNorm, params: Mapping[str, np.ndarray], length: int, seed: int) -> np.ndarray:
+def edges(op: LayerNorm, lanes: int, params: Mapping[str, np.ndarray], length: int, seed: int) -> np.ndarray:
     """``length`` rows next to the edges, and those in which one bit decides; of bits, all sums."""
-    single_bits = all_rows_of_bits(op.channels) if op.x.bits == 1 else one_bit_above_a_tie(op, params, seed)
+    single_bits = all_rows_of_bits(op.channels) if op.x.bits == 1 else one_bit_above_a_tie(op, lanes, params, seed)
     return np.concatenate([near_the_edges(op, params, length, seed), single_bits])
 
 
@@ -101,7 +102,7 @@ def edges(op: LayerNorm, params: Mapping[str, np.ndarray], length: int, seed: in
 def test_random_rows(channels: int, lanes: int, x: Format, out: Format, gain: Format) -> None:
     op = layernorm(channels, x, out, gain)
     params, rows = random_params(op, seed=2), sequences(op, LENGTHS, seed=channels)
-    last = edges(op, params, 20 + 512 * lanes // channels, seed=channels)
+    last = edges(op, lanes, params, 20 + 2048 * lanes // channels, seed=channels)
     check(single(op, lanes, params), [np.concatenate([*rows, last])], [*LENGTHS, len(last)])
 
 
@@ -116,7 +117,7 @@ def test_extreme_rows(x: Format) -> None:
     rows += [np.where(channel == 5, 1, 0), np.where(channel < 24, 1, 0), np.where(channel == 9, x.lo, 0)]
     rows += [np.random.default_rng(n).integers(x.lo >> n, (x.hi >> n) + 1, channels) for n in range(12)]
     params = random_params(op, seed=3)
-    rows += list(edges(op, params, 40, seed=3))
+    rows += list(edges(op, 2, params, 100, seed=3))
     check(single(op, 2, params), [np.array(rows)], [len(rows)])
 
 
@@ -153,7 +154,7 @@ INTERLEAVED = (20, 1, 16, 25, 12)
 def test_interleaved_contexts(channels: int, lanes: int) -> None:
     op = layernorm(channels)
     params = random_params(op, seed=7)
-    rows = [*sequences(op, INTERLEAVED, seed=7), last := edges(op, params, 40, seed=7)]
+    rows = [*sequences(op, INTERLEAVED, seed=7), last := edges(op, lanes, params, 40, seed=7)]
     check(single(op, lanes, params, contexts=3), [np.concatenate(rows)], [*INTERLEAVED, len(last)])
 
 
