@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from itertools import product
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,8 @@ SPACES: dict[str, dict[str, tuple[int, ...]]] = {
     },
 }  # fmt: skip
 DEFAULTS = {"trials": 30, "space": "tiny", "workers": 1, "steps": 200, "seed": 0, "clock": 100.0}
+#: Of the sampler, which likes to come back to good points; then a point is drawn from those that were not tried.
+PROPOSALS = 20
 #: The options of training that all trials have in common.
 TRAINING = ("data", "tokenizer", "steps", "qat_steps", "lr", "qat_lr", "seed", "neurons")
 
@@ -173,16 +177,28 @@ def work(workspace: Workspace, options: Mapping[str, Any], worker: int, parent: 
 
 
 def _next(request: Request, study: Study) -> Trial | None:
-    """The next trial; None where as many as were asked for are done or under way. One process at a time decides."""
+    """The next trial, of a point that was not tried; None where as many as were asked for are done or under way, or
+    no point is left. One process at a time decides."""
     from optuna.distributions import CategoricalDistribution
     from optuna.trial import TrialState
 
+    axes = _axes(request.options["space"])
+    choices = {name: CategoricalDistribution(values) for name, values in axes.items()}
     counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
     with _lock(request.workspace.folder / "study.lock", fcntl.LOCK_EX):
-        if len(study.get_trials(deepcopy=False, states=counted)) >= request.options["trials"]:
+        tried = [trial.params for trial in study.get_trials(deepcopy=False, states=counted)]
+        points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
+        untried = [point for point in points if point not in tried]
+        if len(tried) >= request.options["trials"] or not untried:
             return None
-        axes = _axes(request.options["space"])
-        return study.ask({name: CategoricalDistribution(choices) for name, choices in axes.items()})
+        for _ in range(PROPOSALS):
+            trial = study.ask(choices)
+            if trial.params in untried:
+                return trial
+            study.tell(trial, state=TrialState.FAIL)
+        draw = np.random.default_rng([request.options["seed"], len(tried)]).integers(len(untried))
+        study.enqueue_trial(untried[draw])
+        return study.ask(choices)
 
 
 def _try(request: Request, study: Study, trial: Trial) -> None:
@@ -250,7 +266,8 @@ def _write(request: Request, study: Study) -> None:
     request.console.print(table)
     for row in recommended:
         request.say(row["command"])
-    request.say(f"{len(rows)} trials: {folder / 'explore.json'}, {folder / 'pareto.html'}")
+    points = prod(len(choices) for choices in study.user_attrs["task"]["axes"].values())
+    request.say(f"{len(rows)} of {points} points tried: {folder / 'explore.json'}, {folder / 'pareto.html'}")
 
 
 def _row(request: Request, trial: FrozenTrial, best: bool) -> dict[str, Any]:
