@@ -19,10 +19,12 @@ from spikegpt_hls.cli.main import run
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.steps import explore, point
 from spikegpt_hls.cli.workspace import Workspace
+from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, Gate, LayerNorm, Linear, Residual, Sigmoid, SquaredReLU, TokenShift
 from spikegpt_hls.sim import area
+from spikegpt_hls.sim.cycles import simulate
 from spikegpt_hls.sim.parts import parts
 
 #: A search whose points cost nothing: four objectives of two axes, of which the second is free to choose.
@@ -175,8 +177,13 @@ def test_a_point_rebuilds_to_the_same_figures(tmp_path: Path, text: Path, monkey
     build = Path(named.pop("build"))
     flags = [word for name, value in named.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert run(["hls", "--build", str(build), *flags]) == 0
-    again = point.figures(Request(Workspace(build / "tiny", "tiny"), {}), 100.0, tmp_path)
+    rebuilt = Workspace(build / "tiny", "tiny")
+    again = point.figures(Request(rebuilt, {}), 100.0, tmp_path)
     assert {name: row[name] for name in vars(again)} == vars(again)
+    dataflow = Dataflow.from_json(json.loads((rebuilt.rtl / "dataflow.json").read_text()))
+    with np.load(rebuilt.vectors) as arrays:
+        tokens = len(arrays["tokens"])
+    assert row["tokens_per_s"] == 100e6 / simulate(dataflow, tokens).cycles_per_token  # the page's steady state
 
 
 S8, U8 = Format(8, 5), Format(8, 6, signed=False)

@@ -12,7 +12,6 @@ import numpy as np
 
 from spikegpt_hls.cli.request import Request
 
-TOKENS = 64  # through the cycle simulator
 PART = "XC7A100T"  # whose share the area is
 
 
@@ -52,11 +51,12 @@ def figures(request: Request, clock: float, cache: Path) -> Figures:
     dataflow = Dataflow.from_json(json.loads((workspace.rtl / "dataflow.json").read_text()))
     with np.load(workspace.vectors, allow_pickle=False) as arrays:
         traces = {name: arrays[name] for name in arrays.files}
+    schedule = simulate(dataflow, len(traces["tokens"]))  # as many as the report's
     total = area.estimate(dataflow, workspace.folder / "nominal", cache)["total"]
     part = next(part for part in parts() if part.name == PART)
     return Figures(
         bits=json.loads(workspace.metrics.read_text())["val_bits_integer"],
-        tokens_per_s=clock * 1e6 / simulate(dataflow, TOKENS).cycles_per_token,
+        tokens_per_s=clock * 1e6 / schedule.cycles_per_token,
         area=area.share(total, part),
         energy=energy(dataflow, traces).joules_per_token * 1e9,
         **{kind: total[kind] for kind in area.KINDS},
