@@ -26,7 +26,7 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import MODULES, Image, images, pack, parameters, sources
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import BIT, OPERATIONS, BinaryEmbedding, Operation
-from spikegpt_hls.rtl_tests import simulator
+from spikegpt_hls.rtl_tests import functional, simulator
 from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.sim.cycles import simulate
 
@@ -178,7 +178,8 @@ class TB:
             self.sink.set_pause_generator(bursts(random.Random(seed - 1), backpressure))
 
 
-#: Cycles of the beats that the reset of a run cuts off, and of those the ones in which none leaves.
+#: Cycles of the beats that the reset of a run cuts off, and of those the ones in which none leaves: all where the run
+#: refuses most beats.
 DISTURBED, BLOCKED = 40, 30
 
 
@@ -188,7 +189,7 @@ def disturbance(width: int) -> tuple[int, int]:
     return ones // 3, ones - ones // 3
 
 
-async def restart(dut: Any, op: Operation) -> None:
+async def restart(dut: Any, op: Operation, blocked: int = BLOCKED) -> None:
     """Beats, and a reset in their midst: what came before it must not be seen after it."""
     cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
     for reset, cycles in ((1, 3), (0, DISTURBED), (1, 3)):
@@ -200,7 +201,7 @@ async def restart(dut: Any, op: Operation) -> None:
                 getattr(dut, f"{port}_tvalid").value = 1 - reset
                 getattr(dut, f"{port}_tuser").value = 1
                 getattr(dut, f"{port}_tlast").value = 0
-            dut.m_axis_tready.value = int(not reset and cycle >= BLOCKED)
+            dut.m_axis_tready.value = int(not reset and cycle >= blocked)
             await RisingEdge(dut.clk)
 
 
@@ -230,10 +231,11 @@ async def _stream(dut: Any, idle: float, backpressure: float) -> None:
     op, case, streams, params = _load()
     lanes, lengths = case["lanes"], case["lengths"]
     order = interleave(lengths, case["contexts"])
-    await restart(dut, op)
+    await restart(dut, op, DISTURBED if backpressure > 0.5 else BLOCKED)
     tb = TB(dut, op)
     dut.rst.value = 0
     await RisingEdge(dut.clk)
+    functional.observe(dut, op, MODULES[case["kind"]], lanes, case["contexts"])
     tb.stall(1, idle, backpressure)
     marks = order.tuser.tolist()
     for source, name, values in zip(tb.sources, op.streams, streams, strict=True):
@@ -250,6 +252,7 @@ async def _stream(dut: Any, idle: float, backpressure: float) -> None:
                 bits = op.out.bits
                 lane = next(i for i in range(lanes) if (have ^ due) >> (i * bits) & ((1 << bits) - 1))
                 raise AssertionError(f"first difference at token {token}, channel {beat * lanes + lane}")
+    functional.write()
 
 
 @cocotb.test()

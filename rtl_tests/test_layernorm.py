@@ -74,10 +74,12 @@ def one_bit_above_a_tie(op: LayerNorm, lanes: int, params: Mapping[str, np.ndarr
 
 
 def all_rows_of_bits(channels: int) -> np.ndarray:
-    """Every number of ones, each in turn at several places: at all of them in rows of 8 channels."""
-    ones = np.arange(channels) < np.arange(channels + 1)[:, None]
-    turns = max(4, 64 // channels)
-    return np.concatenate([np.roll(ones, n * channels // turns, -1) for n in range(turns)]).astype(np.int64)
+    """Every number of ones, with each channel among the ones and among the zeros: all that a norm of bits computes."""
+    rows = [np.zeros(channels), np.ones(channels)]
+    for ones in range(1, channels):
+        first = np.arange(channels) < ones
+        rows += [np.roll(first, turn) for turn in range(0, channels, min(ones, channels - ones))]
+    return np.array(rows, np.int64)
 
 
 def edges(op: LayerNorm, lanes: int, params: Mapping[str, np.ndarray], length: int, seed: int) -> np.ndarray:

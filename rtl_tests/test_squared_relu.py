@@ -26,6 +26,7 @@ def every_byte(x: Format, channels: int) -> np.ndarray:
         (64, 2, Format(8, 7), Format(8, 2)),
         (96, 8, Format(8, 0), Format(6, -5, signed=False)),
         (8, 1, Format(8, 1), Format(20, 6)),
+        (16, 2, Format(8, 4), Format(8, 5)),  # a signed result saturates
     ],
 )
 def test_every_input_value(channels: int, lanes: int, x: Format, out: Format) -> None:

@@ -1,4 +1,5 @@
-"""Line and toggle coverage of every block under the runs of its bench, by Verilator.
+"""Line and toggle coverage of every block under the runs of its bench, by Verilator; and which situations its streams
+were in, by cocotb-coverage (``functional.py``).
 
     python -m spikegpt_hls.rtl_tests.proofs.coverage [BLOCK ...] [--folder FOLDER]
 
@@ -10,17 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
-from spikegpt_hls.rtl_tests import test_engine, test_stream_fork
+from spikegpt_hls.rtl_tests import bench, functional, test_engine, test_stream_fork
 from spikegpt_hls.rtl_tests.proofs import replay
 from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
 
@@ -85,6 +87,23 @@ def parse(text: str) -> Iterable[tuple[Point, int]]:
             yield (kind, file, int(found["l"]), found.get("o", "")), int(count)
 
 
+def situations(found: Sequence[Case], folder: Path, name: str) -> dict[str, int]:
+    """Hits of every bin over the cocotb runs of a bench's cases; the merged file is ``<block>.yml``."""
+    files = [folder / f"{name}_{index}.yml" for index in range(len(found))]
+    for case, file in zip(found, files, strict=True):
+        os.environ[functional.FILE] = str(file)
+        bench.check(case.block, case.streams, case.lengths, test=case.test)
+    del os.environ[functional.FILE]
+    points = functional.merged(files, folder / f"{name}.yml")
+    hits = {f"{point}: {which}": hits for point, bins in points.items() for which, hits in bins.items()}
+    return {which: count for which, count in hits.items() if count or not impossible(which)}
+
+
+def impossible(which: str) -> bool:
+    """Whether ``coverage.toml`` says that a bin cannot be hit."""
+    return any(re.fullmatch(entry["bins"], which) for entry in tomllib.loads(EXCLUSIONS.read_text())["impossible"])
+
+
 def exclusions(block: str) -> list[Mapping[str, str]]:
     """The entries of ``coverage.toml`` for a block: ``file``, ``points`` (a regular expression), ``reason``."""
     entries: list[dict[str, str]] = tomllib.loads(EXCLUSIONS.read_text())["exclude"]
@@ -118,6 +137,8 @@ def run(name: str, folder: Path) -> dict[str, Any]:
         result[kind] = sum(map(bool, counts)) / len(counts) if counts else 1.0
         result[f"{kind}s"] = len(counts)
     result["missed"] = [list(point) for point, count in sorted(kept.items()) if not count]
+    if name in MODULES.values() and name != MODULES["Fork"]:  # the others have benches of their own
+        result["situations"] = situations(cases(name), folder, name)
     return result
 
 
@@ -132,12 +153,17 @@ def main() -> int:
     for name in arguments.blocks or BLOCKS:
         results.append(run(name, folder))
         (folder / f"{name}.json").write_text(json.dumps(results[-1], indent=1))
-    print(f"{'block':14} {'cases':>5} {'lines':>6} {'covered':>8} {'toggles':>8} {'covered':>8} {'left out':>9}")
+    heads = f"{'block':14} {'cases':>5} {'lines':>6} {'covered':>8} {'toggles':>8} {'covered':>8} {'left out':>9}"
+    print(f"{heads} {'bins':>5} {'hit':>4}")
     for result in results:
+        hits = [bool(count) for count in result.get("situations", {}).values()]
         print(
             f"{result['block']:14} {result['cases']:5} {result['lines']:6} {result['line']:8.1%} "
-            f"{result['toggles']:8} {result['toggle']:8.1%} {result['excluded']:9}"
+            f"{result['toggles']:8} {result['toggle']:8.1%} {result['excluded']:9} {len(hits):5} {sum(hits):4}"
         )
+        for which, count in result.get("situations", {}).items():
+            if not count:
+                print(f"    never: {which}")
     return int(any(min(result["line"], result["toggle"]) < 0.95 for result in results))
 
 

@@ -87,7 +87,7 @@ def stimuli(case: Case, folder: Path, design: str, select: int = 1) -> str:
     stalls("m", 0, [backpressure for _, backpressure in RUNS.values()])
     return _REPLAY.format(
         select=select - 1, beats=len(words), width=width, user=user, pattern=PATTERN, timing=len(RUNS) - 1,
-        blocked=bench.BLOCKED, design=design,
+        blocked=bench.BLOCKED, refusing=list(RUNS).index("blocked"), design=design,
         sources="".join(pieces), pins=", ".join(pins), moves=" || ".join(moves),
     )  # fmt: skip
 
@@ -140,7 +140,7 @@ module replay (input logic clk, input logic rst, input logic early, input logic 
   logic m_axis_tvalid, m_axis_tready, m_axis_tlast;
   logic [{user}-1:0] m_axis_tuser;
   logic [{width}-1:0] m_axis_tdata;
-  assign m_axis_tready = early ? cycle >= {blocked} : !rst && !pause[cycle % {pattern}][run];
+  assign m_axis_tready = early ? run != {refusing} && cycle >= {blocked} : !rst && !pause[cycle % {pattern}][run];
   wire leave = m_axis_tvalid && m_axis_tready;
   wire wrong = leave && (timed ? beat >= {beats} || moves[beat] != cycle
                                : beat < {beats} && words[beat] != {{m_axis_tuser, m_axis_tlast, m_axis_tdata}});
