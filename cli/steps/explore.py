@@ -179,11 +179,11 @@ def work(workspace: Workspace, options: Mapping[str, Any], worker: int, parent: 
 def _next(request: Request, study: Study) -> Trial | None:
     """The next trial, of a point that was not tried; None where as many as were asked for are done or under way, or
     no point is left. One process at a time decides."""
-    from optuna.distributions import CategoricalDistribution
+    from optuna.distributions import BaseDistribution, CategoricalDistribution
     from optuna.trial import TrialState
 
     axes = _axes(request.options["space"])
-    choices = {name: CategoricalDistribution(values) for name, values in axes.items()}
+    choices: dict[str, BaseDistribution] = {name: CategoricalDistribution(values) for name, values in axes.items()}
     counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
     with _lock(request.workspace.folder / "study.lock", fcntl.LOCK_EX):
         tried = [trial.params for trial in study.get_trials(deepcopy=False, states=counted)]
