@@ -33,10 +33,18 @@ def near_the_edges(op: Linear, weight: np.ndarray, tokens: int, seed: int) -> np
     return np.array(rows)
 
 
+def at_the_ends(op: Linear, weight: np.ndarray) -> np.ndarray:
+    """The rows with the largest and the smallest sums of eight outputs."""
+    signs = weight[:: -(-len(weight) // 8)] > 0
+    return np.concatenate([np.where(signs, op.x.hi, op.x.lo), np.where(signs, op.x.lo, op.x.hi)])
+
+
 def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
     block = single(op, lanes, random_params(op, seed=1), reuse_factor)
-    lengths = (*LENGTHS, 1 + 400 // reuse_factor, 8 + 400 // reuse_factor)  # many tokens where one takes few steps
-    rows = [*sequences(op, lengths[:4], reuse_factor), near_the_edges(op, block.params["weight"], lengths[4], 1)]
+    many = 400 // reuse_factor  # tokens, where one takes few steps
+    edges = [near_the_edges(op, block.params["weight"], 24 + many, 1), at_the_ends(op, block.params["weight"])]
+    lengths = (*LENGTHS, 1 + many, sum(map(len, edges)))
+    rows = [*sequences(op, lengths[:4], reuse_factor), *edges]
     check(block, [np.concatenate(rows)], lengths, **changes)  # type: ignore[arg-type]
 
 
