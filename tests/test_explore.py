@@ -120,6 +120,19 @@ def test_a_search_that_was_killed_goes_on_with_the_point_that_it_was_at(
     assert len(results(tmp_path)["trials"]) == 5
 
 
+def test_a_worker_without_its_parent_ends(tmp_path: Path, text: Path) -> None:
+    """The pool's process would wait for another job for ever."""
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from spikegpt_hls.cli.steps import explore\nfrom spikegpt_hls.cli.workspace import Workspace\n"
+        "options = explore.DEFAULTS | {'data': sys.argv[2], 'space': 'smallest', 'steps': 4}\n"
+        "explore.work(Workspace(Path(sys.argv[1]), 'tiny'), options, 0, parent=-1)\nprint('still there')"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path), str(text)]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=100)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 def test_two_processes_share_one_search(tmp_path: Path, text: Path) -> None:
     """Neither tries too much, and neither revives what the other is at."""
     together = [started(tmp_path, text, 8, 0.5) for _ in range(2)]

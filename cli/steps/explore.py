@@ -174,6 +174,7 @@ def work(workspace: Workspace, options: Mapping[str, Any], worker: int, parent: 
             if trial is None:
                 return
             _try(request, study, trial)
+    os._exit(0)  # nobody would ever tell the pool's process to end
 
 
 def _next(request: Request, study: Study) -> Trial | None:
