@@ -29,7 +29,7 @@ def energy_bars(report: EnergyReport) -> str:
 
 def accountings(rows: Sequence[Mapping[str, Any]]) -> str:
     """nJ per character under each accounting, compute and data movement."""
-    names = [f"{row['accounting']}: {row['label']}" for row in rows]
+    names = [f"{row['accounting']}: {row['label']}".replace(", ", ",<br>", 1) for row in rows]  # a phone is narrow
     figure = go.Figure()
     for part, label, colour in (("compute_pj", "compute", BLUE), ("movement_pj", "data movement", ORANGE)):
         values = [row[part] / 1e3 for row in rows]
@@ -37,4 +37,4 @@ def accountings(rows: Sequence[Mapping[str, Any]]) -> str:
     figure.update_layout(barmode="stack")
     figure.update_xaxes(title="nJ per character")
     figure.update_yaxes(autorange="reversed", dtick=1)
-    return html(figure, 110 + 26 * len(names))
+    return html(figure, 110 + 32 * len(names))
