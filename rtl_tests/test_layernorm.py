@@ -84,8 +84,8 @@ def all_rows_of_bits(channels: int) -> np.ndarray:
 
 def edges(op: LayerNorm, lanes: int, params: Mapping[str, np.ndarray], length: int, seed: int) -> np.ndarray:
     """``length`` rows next to the edges, and those in which one bit decides; of bits, all sums."""
-    single_bits = all_rows_of_bits(op.channels) if op.x.bits == 1 else one_bit_above_a_tie(op, lanes, params, seed)
-    return np.concatenate([near_the_edges(op, params, length, seed), single_bits])
+    decided = all_rows_of_bits(op.channels) if op.x.bits == 1 else one_bit_above_a_tie(op, lanes, params, seed)
+    return np.concatenate([near_the_edges(op, params, length, seed), decided])
 
 
 @pytest.mark.parametrize(
