@@ -25,7 +25,7 @@ RUNS = {
     "blocked": (0.0, 0.8),
     "timing": (0.0, 0.0),
 }
-PATTERN = 36 * len(bench.READY)  # cycles after which a pattern of stalls begins again
+PATTERN = 400 * len(bench.READY)  # cycles after which a pattern of stalls begins again: longer than most runs
 
 
 def _hex(path: Path, words: Sequence[int], least: int = 1) -> None:
