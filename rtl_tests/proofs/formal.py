@@ -83,6 +83,11 @@ class Claim:
     contexts: int = 1
     images: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def user_bits(self) -> int:
+        """The context, and the first token's mark."""
+        return 1 + (self.contexts - 1).bit_length()
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -96,88 +101,107 @@ class Verdict:
         return "proved" if self.proved else f"{'broken' if self.broken else 'open'} at depth {self.depth}"
 
 
+_HEAD = """
+module proof (input logic clk);
+  logic started_q = 1'b0;
+  always_ff @(posedge clk) started_q <= 1'b1;
+  wire rst = !started_q;
+"""
+
+_INPUT = """
+  (* anyseq *) logic [{bits}-1:0] {name}_tdata;
+  (* anyseq *) logic {name}_tvalid, {name}_tlast;
+  (* anyseq *) logic [{user}-1:0] {name}_tuser;
+  logic {name}_tready, {name}_broken;
+  wire {name}_accept = {name}_tvalid && {name}_tready;
+  axis_packets #(.BITS({bits}), .USER_BITS({user}), .BEATS({beats})) u_{name} (
+    .clk, .rst, .tdata({name}_tdata), .tvalid({name}_tvalid), .tready({name}_tready), .tlast({name}_tlast),
+    .tuser({name}_tuser), .broken({name}_broken));
+"""
+
+_OUTPUTS = """
+  (* anyseq *) logic [{copies}-1:0] m_axis_tready;
+  logic [{copies}-1:0] m_axis_tvalid, m_axis_tlast, m_broken;
+  logic [{copies}*{user}-1:0] m_axis_tuser;
+  logic [{copies}*{bits}-1:0] m_axis_tdata;
+  wire [{copies}-1:0] leave = m_axis_tvalid & m_axis_tready;
+  {module} #({parameters}) dut ({pins});
+"""
+
+_OUTPUT = """
+  axis_packets #(.BITS({bits}), .USER_BITS({user}), .BEATS({beats})) u_m{copy} (.clk, .rst,
+    .tdata(m_axis_tdata[{copy}*{bits}+:{bits}]), .tvalid(m_axis_tvalid[{copy}]), .tready(m_axis_tready[{copy}]),
+    .tlast(m_axis_tlast[{copy}]), .tuser(m_axis_tuser[{copy}*{user}+:{user}]), .broken(m_broken[{copy}]));
+"""
+
+_ACCOUNT = """
+  (* anyseq *) logic choose_{account};
+  logic owing_{account}, broken_{account};
+  axis_account #(.BITS({bits}), .WHOLE({whole}), .OWES({owes}), .CAPACITY({capacity}), .PATIENCE({patience}))
+    u_{account} (.clk, .rst, .choose(choose_{account}), .offered({offered}),
+    .accept({name}_accept), .last({name}_tlast), .payload_in({{{into}}}), .due({due}), .owing(owing_{account}),
+    .sink_ready({ready}), .leave(leave[{copy}]), .payload_out({{{leaving}}}), .broken(broken_{account}));
+"""
+
+_TAIL = """
+  always_comb if (!rst) begin
+    assume ({assumed});
+    assert ({claimed});
+  end
+endmodule
+"""
+
+
 def top(claim: Claim) -> str:
     """The module ``proof``: the block, its free environment, and the checkers of all its ports."""
-    user = 1 if claim.contexts == 1 else 1 + (claim.contexts - 1).bit_length()
-    out, copies = claim.outputs, claim.copies
-    lines = [
-        "module proof (input logic clk);",
-        "  logic started_q = 1'b0;",
-        "  always_ff @(posedge clk) started_q <= 1'b1;",
+    out, copies, user = claim.outputs, range(claim.copies), claim.user_bits
+    names = [f"s_axis_{port.name}" for port in claim.inputs]
+    ports = [
+        f"{name}_{part}" for name in (*names, "m_axis") for part in ("tdata", "tvalid", "tready", "tlast", "tuser")
     ]
-    lines += ["  wire rst = !started_q;"]
-    pins = [".clk(clk)", ".rst(rst)"]
-    for port in claim.inputs:
-        name = f"s_axis_{port.name}"
-        lines += [
-            f"  (* anyseq *) logic [{port.bits - 1}:0] {name}_tdata;",
-            f"  (* anyseq *) logic {name}_tvalid, {name}_tlast;",
-            f"  (* anyseq *) logic [{user - 1}:0] {name}_tuser;",
-            f"  logic {name}_tready, {name}_broken;",
-            f"  wire {name}_accept = {name}_tvalid && {name}_tready;",
-            f"  axis_packets #(.BITS({port.bits}), .USER_BITS({user}), .BEATS({port.beats})) u_{port.name} (",
-            f"    .clk, .rst, .tdata({name}_tdata), .tvalid({name}_tvalid), .tready({name}_tready),",
-            f"    .tlast({name}_tlast),",
-            f"    .tuser({name}_tuser), .broken({name}_broken));",
-        ]
-        pins += [f".{name}_{part}({name}_{part})" for part in ("tdata", "tvalid", "tready", "tlast", "tuser")]
-    lines += [
-        f"  (* anyseq *) logic [{copies - 1}:0] m_axis_tready;",
-        f"  logic [{copies - 1}:0] m_axis_tvalid, m_axis_tlast, m_broken;",
-        f"  logic [{copies * user - 1}:0] m_axis_tuser;",
-        f"  logic [{copies * out.bits - 1}:0] m_axis_tdata;",
-        f"  wire [{copies - 1}:0] leave = m_axis_tvalid & m_axis_tready;",
-    ]
-    pins += [f".m_axis_{part}(m_axis_{part})" for part in ("tdata", "tvalid", "tready", "tlast", "tuser")]
-    values = ", ".join(
-        f".{name}({value if isinstance(value, int) else chr(34) + value + chr(34)})"
-        for name, value in claim.parameters.items()
-    )
-    lines += [f"  {claim.module} #({values}) dut ({', '.join(pins)});"]
-    offered = " && ".join(f"s_axis_{port.name}_tvalid" for port in claim.inputs)
-    accounts = []
-    patience = claim.patience if claim.timely else 0
-    for copy in range(copies):
-        lines += [
-            f"  axis_packets #(.BITS({out.bits}), .USER_BITS({user}), .BEATS({out.beats})) u_m{copy} (.clk, .rst,",
-            f"    .tdata(m_axis_tdata[{copy * out.bits}+:{out.bits}]), .tvalid(m_axis_tvalid[{copy}]),",
-            f"    .tready(m_axis_tready[{copy}]), .tlast(m_axis_tlast[{copy}]),",
-            f"    .tuser(m_axis_tuser[{copy * user}+:{user}]), .broken(m_broken[{copy}]));",
-        ]
-        owing = [f"owing_{port.name}_{copy}" for port in claim.inputs]
-        for number, (port, capacity) in enumerate(zip(claim.inputs, claim.capacity, strict=True)):
-            name, account = f"s_axis_{port.name}", f"{port.name}_{copy}"
-            accounts.append(f"broken_{account}")
-            offset = copy * out.bits + sum(earlier.bits for earlier in claim.inputs[:number])
-            into, leaving, bits = [], [], 0
-            if number == 0:  # the markers are those of the first stream
-                into, leaving, bits = [f"{name}_tuser"], [f"m_axis_tuser[{copy * user}+:{user}]"], user
-            if claim.carries:
-                into, leaving = [*into, f"{name}_tdata"], [*leaving, f"m_axis_tdata[{offset}+:{port.bits}]"]
-                bits += port.bits
-            payload, due = (", ".join(part) or "1'b0" for part in (into, leaving))
-            ready = "&m_axis_tready" if copies > 1 else "m_axis_tready[0]"
-            lines += [
-                f"  (* anyseq *) logic choose_{account};",
-                f"  logic owing_{account}, broken_{account};",
-                f"  axis_account #(.BITS({max(bits, 1)}), .WHOLE({int(claim.whole)}),",
-                f"    .OWES({out.beats if claim.whole else 1}), .CAPACITY({capacity}), .PATIENCE({patience}))",
-                f"    u_{account} (.clk, .rst, .choose(choose_{account}), .offered({offered}),",
-                f"    .accept({name}_accept), .last({name}_tlast), .payload_in({{{payload}}}),",
-                f"    .due({' && '.join(owing)}),",
-                f"    .owing(owing_{account}), .sink_ready({ready}), .leave(leave[{copy}]),",
-                f"    .payload_out({{{due}}}), .broken(broken_{account}));",
-            ]
-    assumed = " && ".join(f"!s_axis_{port.name}_broken" for port in claim.inputs)
-    claimed = " && ".join(["!(|m_broken)", *(f"!{name}" for name in accounts)])
-    lines += [
-        "  always_comb if (!rst) begin",
-        f"    assume ({assumed});",
-        f"    assert ({claimed});",
-        "  end",
-        "endmodule",
-    ]
-    return "\n".join(lines) + "\n"
+    accounts = [f"{port.name}_{copy}" for copy in copies for port in claim.inputs]
+    parts = [
+        _HEAD,
+        *(_INPUT.format(name=name, bits=port.bits, user=user, beats=port.beats)
+          for name, port in zip(names, claim.inputs, strict=True)),
+        _OUTPUTS.format(
+            copies=claim.copies, user=user, bits=out.bits, module=claim.module,
+            parameters=", ".join(f".{name}({_literal(value)})" for name, value in claim.parameters.items()),
+            pins=", ".join(f".{port}({port})" for port in ("clk", "rst", *ports)),
+        ),
+        *(_OUTPUT.format(bits=out.bits, user=user, beats=out.beats, copy=copy) for copy in copies),
+        *(_account(claim, number, copy) for copy in copies for number in range(len(claim.inputs))),
+        _TAIL.format(
+            assumed=" && ".join(f"!{name}_broken" for name in names),
+            claimed=" && ".join(["!(|m_broken)", *(f"!broken_{account}" for account in accounts)]),
+        ),
+    ]  # fmt: skip
+    return "".join(part.lstrip("\n") for part in parts)
+
+
+def _account(claim: Claim, number: int, copy: int) -> str:
+    """The checker that what one output owes for the beats of one input leaves there, with the beats' own markers."""
+    port, out, user = claim.inputs[number], claim.outputs, claim.user_bits
+    into, leaving, bits = [], [], 0
+    if number == 0:  # the markers are those of the first stream
+        into, leaving, bits = [f"s_axis_{port.name}_tuser"], [f"m_axis_tuser[{copy}*{user}+:{user}]"], user
+    if claim.carries:
+        offset = copy * out.bits + sum(earlier.bits for earlier in claim.inputs[:number])
+        into, leaving = [*into, f"s_axis_{port.name}_tdata"], [*leaving, f"m_axis_tdata[{offset}+:{port.bits}]"]
+        bits += port.bits
+    return _ACCOUNT.format(
+        account=f"{port.name}_{copy}", name=f"s_axis_{port.name}", copy=copy, bits=max(bits, 1),
+        whole=int(claim.whole), owes=out.beats if claim.whole else 1, capacity=claim.capacity[number],
+        patience=claim.patience if claim.timely else 0,
+        offered=" && ".join(f"s_axis_{each.name}_tvalid" for each in claim.inputs),
+        due=" && ".join(f"owing_{each.name}_{copy}" for each in claim.inputs),
+        ready="&m_axis_tready" if claim.copies > 1 else "m_axis_tready[0]",
+        into=", ".join(into) or "1'b0", leaving=", ".join(leaving) or "1'b0",
+    )  # fmt: skip
+
+
+def _literal(value: int | str) -> str:
+    return str(value) if isinstance(value, int) else f'"{value}"'
 
 
 def prove(
