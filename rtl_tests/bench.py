@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,19 +189,22 @@ def disturbance(width: int) -> tuple[int, int]:
     return ones // 3, ones - ones // 3
 
 
-async def restart(dut: Any, op: Operation, blocked: int = BLOCKED) -> None:
-    """Beats, and a reset in their midst: what came before it must not be seen after it."""
+async def restart(
+    dut: Any, sources: Collection[str], sinks: Collection[str] = ("m_axis",), blocked: int = BLOCKED
+) -> None:
+    """Beats at all ports, and a reset in their midst: what came before it must not be seen after it."""
     cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
     for reset, cycles in ((1, 3), (0, DISTURBED), (1, 3)):
         dut.rst.value = reset
         for cycle in range(cycles):
-            for port in (f"s_axis_{name}" for name in op.streams):
+            for port in sources:
                 data = getattr(dut, f"{port}_tdata")
                 data.value = disturbance(len(data))[cycle % 2]
                 getattr(dut, f"{port}_tvalid").value = 1 - reset
                 getattr(dut, f"{port}_tuser").value = 1
                 getattr(dut, f"{port}_tlast").value = 0
-            dut.m_axis_tready.value = int(not reset and cycle >= blocked)
+            for port in sinks:
+                getattr(dut, f"{port}_tready").value = int(not reset and cycle >= blocked)
             await RisingEdge(dut.clk)
 
 
@@ -227,11 +230,15 @@ def _load() -> tuple[Operation, dict[str, Any], list[Ints], dict[str, Ints]]:
     return op, case, [arrays[name] for name in op.streams], params
 
 
+def _inputs(op: Operation) -> list[str]:
+    return [f"s_axis_{name}" for name in op.streams]
+
+
 async def _stream(dut: Any, idle: float, backpressure: float) -> None:
     op, case, streams, params = _load()
     lanes, lengths = case["lanes"], case["lengths"]
     order = interleave(lengths, case["contexts"])
-    await restart(dut, op, DISTURBED if backpressure > 0.5 else BLOCKED)
+    await restart(dut, _inputs(op), blocked=DISTURBED if backpressure > 0.5 else BLOCKED)
     tb = TB(dut, op)
     dut.rst.value = 0
     await RisingEdge(dut.clk)
@@ -285,7 +292,7 @@ async def timing(dut: Any) -> None:
     op, case, streams, _ = _load()
     lanes = case["lanes"]
     arrays = np.load(Path(os.environ["CASE"]) / "case.npz")
-    await restart(dut, op)
+    await restart(dut, _inputs(op))
     ports = {name: f"s_axis_{name}" for name in op.streams} | {"m_axis": "m_axis"}
     wires = {
         name: {part: getattr(dut, f"{port}_t{part}") for part in ("valid", "ready")} for name, port in ports.items()

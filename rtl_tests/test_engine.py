@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,7 @@ from typing import Any
 import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge, with_timeout
+from cocotb.triggers import with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from spikegpt_hls.hls.convert import convert, operations
@@ -31,7 +30,7 @@ from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import BIT, Linear
 from spikegpt_hls.quant.vectors import trace
 from spikegpt_hls.rtl_tests import simulator
-from spikegpt_hls.rtl_tests.bench import BUILD, beats, bursts, expected, random_params, sequences
+from spikegpt_hls.rtl_tests.bench import BUILD, Build, beats, bursts, expected, random_params, restart, sequences
 from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.rtl_tests.cosim import Model, compare
 from spikegpt_hls.sim.cycles import Schedule, simulate
@@ -105,9 +104,10 @@ def run_case(
     test: str | None = None,
     flipped: bool = False,
     edit: tuple[str, str] = ("", ""),
-    coverage: Sequence[str] = (),
+    build: Build = simulator.build,
 ) -> None:
-    """``check`` in ``folder``, with Verilator's options for ``coverage``, whose counts go to ``coverage_0.dat``."""
+    """``check`` in ``folder``; ``build`` makes the simulation, and where it counts what is covered, that goes to
+    ``coverage_0.dat``."""
     members = CASES[number].members()
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for name, image in engine.images(tuple(reversed(members))).items():
@@ -119,8 +119,8 @@ def run_case(
         text = path.read_text()
         (folder / path.name).write_text(text.replace(*edit) if edit[0] else text)
         edited.append(folder / path.name)
-    simulator.build([folder / "top.sv", *edited], "top", folder, options=coverage)
-    counts = ["+verilator+coverage+file+coverage_0.dat"] if coverage else []
+    build([folder / "top.sv", *edited], "top", folder, {})
+    counts = ["+verilator+coverage+file+coverage_0.dat"]
     simulator.run("top", __name__, folder, {"CASE": str(number)}, counts, test=test)
 
 
@@ -163,12 +163,9 @@ async def follow(dut: Any, block: Block, idle: float, backpressure: float) -> No
 
 
 async def run(dut: Any, idle: float, backpressure: float) -> None:
-    cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
-    dut.rst.value = 1
-    for _ in range(3):
-        await RisingEdge(dut.clk)
-    dut.rst.value = 0
     members = CASES[int(os.environ["CASE"])].members()
+    await restart(dut, [block.inputs[0] for block in members], [block.outputs[0] for block in members])
+    dut.rst.value = 0
     for task in [cocotb.start_soon(follow(dut, block, idle, backpressure)) for block in members]:
         await task
 

@@ -25,8 +25,8 @@ UNIT = Format(8, 8, signed=False)
     ],
 )
 def test_products(channels: int, lanes: int, r: Format, y: Format, out: Format, depth: int) -> None:
-    op = Gate(out, channels, r, y)
-    check(single(op, lanes, {}, depth=depth), sequences(op, LENGTHS, seed=channels), LENGTHS)
+    op, lengths = Gate(out, channels, r, y), (*LENGTHS, 512 * lanes // channels)
+    check(single(op, lanes, {}, depth=depth), sequences(op, lengths, seed=channels), lengths)
 
 
 def test_every_pair_of_receptance_and_value() -> None:

@@ -13,9 +13,9 @@ from spikegpt_hls.rtl_tests.bench import check, flip_bit, sequences
 UNIT = Format(8, 8, signed=False)
 
 
-def every_input(x: Format, channels: int) -> np.ndarray:
-    """Tokens that hold every value of ``x`` at least once, shuffled."""
-    size = -(-(x.hi - x.lo + 1) // channels) * channels
+def every_input(x: Format, channels: int, least: int = 1) -> np.ndarray:
+    """Tokens that hold every value of ``x`` at least once, shuffled; ``least`` values in all."""
+    size = -(-max(x.hi - x.lo + 1, least) // channels) * channels
     values = np.resize(np.arange(x.lo, x.hi + 1), size)
     return np.random.default_rng(x.bits).permutation(values).reshape(-1, channels)
 
@@ -31,7 +31,7 @@ def every_input(x: Format, channels: int) -> np.ndarray:
     ],
 )
 def test_every_input_value(channels: int, lanes: int, x: Format, out: Format) -> None:
-    tokens = every_input(x, channels)
+    tokens = every_input(x, channels, 512 * lanes)
     check(single(Sigmoid(out, channels, x), lanes, {}), [tokens], [len(tokens)])
 
 

@@ -13,8 +13,8 @@ from spikegpt_hls.rtl_tests.bench import check
 BYTE = Format(8, 4, signed=False)
 
 
-def every_byte(x: Format, channels: int) -> np.ndarray:
-    size = -(-256 // channels) * channels
+def every_byte(x: Format, channels: int, times: int = 1) -> np.ndarray:
+    size = -(-256 * times // channels) * channels
     return np.random.default_rng(channels).permutation(np.resize(np.arange(x.lo, x.hi + 1), size)).reshape(-1, channels)
 
 
@@ -30,7 +30,7 @@ def every_byte(x: Format, channels: int) -> np.ndarray:
     ],
 )
 def test_every_input_value(channels: int, lanes: int, x: Format, out: Format) -> None:
-    tokens = every_byte(x, channels)
+    tokens = every_byte(x, channels, 2 * lanes)
     check(single(SquaredReLU(out, channels, x), lanes, {}), [tokens], [len(tokens)])
 
 

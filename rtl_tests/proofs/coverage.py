@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
-from spikegpt_hls.rtl_tests import bench, functional, test_engine, test_stream_fork
+from spikegpt_hls.rtl_tests import bench, functional, simulator, test_engine, test_stream_fork
 from spikegpt_hls.rtl_tests.proofs import replay
 from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
 
@@ -63,7 +63,7 @@ def measure_fork(shape: tuple[int, int, int], folder: Path) -> Points:
 def measure_engine(number: int, folder: Path) -> Points:
     """The same of an engine with its members, of whose wires the bench's own top is made."""
     shutil.rmtree(folder, ignore_errors=True)
-    test_engine.run_case(folder, number, coverage=OPTIONS)
+    test_engine.run_case(folder, number, build=partial(simulator.build, options=OPTIONS))
     return {point: count for point, count in counts(folder).items() if point[1] != "top.sv"}
 
 

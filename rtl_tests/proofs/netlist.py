@@ -104,6 +104,8 @@ def synthesize(sources: Sequence[Path], top: str, folder: Path, values: Mapping[
     work = folder / "yosys"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    if (images := sources[0].parent / "images").is_dir():  # which a top names by their paths
+        shutil.copytree(images, work / "images")
     script = yosys.read(sources, top, values, work)
     yosys.run([*script, f"{FLOW} -top {top}", "write_verilog -noattr netlist.v"], work)
     return (work / "netlist.v").read_text()

@@ -1,6 +1,7 @@
 """The netlists of the blocks under the benches of their sources: every port stalled, every cycle as simulated."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from spikegpt_hls.hls.folding import legal_factors
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, LayerNorm, Linear, Operation, TokenShift
+from spikegpt_hls.rtl_tests import test_engine
 from spikegpt_hls.rtl_tests.bench import check, random_params, sequences
 from spikegpt_hls.rtl_tests.proofs.netlist import Edit, flip, gates
 
@@ -49,3 +51,9 @@ def test_gates_of_a_linear_pass_the_bench(lanes: int, bits: int, depth: float) -
     factors = [factor for factor in legal_factors(64, 64, lanes) if 64**2 // factor <= 64]
     op = Linear(Format(8, 3), 64, 64, BYTE, Format(bits, bits - 1))
     run(op, lanes, factors[round(depth * (len(factors) - 1))])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", range(len(test_engine.CASES)))
+def test_gates_of_an_engine_with_its_members_pass_the_bench(number: int, tmp_path: Path) -> None:
+    test_engine.run_case(tmp_path, number, build=gates)
