@@ -140,23 +140,29 @@ def test_a_word_without_room_for_it_is_noticed() -> None:
         check(0, "blocked", edit=("taken_q != 2'd2", "taken_q != 2'd3"))
 
 
+def values(block: Block) -> Ints:
+    """What a member reads."""
+    assert block.operation is not None
+    return sequences(block.operation, LENGTHS, seed=len(block.name) + block.channels_in)[0]
+
+
 async def follow(dut: Any, block: Block, idle: float, backpressure: float) -> None:
     """One member's streams: its tokens in, and every beat that leaves against NumPy."""
-    op, lengths, seed = block.operation, LENGTHS, len(block.name) + block.channels_in
+    op = block.operation
     assert isinstance(op, Linear)
     source, sink = (
         kind(AxiStreamBus.from_prefix(dut, stream), dut.clk, dut.rst, byte_lanes=1)
         for kind, stream in ((AxiStreamSource, block.inputs[0]), (AxiStreamSink, block.outputs[0]))
     )
-    for port, share_ in ((source, idle), (sink, backpressure)):
+    for port, stream, share_ in ((source, block.inputs[0], idle), (sink, block.outputs[0], backpressure)):
         port.log.setLevel("WARNING")
         if share_:
-            port.set_pause_generator(bursts(random.Random(f"{block.name} {share_}"), share_))
-    streams, order = sequences(op, lengths, seed), interleave(lengths, block.contexts)
+            port.set_pause_generator(bursts(random.Random(f"{stream} {share_}"), share_))
+    given, order = values(block), interleave(LENGTHS, block.contexts)
     marks = order.tuser.tolist()
-    for words, mark in zip(beats(streams[0][order.row], block.lanes, op.x), marks, strict=True):
+    for words, mark in zip(beats(given[order.row], block.lanes, op.x), marks, strict=True):
         source.send_nowait(AxiStreamFrame(words, tuser=mark))
-    want = beats(expected(op, streams, lengths, block.params)[order.row], block.lanes, op.out)
+    want = beats(expected(op, [given], LENGTHS, block.params)[order.row], block.lanes, op.out)
     for token, (words, mark) in enumerate(zip(want, marks, strict=True)):
         frame = await with_timeout(sink.recv(), 1, "ms")
         assert (list(frame.tdata), frame.tuser) == (words, mark), f"{block.name}, token {token}"

@@ -21,10 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
+from spikegpt_hls.hls.rtl.blocks import MODULES
 from spikegpt_hls.rtl_tests import bench, functional, simulator, test_engine, test_stream_fork
 from spikegpt_hls.rtl_tests.proofs import replay
-from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
+from spikegpt_hls.rtl_tests.proofs.cases import Case, Design, cases
 
 BLOCKS = (*MODULES.values(), "engine")
 OPTIONS = "--coverage-line", "--coverage-toggle"
@@ -36,19 +36,11 @@ Points = dict[Point, int]
 
 def measure(case: Case, folder: Path) -> Points:
     """Counts of all points of a case's design under its runs."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    block = case.block
-    files = sources(block.kind)
-    for path in files:
-        shutil.copy(path, folder)
-    for name, image in images(block).items():
-        (folder / f"{name}.hex").write_text(image.hex())
-    values = {**parameters(block), **{name: f'"{name}.hex"' for name in images(block)}}
-    design = f"{MODULES[block.kind]} #({', '.join(f'.{name}({value})' for name, value in values.items())})"
-    (folder / "replay.sv").write_text(replay.stimuli(case, folder, design))
-    replay.build(folder, [path.name for path in files], *OPTIONS)
-    ((_, failed, _),) = replay.judge(folder, 0, 0, replay.runs(case), 10**7)
+    design, play = Design.of(case.block), replay.play(case)
+    design.write(folder)
+    (folder / "replay.sv").write_text(replay.stimuli(play, folder, str(design)))
+    replay.build(folder, [*design.sources], *OPTIONS)
+    ((_, failed, _),) = replay.judge(folder, 0, 0, play.runs, 10**7)
     assert failed == -1, f"the design fails the replay in {folder}"
     return counts(folder)
 

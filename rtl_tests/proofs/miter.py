@@ -8,6 +8,7 @@ then differ in structure are parted, until none does. Both begin with zeros, so 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -195,8 +196,8 @@ def _told_apart(design: Design, pair: Pair) -> int:
     graph, (gold, gate), wrong = pair.graph, pair.known, 0
     for name, lit in design.outputs.items():
         differ = graph.differ(at(gold, lit), at(gate, lit))
-        if name.startswith("m_axis") and name != "m_axis_tvalid":
-            differ = graph.both(differ, at(gold, design.outputs["m_axis_tvalid"]))
+        if carried := re.match(r"(m_axis\w*)_t(?:data|last|user)", name):
+            differ = graph.both(differ, at(gold, design.outputs[f"{carried[1]}_tvalid"]))
         wrong = graph.either(wrong, differ)
     return wrong
 

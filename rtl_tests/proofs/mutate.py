@@ -13,23 +13,23 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
+from spikegpt_hls.hls.rtl.blocks import MODULES
 from spikegpt_hls.rtl_tests import simulator
-from spikegpt_hls.rtl_tests.proofs import miter, replay, yosys
-from spikegpt_hls.rtl_tests.proofs.cases import Case, cases
+from spikegpt_hls.rtl_tests.proofs import engine, miter, replay, yosys
+from spikegpt_hls.rtl_tests.proofs.cases import Design, cases
 from spikegpt_hls.rtl_tests.proofs.formal import search
+from spikegpt_hls.rtl_tests.proofs.replay import Play
 
-#: Those whose bench is ``bench.check``, with a stream of beats at each port.
-BLOCKS = tuple(name for name in MODULES.values() if name != "stream_fork")
+#: All but the fork, whose bench has runs of its own.
+BLOCKS = (*(name for name in MODULES.values() if name != "stream_fork"), engine.NAME)
 SELECT = 12  # bits of mutsel
 NO_NODE = re.compile(r"-port RD_[AS]RST\b")  # pins of Yosys's memory cell for a reset that no memory here has
 MEMORY = re.compile(r"^  cell \$mem_v2 \\(\S+)\n.*?RD_CLK_ENABLE \d+'([01]+)$", re.MULTILINE | re.DOTALL)
@@ -60,15 +60,12 @@ write_aiger -ascii -zinit -symbols design.aag
 """.strip()
 
 
-def mutants(block: Block, number: int, seed: int, folder: Path) -> list[str]:
+def mutants(design: Design, number: int, seed: int, folder: Path) -> list[str]:
     """Write ``mutants.v``, the design with ``number`` mutants; give their descriptions, the first being mutant 1."""
-    top, memory = MODULES[block.kind], images(block)
-    for name, image in memory.items():
-        (folder / f"{name}.hex").write_text(image.hex())
-    values: dict[str, int | str] = {**parameters(block), **{name: f'"{folder / name}.hex"' for name in memory}}
+    read = yosys.read(design.write(folder), design.top, design.parameters, folder)
     yosys.run(
         [
-            *yosys.read(sources(block.kind), top, values, folder), f"prep -top {top} -flatten", "opt -full",
+            *read, f"prep -top {design.top} -flatten", "opt -full",
             f"mutate -list {number} -seed {seed} -ctrl mutsel {SELECT} 1 -o drawn.txt", "write_rtlil design.il",
         ], folder,
     )  # fmt: skip
@@ -83,19 +80,17 @@ def mutants(block: Block, number: int, seed: int, folder: Path) -> list[str]:
     return drawn
 
 
-def judge(same: Sequence[Case], number: int, seed: int, folder: Path) -> list[dict[str, Any]]:
-    """Verdicts of ``number`` mutants of one design, under all cases that run it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    drawn = mutants(same[0].block, number, seed, folder)
+def judge(design: Design, plays: Sequence[Play], number: int, seed: int, folder: Path) -> list[dict[str, Any]]:
+    """Verdicts of ``number`` mutants of a design, under all that its bench does with it."""
+    drawn = mutants(design, number, seed, folder)
     verdicts: list[dict[str, Any]] = [{"mutant": _describe(text), "caught": None, "reason": "open"} for text in drawn]
-    for case in same:
-        (folder / "replay.sv").write_text(replay.stimuli(case, folder, "mutants", SELECT))
+    for play in plays:
+        (folder / "replay.sv").write_text(replay.stimuli(play, folder, "mutants", SELECT))
         replay.build(folder, ["mutants.v"])
-        ((_, run, cycles),) = replay.judge(folder, 0, 0, replay.runs(case), 10**7)
+        ((_, run, cycles),) = replay.judge(folder, 0, 0, play.runs, 10**7)
         if run != -1:
             raise AssertionError(f"the design itself fails the replay in {folder}, run {run}, cycle {cycles}")
-        for mutant, run, at in replay.judge(folder, 1, len(drawn), replay.runs(case), 2 * cycles + 1000):
+        for mutant, run, at in replay.judge(folder, 1, len(drawn), play.runs, 2 * cycles + 1000):
             if run != -1 and verdicts[mutant - 1]["caught"] is None:
                 text = verdicts[mutant - 1]["mutant"]
                 verdicts[mutant - 1] = {"mutant": text, "caught": list(replay.RUNS)[run], "cycle": at}
@@ -144,9 +139,9 @@ def compare(design: miter.Design, mutant: int, folder: Path, seconds: int = SECO
                 return "missed"
             continue
         (folder / "proof.aig").write_bytes(model.aiger())
-        for engine in ENGINES[name]:
+        for command in ENGINES[name]:
             with suppress(simulator.ToolError):  # ABC in WebAssembly may run out of time, or of stack
-                verdict = search(folder, f"{engine},-T,{seconds}", 2 * seconds)
+                verdict = search(folder, f"{command},-T,{seconds}", 2 * seconds)
                 if verdict.proved:
                     return "equivalent"
                 if verdict.broken and name == "miter":
@@ -154,28 +149,38 @@ def compare(design: miter.Design, mutant: int, folder: Path, seconds: int = SECO
     return "open"
 
 
+def shapes(name: str, lanes: int) -> list[tuple[Design, list[Callable[[], Play]]]]:
+    """The designs of at most so many ``lanes`` that a bench runs, each with all that it does with it."""
+    if name == engine.NAME:
+        return [(engine.design(case), [partial(engine.play, case)]) for case in engine.CASES if case.lanes <= lanes]
+    found: dict[str, tuple[Design, list[Callable[[], Play]]]] = {}
+    for case in cases(name):
+        if case.block.lanes <= lanes:
+            design = Design.of(case.block)
+            found.setdefault(repr(design), (design, []))[1].append(partial(replay.play, case))
+    return list(found.values())
+
+
 def run(name: str, number: int, seed: int, folder: Path, lanes: int, seconds: int) -> dict[str, Any]:
     """Mutants of one block, spread evenly over the shapes of its bench with at most so many ``lanes``; what is done
     is kept in ``folder``, what is open is searched again."""
-    shapes: dict[str, list[Case]] = {}
-    for case in cases(name):
-        block = case.block
-        if block.lanes > lanes:
-            continue
-        shapes.setdefault(repr((sorted(parameters(block).items()), sorted(images(block).items()))), []).append(case)
+    found = shapes(name, lanes)
     verdicts: list[dict[str, Any]] = []
-    share = -(-number // len(shapes))
-    for index, same in enumerate(shapes.values()):
+    share = -(-number // len(found))
+    for index, (design, plays) in enumerate(found):
         kept = folder / f"{name}_{index}_{share}_{seed}.json"
         place = folder / f"{name}_{index}"
-        done = json.loads(kept.read_text()) if kept.exists() else judge(same, share, seed + index, place)
+        if kept.exists():
+            done = json.loads(kept.read_text())
+        else:
+            done = judge(design, [play() for play in plays], share, seed + index, place)
         if seconds:
             settle(done, place, seconds)
         kept.with_suffix(".part").write_text(json.dumps(done))
         kept.with_suffix(".part").replace(kept)
         verdicts += [{"shape": index, **verdict} for verdict in done]
         caught = sum(verdict["caught"] is not None for verdict in verdicts)
-        print(f"{name}: shape {index + 1} of {len(shapes)}, {caught} of {len(verdicts)} caught", flush=True)
+        print(f"{name}: shape {index + 1} of {len(found)}, {caught} of {len(verdicts)} caught", flush=True)
     return summary(name, seed, verdicts)
 
 

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from spikegpt_hls.rtl_tests.proofs import coverage, mutate
-from spikegpt_hls.rtl_tests.proofs.cases import cases
+from spikegpt_hls.rtl_tests.proofs import coverage, mutate, replay
+from spikegpt_hls.rtl_tests.proofs.cases import Design, cases
 
 
 def test_the_bench_catches_mutants_that_are_not_equivalent(tmp_path: Path) -> None:
     """The design itself passes the replay (``judge`` says so), and no verdict on a mutant is left open."""
-    verdicts = mutate.judge(cases("lif")[:1], 12, 1, tmp_path / "lif")
+    case = cases("lif")[0]
+    verdicts = mutate.judge(Design.of(case.block), [replay.play(case)], 12, 1, tmp_path / "lif")
     mutate.settle(verdicts, tmp_path / "lif")
     assert {verdict["reason"] for verdict in verdicts if verdict["caught"] is None} <= {"equivalent"}
     assert sum(verdict["caught"] is not None for verdict in verdicts) >= 6

@@ -46,12 +46,17 @@ def read(sources: Sequence[Path], top: str, values: Mapping[str, int | str], fol
     for name, value in values.items():
         if isinstance(value, str):
             image = Path(value.strip('"'))
-            if image.resolve().parent != folder.resolve():
-                shutil.copy(image, folder)
+            _bring(image, folder)
             value = image.name
         settings.append(f"-set {name} {literal(value)}")
     for path in sources:
-        shutil.copy(path, folder / path.name)
+        _bring(path, folder)
     names = " ".join(path.name for path in sources)
     chosen = [f"chparam {' '.join(settings)} $abstract\\{top}"] if settings else []
     return [f"read_verilog -sv -defer {names}", *chosen]
+
+
+def _bring(path: Path, folder: Path) -> None:
+    """Copy a file into the folder, unless it is there: a bare name is."""
+    if path.name != str(path) and path.resolve().parent != folder.resolve():
+        shutil.copy(path, folder)
