@@ -190,9 +190,10 @@ def disturbance(width: int) -> tuple[int, int]:
 
 
 async def restart(
-    dut: Any, sources: Collection[str], sinks: Collection[str] = ("m_axis",), blocked: int = BLOCKED
+    dut: Any, sources: Collection[str], sinks: Collection[str] = ("m_axis",), backpressure: float = 0
 ) -> None:
     """Beats at all ports, and a reset in their midst: what came before it must not be seen after it."""
+    blocked = DISTURBED if backpressure > 0.5 else BLOCKED
     cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
     for reset, cycles in ((1, 3), (0, DISTURBED), (1, 3)):
         dut.rst.value = reset
@@ -238,7 +239,7 @@ async def _stream(dut: Any, idle: float, backpressure: float) -> None:
     op, case, streams, params = _load()
     lanes, lengths = case["lanes"], case["lengths"]
     order = interleave(lengths, case["contexts"])
-    await restart(dut, _inputs(op), blocked=DISTURBED if backpressure > 0.5 else BLOCKED)
+    await restart(dut, _inputs(op), backpressure=backpressure)
     tb = TB(dut, op)
     dut.rst.value = 0
     await RisingEdge(dut.clk)

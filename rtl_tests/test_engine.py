@@ -170,7 +170,8 @@ async def follow(dut: Any, block: Block, idle: float, backpressure: float) -> No
 
 async def run(dut: Any, idle: float, backpressure: float) -> None:
     members = CASES[int(os.environ["CASE"])].members()
-    await restart(dut, [block.inputs[0] for block in members], [block.outputs[0] for block in members])
+    sources, sinks = zip(*((block.inputs[0], block.outputs[0]) for block in members), strict=True)
+    await restart(dut, sources, sinks, backpressure)
     dut.rst.value = 0
     for task in [cocotb.start_soon(follow(dut, block, idle, backpressure)) for block in members]:
         await task
