@@ -1,0 +1,47 @@
+"""What the blocks that decide a design's size take on xc7: the bounds that the RTL is held to (docs/folding.md)."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.rtl.blocks import image_file, images, single, sources
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops import LIF, WKV, LayerNorm, Linear
+from spikegpt_hls.rtl_tests.bench import random_params
+from spikegpt_hls.sim import tools
+from spikegpt_hls.sim.resources import synthesize
+
+BYTE, FOUR = Format(8, 4), Format(4, 2)
+
+
+def linear(weight_bits, x=BYTE, multipliers=32):
+    return Linear(BYTE, 512, 32, x, Format(weight_bits, weight_bits - 1)), 512 * 32 // multipliers
+
+
+def taken(op, folder: Path, reuse_factor=1):
+    block = single(op, 1, random_params(op, seed=1), reuse_factor)
+    (folder / "images").mkdir()
+    for path in sources(block.kind):
+        shutil.copy(path, folder)
+    for name, image in images(block).items():
+        (folder / image_file(block.name, name)).write_text(image.hex())
+    return synthesize(folder, tools.modules(Dataflow((block,), block.inputs[0], block.outputs[0])))["total"]
+
+
+@pytest.mark.parametrize(
+    ("op", "reuse_factor", "bounds"),
+    [
+        (LIF.of(64, Format(8, 6)), 1, {"lut": 150, "ff": 100, "dsp": 0}),  # 64 membranes have 896 bits
+        (WKV(BYTE, 64, BYTE, BYTE), 1, {"lut": 900, "dsp": 6}),
+        (LayerNorm(BYTE, 64, BYTE, Format(8, 5), Format(16, 10)), 1, {"lut": 700, "dsp": 4}),
+        (*linear(8), {"lut": 1000, "dsp": 16, "bram36": 4}),
+        (*linear(4, FOUR), {"dsp": 8}),
+        (*linear(2), {"dsp": 0}),
+    ],
+    ids=["LIF", "WKV", "LayerNorm", "Linear", "Linear, 4 bits", "Linear, ternary"],
+)
+def test_blocks_keep_within_their_bounds(op, reuse_factor, bounds, tmp_path: Path) -> None:
+    found = taken(op, tmp_path, reuse_factor)
+    assert {kind: found[kind] for kind, most in bounds.items() if found[kind] > most} == {}
