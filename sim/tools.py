@@ -70,7 +70,7 @@ def digest(flow: str, module: str, parameters: Parameters, files: Mapping[str, b
     return total.hexdigest()[:32]
 
 
-def read_commands(module: str, parameters: Parameters, files: Mapping[str, bytes]) -> list[str]:
+def read_commands(module: str, parameters: Parameters, files: Iterable[str]) -> list[str]:
     """Yosys's commands that read a module and set its parameters."""
     values = [f"-set {name} {literal(value)}" for name, value in parameters.items()]
     read = f"read_verilog -sv -defer {' '.join(path for path in files if path.endswith('.sv'))}"
