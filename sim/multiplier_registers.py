@@ -41,8 +41,9 @@ def absorbed(netlist: Mapping[str, Any], top: str) -> dict[str, Any]:
         bits = [bit for port, (bit,) in cell["connections"].items() if PRODUCT.fullmatch(port)]
         read = [(bit, *reader) for bit in bits for reader in readers[bit]]
         clocks = {_clock(cells.get(reader), port) for _, reader, port in read}
-        if len(clocks) == 1 and None not in clocks:
-            cells[name] = _registered(cell, clocks.pop(), zero)
+        clock = clocks.pop() if len(clocks) == 1 else None
+        if clock is not None:
+            cells[name] = _registered(cell, clock, zero)
             for bit, reader, _ in read:
                 moved[cells.pop(reader)["connections"]["Q"][0]] = bit
     if moved:
