@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from spikegpt_hls.sim import place_route
+from spikegpt_hls.sim.multiplier_registers import PLAIN, absorbed
 
 TOP = """
 module top (input logic clk, other, go, input logic signed [8:0] a, b, output logic signed [19:0] y, z);
@@ -51,6 +52,7 @@ def test_a_register_moves_into_its_multiplier(tmp_path: Path, statements: str, o
         (f"always_ff @(posedge clk) q <= go ? product : '0; {TO_PORTS}", 18),
         (f"initial q = 1; always_ff @(posedge clk) q <= product; {TO_PORTS}", 18),
         (f"always_ff @(negedge clk) q <= product; {TO_PORTS}", 18),
+        (f"always_ff @(posedge product[0]) q <= product; {TO_PORTS}", 18),
         # The product is seen before its register.
         ("always_ff @(posedge clk) q <= product; assign y = 20'(q); assign z = 20'(product);", 18),
         ("always_ff @(posedge clk) q <= product; assign y = 20'(q); assign z = {19'b0, product[3] ^ go};", 18),
@@ -62,7 +64,7 @@ def test_a_register_moves_into_its_multiplier(tmp_path: Path, statements: str, o
         ),
         (f"assign q = product; {TO_PORTS}", 0),
     ],
-    ids=["enable", "reset", "one at first", "falling edge", "port", "gate", "two clocks", "none"],
+    ids=["enable", "reset", "one at first", "falling edge", "own clock", "port", "gate", "two clocks", "none"],
 )
 def test_what_a_multiplier_cannot_hold_stays_outside(tmp_path: Path, statements: str, outside: int) -> None:
     assert registers(tmp_path, statements) == (outside, False)
@@ -76,3 +78,27 @@ def test_resets_of_the_register_are_low_whichever_it_listens_to(tmp_path: Path) 
     assert pins["CE0"] == ["1"]
     assert pins["RST0"] == ["0"]  # nextpnr joins the ports of one net, so RST3 has another
     assert drivers[pins["RST3"][0]]["parameters"]["INIT"] == "0" * 16
+
+
+def test_copies_of_a_sign_all_become_the_multipliers_output() -> None:
+    clk, sign, first, second = 2, 3, 4, 5
+    flop = {
+        "type": "TRELLIS_FF",
+        "parameters": dict(PLAIN),
+        "port_directions": {"CLK": "input", "DI": "input", "LSR": "input", "Q": "output"},
+    }
+    wired = {"CLK": [clk], "DI": [sign], "LSR": ["0"]}
+    multiplier = {"type": "MULT18X18D", "parameters": {}, "port_directions": {"P0": "output"}}
+    module = {
+        "ports": {"y": {"direction": "output", "bits": [first, second]}},
+        "cells": {
+            "multiplier": {**multiplier, "connections": {"P0": [sign]}},
+            "first": {**flop, "connections": {**wired, "Q": [first]}},
+            "second": {**flop, "connections": {**wired, "Q": [second]}},
+        },
+        "netnames": {"y": {"bits": [first, second]}},
+    }
+    made = absorbed({"modules": {"top": module}}, "top")["modules"]["top"]
+    assert {cell["type"] for cell in made["cells"].values()} == {"MULT18X18D", "LUT4"}
+    assert made["cells"]["multiplier"]["connections"]["P0"] == [sign]
+    assert made["ports"]["y"]["bits"] == made["netnames"]["y"]["bits"] == [sign, sign]
