@@ -1,10 +1,11 @@
 """Placed and routed on a Lattice ECP5: Yosys (``synth_ecp5``), nextpnr, and ecppack for the bitstream.
 
-LUT, FF, DSP and BRAM are those of the synthesised netlist; the frequency is nextpnr's, routed, of the slowest path
-between two registers, at the worst case of the part's speed grade. A block is placed by itself inside the registers of
-``harness.py``, which are not counted; so is a whole model, unless its pins are constrained. One seed, fixed: a figure
-is reproducible, and no luckier one was looked for. Blocks that differ only in the contents of their memories share one
-run; results are kept on disk under the digest of all that went in.
+LUT, FF, DSP and BRAM are those of the netlist that is placed: Yosys's, with registers moved into multipliers. The
+frequency is nextpnr's, routed, of the slowest path between two registers, at the worst case of the part's speed grade.
+A block is placed by itself inside the registers of ``harness.py``, which are not counted; so is a whole model, unless
+its pins are constrained. One seed, fixed: a figure is reproducible, and no luckier one was looked for. Blocks that
+differ only in the contents of their memories share one run; results are kept on disk under the digest of all that went
+in.
 """
 
 from __future__ import annotations
