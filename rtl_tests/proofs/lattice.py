@@ -14,9 +14,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.proofs import yosys
-from spikegpt_hls.rtl_tests.proofs.netlist import Edit
+from spikegpt_hls.rtl_tests.proofs.netlist import Family
 from spikegpt_hls.sim import place_route, tools
 
 #: Which of two resets the register listens to depends on the multiplier's place: neither may be high.
@@ -93,15 +92,8 @@ def models() -> str:
     return made
 
 
-def gates(
-    sources: Sequence[Path],
-    top: str,
-    folder: Path,
-    values: Mapping[str, int | str],
-    edit: Edit = lambda text: text,
-) -> None:
-    """Build a module's netlist for the simulator, as ``simulator.build`` does its sources; ``edit`` is for negative
-    controls."""
+def synthesize(sources: Sequence[Path], top: str, folder: Path, values: Mapping[str, int | str]) -> str:
+    """The netlist of a module as it is placed, as Verilog."""
     images = {name: Path(value.strip('"')) for name, value in values.items() if isinstance(value, str)}
     parameters = {**values, **{name: path.name for name, path in images.items()}}
     work = folder / "yosys"
@@ -109,11 +101,10 @@ def gates(
     tools.place_files({path.name: path.read_bytes() for path in [*sources, *images.values()]}, work)
     place_route.synthesize(top, top, parameters, [path.name for path in sources], work)
     yosys.run(["read_json netlist.json", "write_verilog -noattr netlist.v"], work)
-    text = edit((work / "netlist.v").read_text())
-    paths = folder / "netlist.v", folder / "cells.v"
-    for path, content in zip(paths, (text, models()), strict=True):
-        path.write_text(content)
-    simulator.build(paths, top, folder)
+    return (work / "netlist.v").read_text()
+
+
+ECP5 = Family(synthesize, lambda netlist: models())
 
 
 def unregistered(text: str) -> str:

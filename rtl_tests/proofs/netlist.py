@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.proofs import yosys
@@ -111,18 +112,29 @@ def synthesize(sources: Sequence[Path], top: str, folder: Path, values: Mapping[
     return (work / "netlist.v").read_text()
 
 
+class Family(NamedTuple):
+    """How a module becomes gates: ``synthesize`` gives its netlist as Verilog, ``models`` those of its cells."""
+
+    synthesize: Callable[[Sequence[Path], str, Path, Mapping[str, int | str]], str]
+    models: Callable[[str], str]
+
+
+XC7 = Family(synthesize, models)
+
+
 def gates(
     sources: Sequence[Path],
     top: str,
     folder: Path,
     values: Mapping[str, int | str],
+    family: Family = XC7,
     edit: Edit = lambda text: text,
 ) -> None:
     """Build a module's netlist for the simulator, as ``simulator.build`` does its sources; ``edit`` is for negative
     controls."""
-    text = edit(synthesize(sources, top, folder, values))
+    text = edit(family.synthesize(sources, top, folder, values))
     paths = folder / "netlist.v", folder / "cells.v"
-    for path, content in zip(paths, (text, models(text)), strict=True):
+    for path, content in zip(paths, (text, family.models(text)), strict=True):
         path.write_text(content)
     simulator.build(paths, top, folder)
 

@@ -51,7 +51,7 @@ def run_routed(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit = la
     """What is placed on an ECP5, its multipliers with the registers that Yosys left outside."""
     block = replace(single(op, lanes, random_params(op, seed=1), reuse_factor), multiplier=(18, 18))
     streams = sequences(op, LENGTHS, seed=lanes)
-    check(block, streams, LENGTHS, build=partial(lattice.gates, edit=edit))
+    check(block, streams, LENGTHS, build=partial(gates, family=lattice.ECP5, edit=edit))
 
 
 LINEAR = Linear(Format(8, 3), 16, 16, BYTE, Format(8, 7))
