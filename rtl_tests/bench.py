@@ -64,7 +64,8 @@ def check(
     memory = images(block)
     memory = corrupt(memory) if corrupt else memory
     values = {**parameters(block), **(override or {})}
-    suffix = "" if build is simulator.build else "_built"
+    # Cases that differ in their build alone, as a netlist and its negative control do, may run side by side.
+    suffix = "" if build is simulator.build else f"_built{os.environ.get('PYTEST_XDIST_WORKER', '')}"
     folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest((values, edit, lengths), memory, streams)}{suffix}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in memory.items():
