@@ -26,8 +26,8 @@ WAVES    = $(if $(filter-out 0,$(waves)),--waves)
 PACKAGES := model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
 TARGETS := $(filter-out __init__,$(basename $(notdir $(wildcard cli/targets/*.py))))
-SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*.sv rtl_tests/proofs/*.sv)
-CPP     := $(wildcard sim/*.cpp sim/*.h hls/vitis/*.h model/kernels/*.cpp rtl_tests/proofs/*.cpp)
+SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*/*.sv)
+CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp rtl_tests/mutants/*.cpp)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train-qat export hls cosim report generate figures size explore accountings toggles nlu test formal mutate coverage soak lint bench clean
@@ -102,10 +102,10 @@ formal: $(ENV) ## Prove that every block keeps the rules of its streams
 	$(BIN)/python -m pytest -n 2 --dist worksteal -rP rtl_tests/proofs/test_formal.py
 
 mutate: $(ENV) ## Count the mutants of the blocks that their benches catch; block=NAME
-	$(BIN)/python -m spikegpt_hls.rtl_tests.proofs.mutate $(block)
+	$(BIN)/python -m spikegpt_hls.rtl_tests.mutants.mutate $(block)
 
 coverage: $(ENV) ## Measure line and toggle coverage of the blocks under their benches; block=NAME
-	$(BIN)/python -m spikegpt_hls.rtl_tests.proofs.coverage $(block)
+	$(BIN)/python -m spikegpt_hls.rtl_tests.mutants.coverage $(block)
 
 soak: $(ENV) ## Run the full grid of every operation, then random models for minutes=N
 	SOAK_MINUTES=$(minutes) $(BIN)/python -m pytest -n 2 --dist worksteal -m soak -rP -p no:logging

@@ -45,9 +45,9 @@ def random48(shared: Path) -> Path:
     """A random network of 3 layers and 48 channels, exported with golden vectors of as many random tokens."""
     import numpy as np
 
-    from spikegpt_hls.quant.calibrate import random_network
-    from spikegpt_hls.quant.export import export
-    from spikegpt_hls.quant.vectors import golden
+    from spikegpt_hls.quant.export.qonnx import export
+    from spikegpt_hls.quant.export.vectors import golden
+    from spikegpt_hls.quant.training.calibrate import random_network
 
     folder = shared / "random48"
     with _locked(folder):

@@ -46,7 +46,7 @@ _OPTIONS: dict[str, Any] = {
     "stop": click.option("--stop", help="Text at which the continuation ends."),
     "temperature": click.option("--temperature", type=float, help="Sampling temperature; 0 takes the likeliest."),
     "characters": click.option("--characters", type=click.IntRange(1), help="Held-out characters to run over."),
-    "energy": click.option("--energy", help="A table of energies per action, in the form of sim/energy_table.json."),
+    "energy": click.option("--energy", help="A table of energies per action, as sim/energy/energy_table.json."),
     "twin": click.option("--twin", help="The build folder of the twin without neurons (by default in the preset's)."),
     "sizes": click.option("--sizes", help="Presets whose training curves are compared: tiny,small."),
     "trials": click.option("--trials", type=click.IntRange(1), help="Points to try in all (30 by default)."),

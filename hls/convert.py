@@ -11,12 +11,12 @@ from typing import Any
 
 import onnx
 
-from spikegpt_hls.hls.engine import share
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.folding import TARGET_CYCLES, default_reuse, fold
-from spikegpt_hls.hls.handlers import operation
-from spikegpt_hls.hls.onnx_graph import INPUT, block_name, per_token
-from spikegpt_hls.hls.register import register
+from spikegpt_hls.hls.fold.engine import share
+from spikegpt_hls.hls.fold.folding import TARGET_CYCLES, default_reuse, fold
+from spikegpt_hls.hls.frontend.handlers import operation
+from spikegpt_hls.hls.frontend.onnx_graph import INPUT, block_name, per_token
+from spikegpt_hls.hls.frontend.register import register
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.folding import Folding, fold
+from spikegpt_hls.hls.fold.folding import Folding, fold
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import OPERATIONS, Linear, Operation
 
@@ -21,8 +21,8 @@ XC7_MULTIPLIER = (25, 18)
 
 
 class Engine(NamedTuple):
-    """What the Linears that share one array of multipliers have in common (``hls/engine.py``): each member's number is
-    its place in the line, the deepest in the network first."""
+    """What the Linears that share one array of multipliers have in common (``hls/fold/engine.py``): each member's
+    number is its place in the line, the deepest in the network first."""
 
     members: int
     beats: int  # per token, the most of any member

@@ -26,9 +26,10 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import MODULES, Image, images, pack, parameters, sources
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import BIT, OPERATIONS, BinaryEmbedding, Operation
-from spikegpt_hls.rtl_tests import functional, simulator
+from spikegpt_hls.rtl_tests import simulator
+from spikegpt_hls.rtl_tests.cells import functional
 from spikegpt_hls.rtl_tests.contexts import interleave
-from spikegpt_hls.sim.cycles import simulate
+from spikegpt_hls.sim.cycles.schedule import simulate
 
 Corrupt = Callable[[dict[str, Image]], dict[str, Image]]
 #: Makes the simulation of a module from its sources, in a folder, with its parameters.

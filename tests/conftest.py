@@ -7,8 +7,8 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, BinaryEmbedding, LayerNorm, Linear, Residual
-from spikegpt_hls.sim.cycles import simulate
-from spikegpt_hls.sim.energy import energy
+from spikegpt_hls.sim.cycles.schedule import simulate
+from spikegpt_hls.sim.energy.model import energy
 from spikegpt_hls.sim.report.results import Results
 
 BYTE = Format(8, 4)

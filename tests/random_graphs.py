@@ -5,12 +5,12 @@ from dataclasses import replace
 from math import ceil
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.engine import share, shareable
-from spikegpt_hls.hls.folding import legal_factors
+from spikegpt_hls.hls.fold.engine import share, shareable
+from spikegpt_hls.hls.fold.folding import legal_factors
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, BinaryEmbedding, Gate, LayerNorm, Linear, Sigmoid
-from spikegpt_hls.sim.cycles import simulate
+from spikegpt_hls.sim.cycles.schedule import simulate
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.offchip import Fetch
 

@@ -11,13 +11,13 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, BinaryEmbedding, Linear, SquaredReLU
-from spikegpt_hls.sim import paper
-from spikegpt_hls.sim.breakeven import break_evens
-from spikegpt_hls.sim.energy import BlockEnergy
+from spikegpt_hls.sim.energy import paper
+from spikegpt_hls.sim.energy.breakeven import break_evens
+from spikegpt_hls.sim.energy.firing import LONGEST, count, firing
+from spikegpt_hls.sim.energy.model import BlockEnergy
+from spikegpt_hls.sim.energy.stimuli import NAMES, expected, random_typical, ranked, stimuli
+from spikegpt_hls.sim.energy.switching import RANDOM, Rates, rates, toggle_rate
 from spikegpt_hls.sim.errors import SimulationError
-from spikegpt_hls.sim.firing import LONGEST, count, firing
-from spikegpt_hls.sim.stimuli import NAMES, expected, random_typical, ranked, stimuli
-from spikegpt_hls.sim.switching import RANDOM, Rates, rates, toggle_rate
 
 BYTE = Format(8, 4)
 
@@ -205,7 +205,7 @@ def test_scaled_compute_is_the_sum_over_actions():
     "op", [LIF.of(8, BYTE), WKV(Format(10, 7), 8, BYTE, Format(8, 5)), Linear(BYTE, 8, 8, BYTE, Format(8, 7))]
 )
 def test_the_model_ranks_the_stimuli(op):
-    """As the RTL does (rtl_tests/test_toggles.py)."""
+    """As the RTL does (rtl_tests/top/test_toggles.py)."""
     rng = np.random.default_rng(1)
     params = {
         name: rng.integers(op.param_format(name).lo + 1, op.param_format(name).hi, op.param_shape(name))
@@ -266,10 +266,10 @@ def test_four_accountings_of_a_trained_network_and_its_twin(accounted, capsys):
 
 
 def test_bits_and_firing_are_those_of_the_network_on_the_text(accounted):
-    from spikegpt_hls.model import text, tokenizer, tokens
-    from spikegpt_hls.model.evaluate import nats_per_token
+    from spikegpt_hls.model.corpus import text, tokenizer, tokens
+    from spikegpt_hls.model.training.evaluate import nats_per_token
+    from spikegpt_hls.quant.export.vectors import trace
     from spikegpt_hls.quant.storage import load_network
-    from spikegpt_hls.quant.vectors import trace
 
     made = json.loads((accounted / "tiny" / "accountings.json").read_text())
     for name, folder in (("spiking", accounted / "tiny"), ("twin", accounted / "tiny" / "twin")):
@@ -287,7 +287,7 @@ def test_bits_and_firing_are_those_of_the_network_on_the_text(accounted):
 def test_another_table_changes_the_energy_and_a_bad_one_is_refused(accounted, tmp_path, capsys):
     from importlib.resources import files
 
-    raw = json.loads(files("spikegpt_hls.sim").joinpath("energy_table.json").read_text("utf-8"))
+    raw = json.loads(files("spikegpt_hls.sim.energy").joinpath("energy_table.json").read_text("utf-8"))
     path = accounted / "tiny" / "accountings.json"
     before = path.read_text()
     for kind in ("add", "multiply", "float_add", "float_multiply", "sram", "dram"):

@@ -10,8 +10,8 @@ from spikegpt_hls.hls.rtl.blocks import image_file, images, single, sources
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, WKV, LayerNorm, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
-from spikegpt_hls.sim import tools
-from spikegpt_hls.sim.resources import synthesize
+from spikegpt_hls.sim.resources import tools
+from spikegpt_hls.sim.resources.synthesis import synthesize
 
 BYTE, FOUR = Format(8, 4), Format(4, 2)
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from spikegpt_hls.model import distributed
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
-from spikegpt_hls.model.train import LanguageModelling, Plan, train
-from spikegpt_hls.quant.calibrate import random_network
+from spikegpt_hls.model.training import distributed
+from spikegpt_hls.model.training.train import LanguageModelling, Plan, train
+from spikegpt_hls.quant.training.calibrate import random_network
 
 IDS = np.random.default_rng(0).integers(0, 16, 3000).astype(np.uint8)
 PLAN = Plan(steps=20, lr=3e-3, context=16, batch=4, checkpoint_every=10, ema=0.9)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.engine import share
+from spikegpt_hls.hls.fold.engine import share
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import (
@@ -25,14 +25,14 @@ from spikegpt_hls.quant.ops import (
     SquaredReLU,
     TokenShift,
 )
-from spikegpt_hls.sim.actions import Action, actions, activity, bank
-from spikegpt_hls.sim.energy import energy, mean
-from spikegpt_hls.sim.energy_table import CONSTANTS, KINDS, EnergyTable
+from spikegpt_hls.sim.energy.actions import Action, actions, activity, bank
+from spikegpt_hls.sim.energy.energy_table import CONSTANTS, KINDS, EnergyTable
+from spikegpt_hls.sim.energy.floats import as_floats
+from spikegpt_hls.sim.energy.model import energy, mean
 from spikegpt_hls.sim.errors import SimulationError
-from spikegpt_hls.sim.floats import as_floats
 
 BYTE = Format(8, 4)
-TEXT = files("spikegpt_hls.sim").joinpath("energy_table.json").read_text("utf-8")
+TEXT = files("spikegpt_hls.sim.energy").joinpath("energy_table.json").read_text("utf-8")
 
 
 def fixed_timing(block):

@@ -23,9 +23,9 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, Gate, LayerNorm, Linear, Residual, Sigmoid, SquaredReLU, TokenShift
-from spikegpt_hls.sim import area
-from spikegpt_hls.sim.cycles import simulate
+from spikegpt_hls.sim.cycles.schedule import simulate
 from spikegpt_hls.sim.parts import parts
+from spikegpt_hls.sim.resources import area
 
 #: A search whose points cost nothing: four objectives of two axes, of which the second is free to choose.
 FAKE = """

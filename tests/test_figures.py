@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from spikegpt_hls.cli.main import run
-from spikegpt_hls.model import plots
-from spikegpt_hls.quant.calibrate import random_network
-from spikegpt_hls.quant.observe import observe
+from spikegpt_hls.model.training import plots
+from spikegpt_hls.quant.training.calibrate import random_network
+from spikegpt_hls.quant.training.observe import observe
 
 IDS = np.random.default_rng(3).integers(0, 64, 40)
 

@@ -11,12 +11,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.nn import functional as F
 
 from spikegpt_hls.model.config import Config
-from spikegpt_hls.model.evaluate import nats_per_token, windows
-from spikegpt_hls.model.firing import Firing, Layer, overall, warning
 from spikegpt_hls.model.lif import LIF
 from spikegpt_hls.model.spikegpt import SpikeGPT
-from spikegpt_hls.model.train import LanguageModelling, Plan, train
-from spikegpt_hls.quant.calibrate import random_network
+from spikegpt_hls.model.training.evaluate import nats_per_token, windows
+from spikegpt_hls.model.training.firing import Firing, Layer, overall, warning
+from spikegpt_hls.model.training.train import LanguageModelling, Plan, train
+from spikegpt_hls.quant.training.calibrate import random_network
 
 IDS = np.random.default_rng(0).integers(0, 16, 500).astype(np.uint8)
 

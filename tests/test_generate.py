@@ -9,8 +9,8 @@ import torch
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.generate import generate, until
 from spikegpt_hls.model.sampling import Sampler
-from spikegpt_hls.quant.calibrate import random_network
-from spikegpt_hls.quant.stepper import Stepper
+from spikegpt_hls.quant.export.stepper import Stepper
+from spikegpt_hls.quant.training.calibrate import random_network
 
 
 def test_the_stepper_is_the_network() -> None:

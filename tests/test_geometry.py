@@ -9,12 +9,12 @@ import pytest
 from spikegpt_hls.hls.convert import convert, reuse_factors
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.geometry import Network, alike, assemble, widened
-from spikegpt_hls.hls.graph import dataflow
-from spikegpt_hls.quant.calibrate import random_network
-from spikegpt_hls.quant.export import export_sequence
+from spikegpt_hls.hls.fold.geometry import Network, alike, assemble, widened
+from spikegpt_hls.hls.frontend.graph import dataflow
+from spikegpt_hls.quant.export.qonnx import export_sequence
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.quant.training.calibrate import random_network
 
 
 def network_of(quantized: QuantSpikeGPT) -> Network:

@@ -14,13 +14,13 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from spikegpt_hls.hls.convert import convert
-from spikegpt_hls.hls.csim import CSimulation, token_rows
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.folding import default_reuse, fold, legal_factors
-from spikegpt_hls.hls.graph import dataflow
-from spikegpt_hls.hls.handlers import make_node
-from spikegpt_hls.hls.register import register
+from spikegpt_hls.hls.fold.folding import default_reuse, fold, legal_factors
+from spikegpt_hls.hls.frontend.graph import dataflow
+from spikegpt_hls.hls.frontend.handlers import make_node
+from spikegpt_hls.hls.frontend.register import register
+from spikegpt_hls.hls.vitis.csim import CSimulation, token_rows
 from spikegpt_hls.hls.vitis.synthesis import synthesize
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, BinaryEmbedding, LayerNorm, Linear, Operation, Residual
@@ -380,9 +380,9 @@ def test_c_simulation_equals_torch_on_the_full_grid(
 
 def check_whole_model(tmp_path: Path, layers: int, channels: int, weight_bits: int, lanes: int) -> None:
     """512 tokens in three sequences of unequal length, back to back."""
-    from spikegpt_hls.quant.calibrate import random_network
-    from spikegpt_hls.quant.export import export
-    from spikegpt_hls.quant.vectors import trace
+    from spikegpt_hls.quant.export.qonnx import export
+    from spikegpt_hls.quant.export.vectors import trace
+    from spikegpt_hls.quant.training.calibrate import random_network
 
     network = random_network(layers, channels, weight_bits=weight_bits)
     model, _ = export(network, tmp_path)

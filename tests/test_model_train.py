@@ -21,8 +21,8 @@ from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.generate import generate
 from spikegpt_hls.model.sampling import Sampler
 from spikegpt_hls.model.spikegpt import SpikeGPT
-from spikegpt_hls.model.train import LanguageModelling, Plan, train
-from spikegpt_hls.quant.train_qat import train_qat
+from spikegpt_hls.model.training.train import LanguageModelling, Plan, train
+from spikegpt_hls.quant.training.train_qat import train_qat
 
 SMALLEST = replace(
     PRESETS["tiny"],

@@ -1,6 +1,6 @@
 """The register behind an ECP5's multiplier moves into it, where nothing else shows that.
 
-That a netlist does the same afterwards is shown under the blocks' benches (``rtl_tests/proofs/test_netlists.py``).
+That a netlist does the same afterwards is shown under the blocks' benches (``rtl_tests/netlists/test_netlists.py``).
 """
 
 import json
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spikegpt_hls.sim import place_route
-from spikegpt_hls.sim.multiplier_registers import PLAIN, absorbed
+from spikegpt_hls.sim.resources import place_route
+from spikegpt_hls.sim.resources.multiplier_registers import PLAIN, absorbed
 
 TOP = """
 module top (input logic clk, other, go, input logic signed [8:0] a, b, output logic signed [19:0] y, z);

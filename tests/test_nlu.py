@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from spikegpt_hls.cli.main import run
-from spikegpt_hls.model import nlu
-from spikegpt_hls.model.classification import Classification, accuracy, majority, predictions, set_dropout
+from spikegpt_hls.model.classify import nlu
+from spikegpt_hls.model.classify.classification import Classification, accuracy, majority, predictions, set_dropout
 from spikegpt_hls.model.config import Config
+from spikegpt_hls.model.corpus.tokenizer import load as load_tokenizer
+from spikegpt_hls.model.corpus.tokenizer import save as save_tokenizer
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
-from spikegpt_hls.model.tokenizer import load as load_tokenizer
-from spikegpt_hls.model.tokenizer import save as save_tokenizer
-from spikegpt_hls.model.train import Plan
-from spikegpt_hls.quant.calibrate import calibrate
+from spikegpt_hls.model.training.train import Plan
 from spikegpt_hls.quant.network import QuantSpikeGPT
 from spikegpt_hls.quant.storage import load_network
-from spikegpt_hls.quant.train_nlu import NluRecipe, start, train_nlu
+from spikegpt_hls.quant.training.calibrate import calibrate
+from spikegpt_hls.quant.training.train_nlu import NluRecipe, start, train_nlu
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "nlu"
 GOOD, BAD = ("fine", "lovely", "crème"), ("dull", "tired", "cliché")

@@ -10,10 +10,10 @@ import pytest
 from spikegpt_hls.hls.rtl.blocks import MODULES, parameters, single, sources
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format
-from spikegpt_hls.sim import place_route, tools
 from spikegpt_hls.sim.errors import SimulationError
-from spikegpt_hls.sim.harness import harnessed
-from spikegpt_hls.sim.place_route import FitError, count, placed, route
+from spikegpt_hls.sim.resources import place_route, tools
+from spikegpt_hls.sim.resources.harness import harnessed
+from spikegpt_hls.sim.resources.place_route import FitError, count, placed, route
 
 S8 = Format(8, 4)
 WHOLE = """

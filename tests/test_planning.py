@@ -11,18 +11,18 @@ import pytest
 from spikegpt_hls.cli.main import run
 from spikegpt_hls.cli.steps import folding
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.engine import share, shareable
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.folding import legal_factors
-from spikegpt_hls.hls.geometry import assemble
-from spikegpt_hls.hls.planning import cheapest, fastest, next_step_up
+from spikegpt_hls.hls.fold.engine import share, shareable
+from spikegpt_hls.hls.fold.folding import legal_factors
+from spikegpt_hls.hls.fold.geometry import assemble
+from spikegpt_hls.hls.fold.planning import cheapest, fastest, next_step_up
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import interval
 from spikegpt_hls.quant import ops
-from spikegpt_hls.quant.calibrate import random_network
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.network import blocks
-from spikegpt_hls.sim.cycles import simulate, slope, token_times
+from spikegpt_hls.quant.training.calibrate import random_network
+from spikegpt_hls.sim.cycles.schedule import simulate, slope, token_times
 
 S8 = Format(8, 5)
 SIZES = {"tiny": (2, 64), "small": (4, 128)}

@@ -10,18 +10,18 @@ from spikegpt_hls.cli.main import run
 from spikegpt_hls.cli.steps import size
 from spikegpt_hls.hls.convert import reuse_factors
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.geometry import assemble
-from spikegpt_hls.hls.planning import plan_of
+from spikegpt_hls.hls.fold.geometry import assemble
+from spikegpt_hls.hls.fold.planning import plan_of
 from spikegpt_hls.model.config import PRESETS, Config
-from spikegpt_hls.quant.calibrate import random_network
 from spikegpt_hls.quant.network import blocks
-from spikegpt_hls.sim import resources
-from spikegpt_hls.sim.cycles import simulate
+from spikegpt_hls.quant.training.calibrate import random_network
+from spikegpt_hls.sim.cycles.schedule import simulate
 from spikegpt_hls.sim.offchip import Fetch, Supply, fetches
 from spikegpt_hls.sim.parts import Part, named
-from spikegpt_hls.sim.projection import Projection, as_json, project
+from spikegpt_hls.sim.projection.project import Projection, as_json, project
+from spikegpt_hls.sim.projection.roofline import macs, roofline
+from spikegpt_hls.sim.resources import synthesis as resources
 from spikegpt_hls.sim.roms import roms
-from spikegpt_hls.sim.roofline import macs, roofline
 
 WEIGHTS = 5 * 16 * 16 + 2 * 16 * 64 + 16 * 32  # five square Linears, two of the feed-forward, the head
 NOTHING = dict.fromkeys(("lut", "ff", "dsp", "bram36"), 0.0)

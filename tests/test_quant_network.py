@@ -13,13 +13,14 @@ from safetensors.torch import save_file
 from spikegpt_hls.model.config import NEURONS, Config
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
-from spikegpt_hls.quant import ops, vectors
-from spikegpt_hls.quant.calibrate import random_network
-from spikegpt_hls.quant.execute import execute, execute_step, load
-from spikegpt_hls.quant.export import export
+from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.export import vectors
+from spikegpt_hls.quant.export.execute import execute, execute_step, load
+from spikegpt_hls.quant.export.qonnx import export
 from spikegpt_hls.quant.format import ExactnessError, Format, Ints
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.storage import load_network, save_network
+from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.quant.units import Node, Run
 
 #: Layers, channels, weight bits, neurons.
@@ -251,7 +252,7 @@ def test_other_neurons_widths_and_states_in_training_are_refused() -> None:
 def test_operations_formats_and_the_onnx_domain_never_load_torch() -> None:
     code = (
         "import sys, spikegpt_hls.quant.format, spikegpt_hls.quant.ops, spikegpt_hls.quant.qonnx_ops, "
-        "spikegpt_hls.quant.execute; assert 'torch' not in sys.modules"
+        "spikegpt_hls.quant.export.execute; assert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
 

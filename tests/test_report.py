@@ -10,7 +10,7 @@ from markupsafe import escape
 
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.parts import named
-from spikegpt_hls.sim.projection import as_json, project
+from spikegpt_hls.sim.projection.project import as_json, project
 from spikegpt_hls.sim.report.membrane import potentials
 from spikegpt_hls.sim.report.page import write_projected, write_report
 from spikegpt_hls.sim.report.summary import schema

@@ -8,10 +8,10 @@ from clocked import clocked
 from random_graphs import BYTE, Graph, on_engine, random_fetches, random_graph, safe_graph
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.ops import Gate, LayerNorm, Linear, Sigmoid
-from spikegpt_hls.sim import cycles
-from spikegpt_hls.sim.cycles import simulate, token_times
+from spikegpt_hls.sim.cycles import schedule as cycles
+from spikegpt_hls.sim.cycles.network import Network
+from spikegpt_hls.sim.cycles.schedule import simulate, token_times
 from spikegpt_hls.sim.errors import SimulationError
-from spikegpt_hls.sim.network import Network
 from spikegpt_hls.sim.offchip import Fetch
 
 

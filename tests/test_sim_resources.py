@@ -2,9 +2,9 @@
 
 import pytest
 
-from spikegpt_hls.sim import resources
 from spikegpt_hls.sim.errors import SimulationError
-from spikegpt_hls.sim.resources import count, synthesize
+from spikegpt_hls.sim.resources import synthesis as resources
+from spikegpt_hls.sim.resources.synthesis import count, synthesize
 
 TOP = """
 module top #(parameter int BITS = 4, parameter FILE = "") (

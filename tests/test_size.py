@@ -16,10 +16,11 @@ from spikegpt_hls.model.config import PRESETS, Config
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, BinaryEmbedding, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
-from spikegpt_hls.sim import resources, sizing
 from spikegpt_hls.sim.memory import memory
 from spikegpt_hls.sim.parts import parts
-from spikegpt_hls.sim.resources import synthesize
+from spikegpt_hls.sim.resources import sizing
+from spikegpt_hls.sim.resources import synthesis as resources
+from spikegpt_hls.sim.resources.synthesis import synthesize
 from spikegpt_hls.sim.roms import Rom, rom
 
 BYTE = Format(8, 4)

@@ -13,8 +13,8 @@ from spikegpt_hls.cli.steps import folding
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.convert import convert, operations
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.graph import dataflow
-from spikegpt_hls.hls.planning import fastest
+from spikegpt_hls.hls.fold.planning import fastest
+from spikegpt_hls.hls.frontend.graph import dataflow
 from spikegpt_hls.hls.rtl.blocks import parameters
 
 FOLDER = Path(targets.__file__).parent

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikegpt_hls.model import text
+from spikegpt_hls.model.corpus import text
 from spikegpt_hls.model.errors import ModelError
 
 

@@ -10,9 +10,9 @@ import pytest
 from tokenizers import Tokenizer as Subwords
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from spikegpt_hls.model import text, tokenizer, tokens
+from spikegpt_hls.model.corpus import text, tokenizer, tokens
+from spikegpt_hls.model.corpus.tokenizer import ByteTokenizer, CharacterTokenizer, Tokenizer
 from spikegpt_hls.model.errors import ModelError
-from spikegpt_hls.model.tokenizer import ByteTokenizer, CharacterTokenizer, Tokenizer
 
 TEXT = "First Citizen:\nBefore we proceed, hear me —\n\n  café, 日本語 🎉 speak.\n" * 30
 

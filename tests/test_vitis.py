@@ -16,7 +16,7 @@ import hls4ml
 import numpy as np
 import pytest
 
-from spikegpt_hls.hls.folding import fold, legal_factors
+from spikegpt_hls.hls.fold.folding import fold, legal_factors
 from spikegpt_hls.hls.vitis.kernels import SOURCES, kernel
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import (

@@ -14,12 +14,12 @@ from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.step import digests, write_json
 from spikegpt_hls.cli.steps import at_work, folding, hls, train
 from spikegpt_hls.cli.workspace import Workspace
-from spikegpt_hls.sim import energy_table
-from spikegpt_hls.sim.energy_table import EnergyTable
+from spikegpt_hls.sim.energy import energy_table
+from spikegpt_hls.sim.energy.energy_table import EnergyTable
 from spikegpt_hls.sim.errors import SimulationError
 
 #: Another version of the accountings makes other figures.
-SOURCES = (Path(energy_table.__file__).parent,)
+SOURCES = (Path(energy_table.__file__).parents[1],)
 DEFAULTS = {"characters": 10_000}
 FILE = "accountings.json"
 _MOVEMENT = {
@@ -83,7 +83,7 @@ def _inputs(request: Request, other: Request) -> tuple[Path, ...]:
 
 
 def _made(request: Request, other: Request, characters: int, table: EnergyTable) -> dict[str, Any]:
-    from spikegpt_hls.sim.accountings import accountings, result
+    from spikegpt_hls.sim.energy.accountings import accountings, result
 
     networks = []
     for which, name in ((request, "network"), (other, "twin")):

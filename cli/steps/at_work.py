@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.steps import export, hls
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.sim.accountings import Network
-from spikegpt_hls.sim.energy_table import EnergyTable
+from spikegpt_hls.sim.energy.accountings import Network
+from spikegpt_hls.sim.energy.energy_table import EnergyTable
 
 if TYPE_CHECKING:
-    from spikegpt_hls.model.tokenizer import Ids, Tokenizer
-    from spikegpt_hls.quant.held_out import Piece
+    from spikegpt_hls.model.corpus.tokenizer import Ids, Tokenizer
     from spikegpt_hls.quant.network import QuantSpikeGPT
+    from spikegpt_hls.quant.training.held_out import Piece
 
 
 def network(request: Request, characters: int, table: EnergyTable) -> Network:
     """Run over at least ``characters`` held-out characters; what is missing is trained, exported and translated."""
-    from spikegpt_hls.sim import firing
-    from spikegpt_hls.sim.actions import activity
-    from spikegpt_hls.sim.energy import Activity, mean, priced
-    from spikegpt_hls.sim.switching import switching
+    from spikegpt_hls.sim.energy import firing
+    from spikegpt_hls.sim.energy.actions import activity
+    from spikegpt_hls.sim.energy.model import Activity, mean, priced
+    from spikegpt_hls.sim.energy.switching import switching
 
     dataflow, found, context, pieces = run(request, characters)
     counted: list[tuple[int, Activity]] = []
@@ -45,9 +45,9 @@ def network(request: Request, characters: int, table: EnergyTable) -> Network:
 def run(request: Request, characters: int) -> tuple[Dataflow, int, int, Iterator[Piece]]:
     """The dataflow with its parameters, the characters that are predicted, the context, and the run piece by piece."""
     hls.make(request)
-    from spikegpt_hls.model import tokenizer
-    from spikegpt_hls.quant.held_out import pieces
+    from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.quant.storage import load_network
+    from spikegpt_hls.quant.training.held_out import pieces
 
     workspace = request.workspace
     model, header = load_network(workspace.checkpoint)

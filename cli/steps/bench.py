@@ -79,7 +79,7 @@ def _torch(request: Request, ids: Ints) -> float:
 
 
 def _qonnx(request: Request, ids: Ints) -> float:
-    from spikegpt_hls.quant.execute import execute, load
+    from spikegpt_hls.quant.export.execute import execute, load
 
     model = load(request.workspace.onnx)
     return _seconds(lambda: execute(model, ids[None]))
@@ -87,7 +87,7 @@ def _qonnx(request: Request, ids: Ints) -> float:
 
 def _c_simulation(request: Request, ids: Ints) -> float:
     from spikegpt_hls.hls.convert import convert
-    from spikegpt_hls.hls.csim import CSimulation
+    from spikegpt_hls.hls.vitis.csim import CSimulation
 
     with TemporaryDirectory() as folder, request.console.status("bench: compiling the C simulation"):
         simulation = CSimulation(convert(request.workspace.onnx, folder, backend="Vitis"))
@@ -96,7 +96,7 @@ def _c_simulation(request: Request, ids: Ints) -> float:
 
 def _rtl(request: Request, ids: Ints) -> float:
     """The simulation alone: a short run's time is taken off, so that starting the simulator does not count."""
-    from spikegpt_hls.rtl_tests.cosim import Model
+    from spikegpt_hls.rtl_tests.top.cosim import Model
 
     with request.console.status("bench: building and running the RTL simulation"):
         model = Model(request.workspace.rtl, request.workspace.work)
@@ -111,7 +111,7 @@ def _repeated(ids: Ints, times: int) -> Sequence[int]:
 
 def _cycles(request: Request, ids: Ints) -> float:
     from spikegpt_hls.hls.dataflow import Dataflow
-    from spikegpt_hls.sim.cycles import simulate
+    from spikegpt_hls.sim.cycles.schedule import simulate
 
     dataflow = Dataflow.from_json(json.loads((request.workspace.rtl / "dataflow.json").read_text()))
     return _seconds(lambda: simulate(dataflow, len(ids)))

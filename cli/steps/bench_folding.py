@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from spikegpt_hls.cli.request import Request
-from spikegpt_hls.rtl_tests.pace import Pace
+from spikegpt_hls.rtl_tests.top.pace import Pace
 
 BUDGETS = (32, 128, 512)
 
@@ -18,8 +18,8 @@ BUDGETS = (32, 128, 512)
 def paces(request: Request) -> dict[int, Pace]:
     """By budget of multipliers: what the RTL of the fastest plan within it does."""
     from spikegpt_hls.hls.convert import operations
-    from spikegpt_hls.hls.planning import fastest
-    from spikegpt_hls.rtl_tests.pace import measure
+    from spikegpt_hls.hls.fold.planning import fastest
+    from spikegpt_hls.rtl_tests.top.pace import measure
 
     onnx, found = request.workspace.onnx, {}
     network = operations(onnx)

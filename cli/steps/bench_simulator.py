@@ -30,8 +30,8 @@ class Speed:
 def speed(request: Request, seconds: Callable[[Callable[[], object]], float]) -> Speed:
     """``seconds`` times an action; the RTL has been built."""
     from spikegpt_hls.hls.dataflow import Dataflow
-    from spikegpt_hls.rtl_tests.cosim import Model
-    from spikegpt_hls.sim.cycles import simulate
+    from spikegpt_hls.rtl_tests.top.cosim import Model
+    from spikegpt_hls.sim.cycles.schedule import simulate
 
     model = Model(request.workspace.rtl, request.workspace.work)
     dataflow = Dataflow.from_json(json.loads((request.workspace.rtl / "dataflow.json").read_text()))

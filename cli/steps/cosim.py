@@ -16,9 +16,9 @@ from spikegpt_hls.cli.step import write_json
 from spikegpt_hls.cli.steps import generate, hls, report, train
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.rtl_tests.cosim import Comparison, Model, Run, compare
 from spikegpt_hls.rtl_tests.simulator import require_tools
-from spikegpt_hls.sim.cycles import Schedule, simulate
+from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
+from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
 
 #: The blocks that the table names one by one; the others are one line together.
 SHOWN = ("LIF", "WKV", "LayerNorm")
@@ -162,7 +162,7 @@ def _block_cycles(schedule: Schedule, name: str) -> dict[str, float]:
 
 
 def _energy(dataflow: Dataflow, golden: Mapping[str, Ints]) -> float:
-    from spikegpt_hls.sim.energy import energy
+    from spikegpt_hls.sim.energy.model import energy
 
     return energy(dataflow, golden).joules_per_token
 

@@ -10,7 +10,7 @@ from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.steps import train
 
 if TYPE_CHECKING:
-    from spikegpt_hls.model.tokenizer import Ids
+    from spikegpt_hls.model.corpus.tokenizer import Ids
 
 DEFAULTS = {"tokens": 512, "sequences": 3}
 
@@ -23,9 +23,9 @@ def make(request: Request) -> None:
     step = request.step("export", (workspace.checkpoint,), outputs, DEFAULTS)
     if step.up_to_date:
         return
-    from spikegpt_hls.quant.export import export
+    from spikegpt_hls.quant.export.qonnx import export
+    from spikegpt_hls.quant.export.vectors import golden
     from spikegpt_hls.quant.storage import load_network
-    from spikegpt_hls.quant.vectors import golden
 
     network, header = load_network(workspace.checkpoint)
     ids = held_out(request, header)
@@ -39,7 +39,7 @@ def make(request: Request) -> None:
 
 def held_out(request: Request, header: Mapping[str, Any]) -> Ids:
     """The tokens that the network has not seen in training."""
-    from spikegpt_hls.model import text, tokenizer, tokens
+    from spikegpt_hls.model.corpus import text, tokenizer, tokens
     from spikegpt_hls.model.errors import ModelError
 
     workspace = request.workspace

@@ -13,7 +13,7 @@ from spikegpt_hls.cli.steps import export, train
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from spikegpt_hls.quant.observe import Neurons, Observation, Values
+    from spikegpt_hls.quant.training.observe import Neurons, Observation, Values
 
 SIZES = "tiny,small"
 OBSERVED = 2048  # held-out tokens behind rates and histograms
@@ -26,7 +26,7 @@ def make(request: Request) -> None:
     """The pictures, of spikes where there are any; networks that are missing are trained."""
     sizes = (request.options.get("sizes") or SIZES).split(",")
     curves = {name: _curve(_sized(request, name)) for name in dict.fromkeys([request.workspace.preset, *sizes])}
-    from spikegpt_hls.model import plots
+    from spikegpt_hls.model.training import plots
 
     observation, labels = _observed(request)
     neurons = observation.neurons
@@ -59,9 +59,9 @@ def _curve(metrics: dict[str, Any]) -> tuple[int, list[float]]:
 
 def _observed(request: Request) -> tuple[Observation, list[str]]:
     """The network at work on held-out text, and each token as text."""
-    from spikegpt_hls.model import tokenizer
-    from spikegpt_hls.quant.observe import observe
+    from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.quant.storage import load_network
+    from spikegpt_hls.quant.training.observe import observe
 
     network, header = load_network(request.workspace.checkpoint)
     ids = export.held_out(request, header)[:OBSERVED]

@@ -72,7 +72,7 @@ def _folded(
             lanes = 1 if json.loads(request.workspace.metrics.read_text())["vocabulary"] % LANES else LANES
         return {"lanes": lanes, "reuse_factor": settings["reuse"]}
     from spikegpt_hls.hls.convert import operations
-    from spikegpt_hls.hls.planning import cheapest, fastest
+    from spikegpt_hls.hls.fold.planning import cheapest, fastest
 
     network = network or operations(request.workspace.onnx)
     if settings["rate"] is None:
@@ -117,8 +117,8 @@ def show(request: Request, dataflow: Dataflow) -> None:
     """Cycles per token of each Linear and of the slowest other block, who is busy, and what the next step up costs."""
     from rich.table import Table
 
-    from spikegpt_hls.hls.engine import NAME
-    from spikegpt_hls.hls.planning import next_step_up, plan_of
+    from spikegpt_hls.hls.fold.engine import NAME
+    from spikegpt_hls.hls.fold.planning import next_step_up, plan_of
 
     plan = plan_of(dataflow)
     multiply = {NAME, *plan.reuse_factors}
@@ -152,7 +152,7 @@ def show(request: Request, dataflow: Dataflow) -> None:
 
 def _show_contexts(request: Request, dataflow: Dataflow) -> None:
     """What the contexts are worth when each token has to wait for the one before it."""
-    from spikegpt_hls.sim.contexts import interleaving
+    from spikegpt_hls.sim.cycles.contexts import interleaving
 
     found = interleaving(dataflow)
     texts = f"{found.contexts} contexts generate" if found.contexts > 1 else "one context generates"

@@ -10,7 +10,7 @@ from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.steps import train
 
 if TYPE_CHECKING:
-    from spikegpt_hls.model.tokenizer import Tokenizer
+    from spikegpt_hls.model.corpus.tokenizer import Tokenizer
 
 PROMPT = "The "
 TOKENS = 128
@@ -24,10 +24,10 @@ def sampler_settings(request: Request) -> dict[str, float]:
 
 def tokens(request: Request, prompt: bytes, count: int) -> tuple[Tokenizer, list[int], Iterator[int]]:
     """The checkpoint's tokenizer, the prompt's ids, and those that follow, as the integer model and the seed pick."""
-    from spikegpt_hls.model import tokenizer
+    from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.model.generate import generate
     from spikegpt_hls.model.sampling import Sampler
-    from spikegpt_hls.quant.stepper import Stepper
+    from spikegpt_hls.quant.export.stepper import Stepper
     from spikegpt_hls.quant.storage import load_network
 
     sampler = Sampler(**sampler_settings(request))  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ def make(request: Request) -> None:
 
 def _write_rtl(request: Request, folder: Path, folded: Mapping[str, Any], target: Target) -> Dataflow:
     from spikegpt_hls.hls.convert import convert
-    from spikegpt_hls.hls.graph import dataflow
+    from spikegpt_hls.hls.frontend.graph import dataflow
 
     with request.console.status("hls: QONNX to SystemVerilog by hls4ml and the SpikeRTL backend"):
         graph = convert(request.workspace.onnx, folder, "SpikeRTL", **folded, multiplier=target.multiplier)

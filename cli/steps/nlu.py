@@ -23,7 +23,7 @@ def make(request: Request, task: str) -> dict[str, Any]:
     settings = request.step("nlu", (), outputs, DEFAULTS).settings
     step = request.step("nlu", _inputs(task, settings), outputs, DEFAULTS)
     if not step.up_to_date:
-        from spikegpt_hls.quant.train_nlu import train_nlu
+        from spikegpt_hls.quant.training.train_nlu import train_nlu
 
         train_nlu(workspace.folder, task, console=request.console, **settings)
         step.done()
@@ -32,7 +32,7 @@ def make(request: Request, task: str) -> dict[str, Any]:
 
 def _inputs(task: str, settings: dict[str, Any]) -> tuple[Path, ...]:
     """What the result follows from; ModelError for data that cannot be used, before PyTorch is loaded."""
-    from spikegpt_hls.model import nlu
+    from spikegpt_hls.model.classify import nlu
     from spikegpt_hls.model.errors import ModelError
 
     if settings["data"] is None:

@@ -41,10 +41,10 @@ def figures(request: Request, clock: float, cache: Path) -> Figures:
     """
     from spikegpt_hls.cli.steps import hls
     from spikegpt_hls.hls.dataflow import Dataflow
-    from spikegpt_hls.sim import area
-    from spikegpt_hls.sim.cycles import simulate
-    from spikegpt_hls.sim.energy import energy
+    from spikegpt_hls.sim.cycles.schedule import simulate
+    from spikegpt_hls.sim.energy.model import energy
     from spikegpt_hls.sim.parts import parts
+    from spikegpt_hls.sim.resources import area
 
     hls.make(request)
     workspace = request.workspace

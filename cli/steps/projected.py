@@ -1,4 +1,4 @@
-"""The report of a size that cannot be run here: what it would do on named parts (``sim/projection.py``)."""
+"""The report of a size that cannot be run here: what it would do on named parts (``sim/projection/project.py``)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRESETS = ("46m", "216m")
 def make(request: Request) -> Path:
     """``report/index.html`` of the preset's folder, whose path is returned, and ``projected.json``, shown."""
     from spikegpt_hls.sim.parts import named
-    from spikegpt_hls.sim.projection import as_json, project
+    from spikegpt_hls.sim.projection.project import as_json, project
     from spikegpt_hls.sim.report.page import write_projected
 
     chosen = named(request.options.get("part"))

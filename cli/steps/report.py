@@ -29,8 +29,8 @@ def make(request: Request) -> None:
 
 def write(request: Request, cosim: Mapping[str, Any]) -> Path:
     """``report/index.html``, whose path is returned, and ``report/report.json``."""
-    from spikegpt_hls.sim.cycles import simulate
-    from spikegpt_hls.sim.energy import energy
+    from spikegpt_hls.sim.cycles.schedule import simulate
+    from spikegpt_hls.sim.energy.model import energy
     from spikegpt_hls.sim.report.page import write_report
     from spikegpt_hls.sim.report.results import Results
 
@@ -65,8 +65,8 @@ def _projected(request: Request, dataflow: Dataflow, used: Mapping[str, Any]) ->
     """On named parts; None where the resources are those of another family than the parts' own."""
     from spikegpt_hls.cli.steps import folding
     from spikegpt_hls.sim.parts import named
-    from spikegpt_hls.sim.projection import as_json, project
-    from spikegpt_hls.sim.resources import FAMILY
+    from spikegpt_hls.sim.projection.project import as_json, project
+    from spikegpt_hls.sim.resources.synthesis import FAMILY
 
     if used["family"] != FAMILY:
         return None

@@ -20,7 +20,7 @@ from spikegpt_hls.cli.workspace import Workspace, replacing
 from spikegpt_hls.hls.convert import reuse_factors
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.geometry import alike, assemble, widened
+from spikegpt_hls.hls.fold.geometry import alike, assemble, widened
 from spikegpt_hls.model.config import Config, preset
 from spikegpt_hls.sim.parts import named
 from spikegpt_hls.sim.roms import rom
@@ -72,8 +72,8 @@ def geometry(name: str) -> Config:
 
 def _stand_in(config: Config, settings: Mapping[str, Any]) -> dict[str, Node]:
     """Every operation of a network of random weights with ``STAND_IN`` channels, in seconds."""
-    from spikegpt_hls.quant.calibrate import random_network
     from spikegpt_hls.quant.network import blocks
+    from spikegpt_hls.quant.training.calibrate import random_network
 
     return {node.name: node for node in blocks(random_network(config.layers, _narrow(config), **settings))}
 
@@ -108,9 +108,9 @@ def _with_constants(block: Block, small: Mapping[str, Node]) -> Block:
 
 
 def _write(request: Request, dataflow: Dataflow, folder: Any, clock: float) -> None:
-    from spikegpt_hls.hls.planning import plan_of
-    from spikegpt_hls.sim import sizing
+    from spikegpt_hls.hls.fold.planning import plan_of
     from spikegpt_hls.sim.memory import memory
+    from spikegpt_hls.sim.resources import sizing
 
     found = sizing.resources(dataflow, folder / "rtl", request.workspace.folder / "cache", request.console)
     write_json(folder / "resources.json", {**found, "groups": sizing.grouped(dataflow, found["blocks"])})
@@ -119,7 +119,7 @@ def _write(request: Request, dataflow: Dataflow, folder: Any, clock: float) -> N
 
 def show(request: Request) -> None:
     """The folding's sum, the blocks by kind, and the parts."""
-    from spikegpt_hls.hls.planning import plan_of
+    from spikegpt_hls.hls.fold.planning import plan_of
 
     workspace = request.workspace
     geometry = json.loads(workspace.metrics.read_text())

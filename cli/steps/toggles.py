@@ -12,7 +12,7 @@ from rich.table import Table
 from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.step import write_json
 from spikegpt_hls.cli.steps import at_work
-from spikegpt_hls.sim.energy_table import EnergyTable
+from spikegpt_hls.sim.energy.energy_table import EnergyTable
 
 FILE = "toggles.json"
 KINDS = ("LIF", "WKV", "Linear")
@@ -34,9 +34,9 @@ def make(request: Request) -> dict[str, Any]:
 
 
 def _blocks(request: Request, table: EnergyTable) -> dict[str, Any]:
-    from spikegpt_hls.rtl_tests.toggles import toggles
-    from spikegpt_hls.sim.actions import trace_of
-    from spikegpt_hls.sim.stimuli import compared, stimuli
+    from spikegpt_hls.rtl_tests.top.toggles import toggles
+    from spikegpt_hls.sim.energy.actions import trace_of
+    from spikegpt_hls.sim.energy.stimuli import compared, stimuli
 
     dataflow, _, _, pieces = at_work.run(request, TOKENS)
     traces, found = next(pieces).traces, {}

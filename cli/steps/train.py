@@ -42,7 +42,7 @@ def make(request: Request) -> dict[str, Any]:
     if not step.up_to_date or _changed(request, step):
         settings = {name: value for name, value in step.settings.items() if name not in DIGESTS}
         check(workspace.preset, settings)
-        from spikegpt_hls.quant.train_qat import train_qat
+        from spikegpt_hls.quant.training.train_qat import train_qat
 
         metrics = train_qat(workspace.folder, workspace.preset, console=request.console, **settings)
         done = Request(workspace, settings | {name: metrics[name] for name in DIGESTS})
@@ -76,7 +76,8 @@ def launch(request: Request) -> None:
 
 def check(preset: str, settings: Mapping[str, Any]) -> None:
     """ModelError for a text or a tokenizer that cannot be used, before PyTorch is loaded, which takes seconds."""
-    from spikegpt_hls.model import config, text, tokens
+    from spikegpt_hls.model import config
+    from spikegpt_hls.model.corpus import text, tokens
     from spikegpt_hls.model.errors import ModelError
 
     source = text.find(settings["data"])
@@ -92,7 +93,7 @@ def _changed(request: Request, step: Step) -> bool:
     recorded = step.recorded["settings"]
     if request.options.get("data") is None and request.options.get("tokenizer") is None:
         return False
-    from spikegpt_hls.model import text, tokens
+    from spikegpt_hls.model.corpus import text, tokens
 
     source = text.find(step.settings["data"])
     if source.sha256 != recorded["text_sha256"]:

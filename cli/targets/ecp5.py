@@ -25,8 +25,8 @@ def finish(build: Build) -> None:
 
 def blocks(build: Build) -> dict[str, Any]:
     """Every block, placed by itself."""
-    from spikegpt_hls.sim import tools
-    from spikegpt_hls.sim.place_route import route
+    from spikegpt_hls.sim.resources import tools
+    from spikegpt_hls.sim.resources.place_route import route
 
     with build.request.console.status("ecp5: Yosys and nextpnr") as status:
 
@@ -41,8 +41,8 @@ def model(build: Build, top: str, constraints: bytes | None = None) -> dict[str,
 
     ``constraints`` (LPF) give its ports to pins; without them it lies between registers.
     """
-    from spikegpt_hls.sim import tools
-    from spikegpt_hls.sim.place_route import FitError, placed
+    from spikegpt_hls.sim.resources import tools
+    from spikegpt_hls.sim.resources.place_route import FitError, placed
 
     files = tools.inputs(build.rtl, top, {})
     with build.request.console.status(f"ecp5: Yosys and nextpnr, {top}, which takes some minutes"):

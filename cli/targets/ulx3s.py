@@ -11,8 +11,8 @@ from spikegpt_hls.cli.targets import Build, Target, ecp5
 def finish(build: Build) -> None:
     """``spikegpt.bit``, and ``resources.json`` of the whole board."""
     from spikegpt_hls.hls.boards import ulx3s
-    from spikegpt_hls.sim import place_route
     from spikegpt_hls.sim.errors import SimulationError
+    from spikegpt_hls.sim.resources import place_route
 
     ulx3s.write(build.dataflow, build.rtl)
     found = ecp5.model(build, ulx3s.TOP, ulx3s.PINS.read_bytes())

@@ -19,7 +19,7 @@ def finish(build: Build) -> None:
     from spikegpt_hls.hls.convert import convert
     from spikegpt_hls.hls.ip import writer as ip
     from spikegpt_hls.hls.vitis.synthesis import synthesize
-    from spikegpt_hls.sim.resources import resources as synthesised
+    from spikegpt_hls.sim.resources.synthesis import resources as synthesised
 
     request, workspace = build.request, build.request.workspace
     ip.write(build.dataflow, build.folder / "ip")
@@ -41,7 +41,7 @@ def finish(build: Build) -> None:
 
 def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:
     """Values compared between the compiled C++ and the golden vectors; MismatchError where one is not equal."""
-    from spikegpt_hls.hls.csim import simulate
+    from spikegpt_hls.hls.vitis.csim import simulate
 
     with np.load(vectors, allow_pickle=False) as golden:
         ends = np.cumsum(golden["lengths"])[:-1]

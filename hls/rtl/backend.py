@@ -24,7 +24,7 @@ class SpikeRTLWriter(Writer):
     """Writes ``<output_dir>/rtl``."""
 
     def write_hls(self, model: Any, is_multigraph: bool = False) -> None:
-        from spikegpt_hls.hls.graph import dataflow
+        from spikegpt_hls.hls.frontend.graph import dataflow
         from spikegpt_hls.hls.rtl.writer import write
 
         write(dataflow(model), Path(model.config.get_output_dir()) / "rtl")
@@ -51,7 +51,7 @@ class SpikeRTLBackend(FPGABackend):
 
     def implements(self, layer: Any) -> bool:
         """Whether there is a block for the layer."""
-        from spikegpt_hls.hls.layers import Fork, OperationLayer
+        from spikegpt_hls.hls.frontend.layers import Fork, OperationLayer
         from spikegpt_hls.hls.rtl.blocks import MODULES
 
         return isinstance(layer, Fork) or (

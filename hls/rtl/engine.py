@@ -8,7 +8,7 @@ from itertools import accumulate
 import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow, Engine
-from spikegpt_hls.hls.engine import NAME
+from spikegpt_hls.hls.fold.engine import NAME
 from spikegpt_hls.hls.rtl.blocks import Image, bus, image_file, pack, weight_image
 
 #: Of each member: one bit, or what stands here.

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.engine import NAME as ENGINE
+from spikegpt_hls.hls.fold.engine import NAME as ENGINE
 from spikegpt_hls.hls.rtl import engine
 from spikegpt_hls.hls.rtl.blocks import files, image_file, images, module, parameters
 from spikegpt_hls.hls.rtl.states import state_memory

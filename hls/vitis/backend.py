@@ -12,8 +12,8 @@ from hls4ml.model.layers import Input
 from hls4ml.model.optimizer import ModelOptimizerPass
 from hls4ml.model.types import NamedType
 
-from spikegpt_hls.hls.graph import dataflow
-from spikegpt_hls.hls.layers import LAYERS, Fork, OperationLayer
+from spikegpt_hls.hls.frontend.graph import dataflow
+from spikegpt_hls.hls.frontend.layers import LAYERS, Fork, OperationLayer
 from spikegpt_hls.hls.vitis.kernels import SOURCES, Kernel, kernel
 from spikegpt_hls.hls.vitis.weights import IntegerWeights
 

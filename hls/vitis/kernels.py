@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spikegpt_hls.hls.folding import fold
+from spikegpt_hls.hls.fold.folding import fold
 from spikegpt_hls.quant.format import Format, Ints, bits_for
 from spikegpt_hls.quant.ops import (
     LIF,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spikegpt_hls.rtl_tests.simulator import ToolError
-from spikegpt_hls.sim.tools import literal
+from spikegpt_hls.sim.resources.tools import literal
 
 
 def tool(name: str) -> str:

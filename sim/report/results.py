@@ -10,8 +10,8 @@ import numpy as np
 
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.sim.cycles import Schedule
-from spikegpt_hls.sim.energy import EnergyReport
+from spikegpt_hls.sim.cycles.schedule import Schedule
+from spikegpt_hls.sim.energy.model import EnergyReport
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Results:
     cosim: Mapping[str, Any] | None = None  # cosim.json
     resources: Mapping[str, Any] | None = None  # resources.json
     accountings: Mapping[str, Any] | None = None  # accountings.json
-    projected: Mapping[str, Any] | None = None  # to named parts (sim/projection.py)
+    projected: Mapping[str, Any] | None = None  # to named parts (sim/projection/project.py)
     target: str = "verilog"
 
     @property

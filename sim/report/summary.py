@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.sim.firing import count, firing
+from spikegpt_hls.sim.energy.firing import count, firing
 from spikegpt_hls.sim.report.headline import headline
 from spikegpt_hls.sim.report.results import Results
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from spikegpt_hls.sim.cycles import Schedule
+from spikegpt_hls.sim.cycles.schedule import Schedule
 from spikegpt_hls.sim.report.plots.style import BLUE, ORANGE, TOKEN_COLOURS, html, short
 
 

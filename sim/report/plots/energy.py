@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from spikegpt_hls.sim.energy import EnergyReport
+from spikegpt_hls.sim.energy.model import EnergyReport
 from spikegpt_hls.sim.report.plots.style import BLUE, ORANGE, html, short
 
 

@@ -1,0 +1,1 @@
+"""How many multipliers, lanes and FIFO words each block gets."""

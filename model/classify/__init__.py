@@ -1,0 +1,1 @@
+"""Classifiers of sentences, and the tasks they are tried on."""

@@ -1,0 +1,1 @@
+"""Text, tokenizers, and the tokens made of both."""

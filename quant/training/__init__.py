@@ -1,0 +1,1 @@
+"""Training with quantizers in the loop, calibration, and the held-out text."""

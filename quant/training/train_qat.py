@@ -1,0 +1,222 @@
+"""Text in, a quantized checkpoint and its cross entropy out: float warm start, calibration, then quantizers on.
+
+The folder gets ``checkpoint.safetensors`` and ``metrics.json`` at the very end, each in one step, so an earlier result
+stays until a new one is whole. ``training/`` in it keeps what a killed run continues from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+from spikegpt_hls.model.config import Config, Recipe, preset
+from spikegpt_hls.model.corpus import text, tokens
+from spikegpt_hls.model.corpus import tokenizer as tokenizers
+from spikegpt_hls.model.corpus.tokens import Corpus
+from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.files import write_atomically
+from spikegpt_hls.model.spikegpt import SpikeGPT, parameter_count
+from spikegpt_hls.model.training import distributed
+from spikegpt_hls.model.training.evaluate import nats_per_token, windows
+from spikegpt_hls.model.training.firing import Firing, Layer, warning
+from spikegpt_hls.model.training.train import LanguageModelling, Plan, train
+from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
+from spikegpt_hls.quant.storage import save_network, versions
+from spikegpt_hls.quant.training.calibrate import calibrate
+
+CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.json"
+CALIBRATION_BATCHES = 8
+
+
+def train_qat(
+    folder: str | Path,
+    preset_name: str = "tiny",
+    data: str = text.DEFAULT,
+    steps: int | None = None,
+    qat_steps: int | None = None,
+    seed: int = 0,
+    weight_bits: int | str = 8,
+    activation_bits: int | str = 8,
+    tokenizer: str = tokens.BYTES,
+    lr: float | None = None,
+    qat_lr: float | None = None,
+    precision: str | None = None,
+    accumulate: int | None = None,
+    neurons: str = "lif",
+    layers: int | None = None,
+    channels: int | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """The metrics that were written; ``steps`` in all, the last ``qat_steps`` with quantizers, replace the recipe's;
+    ``layers`` and ``channels`` the preset's.
+
+    Under ``torchrun`` every process calls this; the first one evaluates and writes, the others wait for it.
+    """
+    folder, chosen = Path(folder), preset(preset_name)
+    named: dict[str, Any] = {"lr": lr, "qat_lr": qat_lr, "precision": precision, "accumulate": accumulate}
+    recipe = replace(chosen.recipe, **{name: value for name, value in named.items() if value is not None})
+    phases = plans(recipe, steps, qat_steps, seed)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+        threadpool_limits(recipe.threads)  # NumPy's, which the integers run on
+    source = text.find(data)
+    with distributed.joined():
+        corpus = distributed.leader_first(
+            lambda: tokens.prepare(source, tokens.choose(tokenizer, source), folder, console)
+        )
+        size = {"layers": layers or chosen.config.layers, "channels": channels or chosen.config.channels}
+        config = Config(**size, vocabulary=corpus.tokenizer.vocabulary, neurons=neurons)
+        network = QuantSpikeGPT(config, weight_bits, activation_bits)
+        curves = _learn(folder, network, corpus, phases, console)
+        return distributed.leader_first(
+            lambda: _finish(folder, preset_name, recipe, network, corpus, curves, seed, console)
+        )
+
+
+def _learn(
+    folder: Path, network: QuantSpikeGPT, corpus: Corpus, phases: tuple[Plan, Plan | None], console: Console | None
+) -> tuple[list[float], list[float]]:
+    """Train ``network`` through both phases; their losses."""
+    first, second = phases
+    training, _ = corpus.split(first.context)
+    identity: dict[str, Any] = {
+        "config": asdict(network.config),
+        "text_sha256": corpus.text.sha256,
+        "tokenizer_sha256": corpus.tokenizer.sha256,
+        "seed": first.seed,
+    }
+
+    def run(model: nn.Module, plan: Plan, title: str) -> list[float]:
+        resume, board = folder / "training" / f"{title}.safetensors", folder / "tensorboard" / title
+        objective = LanguageModelling(training, plan)
+        return train(model.to(distributed.device()), objective, plan, resume, identity, title, console, board)
+
+    torch.manual_seed(first.seed)
+    model = SpikeGPT(network.config)
+    curve = run(model, first, "float")
+    network.warm_start(model.cpu())
+    batches = LanguageModelling(training, first)
+    calibrate(network, (batches.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
+    widths = {"weight_bits": network.weight_bits, "activation_bits": network.activation_bits}
+    identity |= widths | {"float": first.as_json()}
+    curve_qat = run(network, second, "qat") if second else []
+    network.cpu().eval()
+    return curve, curve_qat
+
+
+def _finish(
+    folder: Path,
+    preset_name: str,
+    recipe: Recipe,
+    network: QuantSpikeGPT,
+    corpus: Corpus,
+    curves: tuple[list[float], list[float]],
+    seed: int,
+    console: Console | None,
+) -> dict[str, Any]:
+    """The leader's metrics, written with the checkpoint and its tokenizer; the others read them."""
+    if distributed.rank() > 0:
+        return dict(json.loads((folder / METRICS).read_text()))
+    blocks(network)  # an inexact layer stops here, before anything is written
+    metrics = measure(network, corpus, recipe, console) | {
+        "preset": preset_name,
+        "data": corpus.text.name,
+        "text_sha256": corpus.text.sha256,
+        "text_bytes": corpus.text.bytes,
+        "text_tokens": len(corpus.ids),
+        "tokenizer_sha256": corpus.tokenizer.sha256,
+        "weight_bits": network.weight_bits,
+        "activation_bits": network.activation_bits,
+        "precision": recipe.precision,
+        "seed": seed,
+        "steps": sum(map(len, curves)),
+        "steps_float": len(curves[0]),
+        "tokens_per_step": recipe.batch * recipe.accumulate * recipe.context * distributed.size(),
+        "loss_curve": [round(loss, 5) for curve in curves for loss in curve],
+        "versions": versions(),
+    }
+    kept = ("preset", "data", "text_sha256", "tokenizer_sha256", "seed", "versions")
+    tokenizers.save(corpus.tokenizer, folder)
+    save_network(network, folder / CHECKPOINT, {key: metrics[key] for key in kept})
+    write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
+    shutil.rmtree(folder / "training", ignore_errors=True)
+    return metrics
+
+
+def plans(recipe: Recipe, steps: int | None, qat_steps: int | None, seed: int) -> tuple[Plan, Plan | None]:
+    """The float phase and the quantized phase, which goes on at the learning rate that the float phase ends with."""
+    if steps is None:
+        steps = recipe.steps + recipe.qat_steps
+        qat_steps = recipe.qat_steps if qat_steps is None else qat_steps
+    elif qat_steps is None:
+        qat_steps = max(steps * recipe.qat_steps // (recipe.steps + recipe.qat_steps), 1)
+    if not 0 <= qat_steps < steps:
+        raise ModelError(f"training takes 1 step or more before {qat_steps} steps with quantizers, not {steps} in all")
+    first = Plan(
+        steps=steps - qat_steps,
+        lr=recipe.lr,
+        context=recipe.context,
+        batch=recipe.batch,
+        accumulate=recipe.accumulate,
+        final_lr=recipe.qat_lr if qat_steps else recipe.final_lr,
+        warmup=recipe.warmup,
+        weight_decay=recipe.weight_decay,
+        betas=recipe.betas,
+        clip=recipe.clip,
+        seed=seed,
+        checkpoint_every=recipe.checkpoint_every,
+        ema=recipe.ema,
+        precision=recipe.precision,
+    )
+    if not qat_steps:
+        return first, None
+    # another seed, so that the second phase does not repeat the first one's windows; grids need float32
+    return first, replace(
+        first,
+        steps=qat_steps,
+        lr=recipe.qat_lr,
+        final_lr=recipe.final_lr,
+        warmup=0,
+        seed=seed + 1_000_003,
+        precision="float32",
+    )
+
+
+def measure(network: QuantSpikeGPT, corpus: Corpus, recipe: Recipe, console: Console | None = None) -> dict[str, Any]:
+    """Held-out loss of the integers, and of the same weights in the float SpikeGPT with all quantizers off."""
+    _, held_out = corpus.split(recipe.context)
+    config, unit = network.config, corpus.tokenizer.unit
+    counted = len(windows(held_out, recipe.context, recipe.validation_windows))
+    which = "all" if recipe.validation_windows is None else "evenly spaced"
+    losses, neurons = {}, dict[str, dict[str, Layer]]()
+    for kind, model in (("float", network.float_twin().to(distributed.device())), ("integer", network)):
+        firing = Firing(model)
+        with firing.watching():
+            losses[kind] = nats_per_token(
+                model.eval(), held_out, recipe.context, recipe.validation_windows, f"evaluating, {kind}", console
+            )
+        neurons[kind] = firing.layers()
+    return {
+        "parameters": parameter_count(network.float_twin()),
+        "layers": config.layers,
+        "channels": config.channels,
+        "vocabulary": config.vocabulary,
+        "neurons": config.neurons,
+        "context": recipe.context,
+        "unit": unit,
+        "validation_windows": counted,
+        "validation": f"{which} {counted} windows of {recipe.context} held-out {unit}s, each from a fresh state",
+        **{f"val_nats_{kind}": loss for kind, loss in losses.items()},
+        **{f"val_bits_{kind}": loss / math.log(2) for kind, loss in losses.items()},
+        "firing": {kind: {name: asdict(layer) for name, layer in layers.items()} for kind, layers in neurons.items()},
+        "warning": warning(neurons["integer"]),
+    }

@@ -1,0 +1,1 @@
+"""Benches of what blocks are made of."""

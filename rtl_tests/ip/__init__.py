@@ -1,0 +1,1 @@
+"""Benches of the IP, its parts and the board."""

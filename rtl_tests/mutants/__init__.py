@@ -1,0 +1,1 @@
+"""What the benches notice: mutants and coverage."""

@@ -1,0 +1,193 @@
+"""Co-simulation: the RTL of the whole model against the golden vectors that PyTorch left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.rtl.writer import TOP
+from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.rtl_tests import simulator
+from spikegpt_hls.rtl_tests.contexts import Order, interleave
+from spikegpt_hls.rtl_tests.top import taps
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value that differs, in the order of the dataflow."""
+
+    block: str
+    token: int
+    channel: int
+    rtl: int
+    expected: int
+    context: int | None = None  # where there are several
+
+    def __str__(self) -> str:
+        place = f"block {self.block}, channel {self.channel}, token {self.token}"
+        place += "" if self.context is None else f" (context {self.context})"
+        return f"first difference at {place}: RTL {self.rtl}, PyTorch {self.expected}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Values compared and mismatches per trace, in the dataflow's order: ``<block>``, and ``<block>.<state>``."""
+
+    traces: Mapping[str, tuple[int, int]]
+    first: Difference | None = None
+
+    @property
+    def compared(self) -> int:
+        return sum(compared for compared, _ in self.traces.values())
+
+    @property
+    def mismatches(self) -> int:
+        return sum(mismatches for _, mismatches in self.traces.values())
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the RTL: the top's counters, and where the taps lie.
+
+    ``progress`` are the counters ``cycles`` and ``busy_cycles`` behind each token: (tokens, 2).
+    """
+
+    dataflow: Dataflow
+    folder: Path
+    counters: Mapping[str, Any]
+    progress: Ints
+    order: Order | None = None  # of the tokens; None where the RTL chose them
+
+    def transfers(self) -> dict[str, Ints]:
+        """Cycle of each transfer of each block's (first) output stream: (tokens, beats)."""
+        return {block.name: taps.integers(block, self.folder)[0] for block in self.dataflow.blocks}
+
+    def moves(self) -> dict[str, Ints]:
+        """Cycle of each transfer of every stream."""
+        streams = [stream for block in self.dataflow.blocks for stream in block.outputs]
+        widths = {stream: self.dataflow.driver[stream] for stream in streams}
+        found = {s: taps.read(self.folder / f"{s}.hex", b.lanes, b.format_out.bits)[0] for s, b in widths.items()}
+        return {self.dataflow.source: self.source_cycles(), **found}
+
+    def source_cycles(self) -> Ints:
+        """Cycle in which each id was taken."""
+        reader, port = self.dataflow.reader[self.dataflow.source]
+        return taps.read(self.folder / f"{self.dataflow.source}.hex", 1, reader.format_in[port].bits)[0]
+
+
+class Model:
+    """A model's RTL, built once and run with any sequences and stalls."""
+
+    def __init__(self, rtl: Path, work: Path, waves: bool = False, simulator: Path | None = None) -> None:
+        self.rtl, self.work, self.waves = rtl.resolve(), work.resolve(), waves
+        self.simulator = simulator or self.work / "simulator"  # what lies beside it shares Verilator's own runtime
+        self.dataflow = Dataflow.from_json(json.loads((rtl / "dataflow.json").read_text()))
+
+    def build(self, optimise: bool = True) -> None:
+        """``optimise`` for long runs: it compiles for half a minute, and simulates several times as fast."""
+        sources = [self.rtl / "testbench.sv", self.rtl / f"{TOP}.sv", _HERE / "tap.sv"]
+        others = [path for path in sorted(self.rtl.glob("*.sv")) if path not in sources]
+        simulator.build([*sources, *others], "testbench", self.simulator, waves=self.waves, optimise=optimise)
+
+    def run(self, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int = 0) -> Run:
+        """Stream the sequences, interleaved at random where there are contexts for it (``contexts.interleave``);
+        ``stall`` seeds random stalls on both ports (0: none)."""
+        order = interleave([len(sequence) for sequence in sequences], self.dataflow.contexts, seed=stall)
+        ids = np.concatenate([np.asarray(sequence, np.int64) for sequence in sequences])[order.row]
+        tokens = np.stack([ids, order.first, order.context], axis=1).tolist()
+        return self._run("stream", name, order, stall=stall, tokens=tokens)
+
+    def generate(self, name: str, prompt: Sequence[int], tokens: int, sampler: Mapping[str, Any]) -> list[int]:
+        """Continue ``prompt``: each id is picked from the RTL's own logits."""
+        return self.generate_all(name, prompt, tokens, [sampler])[0]
+
+    def generate_all(
+        self, name: str, prompt: Sequence[int], tokens: int, samplers: Sequence[Mapping[str, Any]], stall: int = 0
+    ) -> list[list[int]]:
+        """Continue ``prompt`` in so many contexts at once, each with its own sampler."""
+        settings = [dict(sampler) for sampler in samplers]
+        run = self._run("generate", name, None, stall=stall, prompt=list(prompt), count=tokens, samplers=settings)
+        return [list(text) for text in run.counters["generated"]]
+
+    def paced(
+        self, name: str, ids: Sequence[int] | Ints, ready: Sequence[bool], texts: int = 0, limit: int = 10**6
+    ) -> Run:
+        """Every id as early as it can come, streamed or generated by so many ``texts`` in turn; logits are taken in the
+        cycles that ``ready`` repeats, from reset on. For the cycles of transfers: no value is compared."""
+        asked = {"ids": [int(token) for token in ids], "ready": [bool(r) for r in ready], "texts": texts}
+        return self._run("paced", name, None, limit=limit, **asked)
+
+    def _run(self, test: str, name: str, order: Order | None, **asked: Any) -> Run:
+        folder = self.work / name
+        folder.mkdir(parents=True, exist_ok=True)
+        request = {"dataflow": str(self.rtl / "dataflow.json"), **asked}
+        (folder / "request.json").write_text(json.dumps(request))
+        simulator.run(
+            "testbench",
+            "spikegpt_hls.rtl_tests.top.model",
+            self.simulator,
+            {"REQUEST": str(folder / "request.json")},
+            plusargs=[f"+TAPS={folder}"],
+            test=test,
+            waves=self.waves,
+            cwd=self.rtl,
+            logs=folder,
+        )
+        return self.result(name, order)
+
+    def result(self, name: str, order: Order | None = None) -> Run:
+        """What the last run of that name left."""
+        folder = self.work / name
+        counters = json.loads((folder / "counters.json").read_text())
+        progress = np.array(counters.pop("progress", []), np.int64).reshape(-1, 2)
+        return Run(self.dataflow, folder, counters, progress, order)
+
+
+def compare(run: Run, expected: Mapping[str, Ints]) -> Comparison:
+    """Every integer that left every operation's block, and every state that it was left with.
+
+    ``expected`` is of the sequences back to back: ``expected[block]`` (tokens, channels), ``expected[block.state]``
+    (sequences, channels), of which the rows that ended a context count.
+    """
+    traces: dict[str, tuple[int, int]] = {}
+    first = None
+    for name, got, rows, contexts in _found(run):
+        if "." in name and name not in expected:
+            continue  # vectors of a run that was cut short have no last states
+        want = expected[name][rows]
+        unequal = _unequal(got, want)
+        traces[name] = (want.size, int(unequal.sum()))
+        if first is None and unequal.any():
+            token, channel = (int(axis[0]) for axis in np.nonzero(unequal))
+            value = int(got[token, channel]) if token < len(got) else 0
+            context = int(contexts[token]) if run.dataflow.contexts > 1 else None
+            first = Difference(name, int(rows[token]), channel, value, int(want[token, channel]), context)
+    return Comparison(traces, first)
+
+
+def _found(run: Run) -> Iterator[tuple[str, Ints, Ints, Ints]]:
+    """Name, integers, and per row of them that of the expected and its context: of every block, of every state."""
+    order = run.order
+    assert order is not None
+    for block in run.dataflow.blocks:
+        if block.operation is not None:
+            yield block.name, taps.integers(block, run.folder)[1], order.row, order.context
+            for name, value in taps.states(block, run.folder).items():
+                yield f"{block.name}.{name}", value[: len(order.last)], order.last, np.arange(len(order.last))
+
+
+def _unequal(got: Ints, want: Ints) -> NDArray[np.bool_]:
+    """Elementwise; a value that never came is unequal."""
+    unequal = np.ones(want.shape, bool)
+    tokens = min(len(got), len(want))
+    unequal[:tokens] = got[:tokens] != want[:tokens]
+    return unequal

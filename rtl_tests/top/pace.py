@@ -1,0 +1,89 @@
+"""How fast the RTL of a whole model streams, and how much of the time its slowest Linear's multipliers work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.fold.planning import Plan, plan_of
+from spikegpt_hls.hls.frontend.graph import dataflow
+from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.quant.ops import BinaryEmbedding, Linear
+from spikegpt_hls.rtl_tests.simulator import ToolError
+from spikegpt_hls.rtl_tests.top.cosim import Model, Run
+from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
+
+TOKENS = 96  # several times what a pipeline holds
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Steady-state prompt streaming; ``equal`` of ``compared`` transfers of all blocks were when the simulator says."""
+
+    plan: Plan
+    products: int  # multiply-accumulates per token, of all Linears
+    rtl: float  # cycles per token, by the taps on the RTL's streams
+    simulated: float
+    busy: float  # share of cycles in which the bottleneck's multipliers worked, by the RTL's counters
+    compared: int
+    equal: int
+
+    @property
+    def ideal(self) -> float:
+        """Cycles per token with which no multiplier would ever idle."""
+        return self.products / self.plan.multipliers
+
+    @property
+    def share(self) -> float:
+        """Of the multipliers' cycles that are of use."""
+        return self.ideal / self.rtl
+
+
+def measure(onnx: Path, plan: Plan, work: Path, optimise: bool = True) -> Pace:
+    """Write ``plan``'s RTL of an exported model into ``work``, stream ``TOKENS`` random tokens through it, and compare
+    every transfer with the cycle simulator."""
+    graph = convert(
+        onnx, work, backend="SpikeRTL", lanes=plan.lanes, reuse_factor=plan.reuse_factors, engine=plan.members
+    )
+    graph.write()
+    model = Model(work / "rtl", work / "run")
+    model.build(optimise=optimise)
+    ids = np.random.default_rng(0).integers(0, vocabulary(dataflow(graph)), TOKENS)
+    run = model.run("pace", [ids])
+    return pace(run, simulate(run.dataflow, TOKENS))
+
+
+def vocabulary(flow: Dataflow) -> int:
+    """How many token ids there are."""
+    return next(op.vocabulary for block in flow.blocks if isinstance(op := block.operation, BinaryEmbedding))
+
+
+def pace(run: Run, schedule: Schedule) -> Pace:
+    """What a run without stalls shows."""
+    transfers, taken = run.transfers(), run.source_cycles()
+    expected = {block.name: schedule.times[block.outputs[0]] - schedule.first for block in run.dataflow.blocks}
+    last = run.dataflow.driver[run.dataflow.sink].name
+    logits = transfers[last][:, -1]
+    begin, end = _steady(taken, logits)
+    cycles, busy = run.progress[end] - run.progress[begin]
+    return Pace(
+        plan_of(run.dataflow),
+        sum(op.inputs * op.outputs for block in run.dataflow.blocks if isinstance(op := block.operation, Linear)),
+        float(logits[end] - logits[begin]) / (end - begin),
+        float(schedule.token_end[end] - schedule.token_end[begin]) / (end - begin),
+        float(busy / cycles),
+        sum(times.size for times in expected.values()),
+        sum(int((transfers[name].ravel() - taken[0] == times).sum()) for name, times in expected.items()),
+    )
+
+
+def _steady(taken: Ints, logits: Ints) -> tuple[int, int]:
+    """The second half of the tokens that left while ids still came: behind them the pipeline runs empty."""
+    end = int(np.searchsorted(logits, taken[-1])) - 1
+    if end < 8:
+        raise ToolError(f"only {end} of {len(taken)} tokens left the pipeline while it was full: stream more")
+    return end // 2, end

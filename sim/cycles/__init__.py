@@ -1,0 +1,1 @@
+"""The cycle of every transfer, without RTL."""

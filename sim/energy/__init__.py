@@ -1,0 +1,1 @@
+"""Counted actions times a cited table."""

@@ -1,0 +1,1 @@
+"""What a network would do on named parts."""

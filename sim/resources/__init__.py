@@ -1,0 +1,1 @@
+"""LUT, FF, DSP and block RAM, by Yosys and nextpnr."""

