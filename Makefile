@@ -1,52 +1,31 @@
 # SpikeGPT as hardware. Each target builds what it needs, and nothing that is up to date.
 
-preset ?= tiny
-target ?= verilog
-build  ?= build
-python ?= python3
-venv   ?= .venv
+build   ?= build
+python  ?= python3
+venv    ?= .venv
 minutes ?= 60
 
-BIN    := $(venv)/bin
-ENV    := $(venv)/.installed
-SPIKE  := $(BIN)/spikegpt-hls
-WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
+BIN   := $(venv)/bin
+ENV   := $(venv)/.installed
+SPIKE := $(BIN)/spikegpt-hls
 
-# A variable that is set becomes the option of its name; one that is not is as in the last run.
-options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
-TRAIN   := data tokenizer steps qat_steps lr qat_lr seed weight_bits activation_bits precision accumulate neurons layers channels
-EXPORT  := $(TRAIN) tokens sequences
-FOLDING := lanes reuse multipliers rate clock folding contexts
-HLS     := $(EXPORT) $(FOLDING)
-NLU     := data init fold steps seed weight_bits
-EXPLORE := trials workers space data tokenizer steps qat_steps lr qat_lr seed neurons clock
-SAMPLE  := prompt temperature top_p
-WAVES    = $(if $(filter-out 0,$(waves)),--waves)
+# Every variable on make's command line becomes the option of its name: `make hls lanes=4` is `spikegpt-hls hls --lanes 4`.
+MAKES   := MAKEFLAGS MAKEOVERRIDES python venv minutes block
+quote    = '$(subst ','\'',$(1))'
+options  = $(foreach name,$(filter-out $(MAKES),$(.VARIABLES)),$(if $(findstring command line,$(origin $(name))),--$(subst _,-,$(name)) $(call quote,$(value $(name)))))
 
 PACKAGES := model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
-TARGETS := $(filter-out __init__,$(basename $(notdir $(wildcard cli/targets/*.py))))
 SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*/*.sv)
 CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp rtl_tests/mutants/*.cpp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train-qat export hls cosim report generate figures size explore accountings toggles nlu test formal mutate coverage soak lint bench clean
+.PHONY: help setup train-qat export hls cosim report status generate figures size explore accountings toggles nlu bench
+.PHONY: test formal mutate coverage soak lint options clean
 
-help: ## Show the targets and their variables
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables:"
-	@echo "  preset=tiny|small|46m|216m   target=$(subst $(eval) ,|,$(strip $(TARGETS)))   build=FOLDER   waves=1   rtl=vitis (cosim)"
-	@echo "  multipliers=N, or rate=TOKENS_PER_SECOND clock=MHZ, or lanes= reuse=, or folding=FILE (hls)"
-	@echo "  part=NAME of the named FPGAs (size, report)"
-	@echo "  contexts=N sequences interleaved: N texts at once (hls, cosim)"
-	@echo "  data=FILE|python|shakespeare|enwik8|text8|wikitext2   steps=   qat_steps=   lr=   qat_lr=   seed="
-	@echo "  weight_bits=8|4|2 activation_bits=8..4 (or by layer: 4,head=8,blocks.0.*=2)"
-	@echo "  tokenizer=bytes|characters|FILE.json   precision=float32|bfloat16   accumulate=   processes= (train-qat)"
-	@echo "  neurons=lif|none (none: the same network without spikes)   layers=   channels= (other than the preset's)"
-	@echo "  tokens=   sequences=   prompt=TEXT   stop=TEXT   temperature=   top_p=   minutes= (soak)"
-	@echo "  characters=N   energy=FILE   twin=FOLDER (accountings)"
-	@echo "  trials=N   workers=N   space=tiny|small|smallest   steps= of each trial (explore)"
-	@echo "  task=mr|subj|sst2|sst5   init=CHECKPOINT   fold=0..9 (nlu)"
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables, as in 'make hls target=xilinx preset=small': docs/options.md, or $(SPIKE) hls --help"
 
 setup: $(ENV) ## Create the environment (.venv) with pinned packages
 
@@ -60,40 +39,46 @@ $(ENV): pyproject.toml constraints.txt
 	@touch $@
 
 train-qat: $(ENV) ## Train a quantized SpikeGPT: text in, checkpoint and losses out
-	@$(SPIKE) train-qat $(WHERE) $(call options,$(TRAIN) processes)
+	@$(SPIKE) $@ $(options)
 
 export: $(ENV) ## Export QONNX and golden vectors
-	@$(SPIKE) export $(WHERE) $(call options,$(EXPORT))
+	@$(SPIKE) $@ $(options)
 
 hls: $(ENV) ## Translate to hardware: RTL, and what target= makes of it
-	@$(SPIKE) hls $(WHERE) $(call options,$(HLS))
+	@$(SPIKE) $@ $(options)
 
 cosim: $(ENV) ## Run the RTL of the whole model against PyTorch; with prompt=TEXT, let it write
-	@$(SPIKE) cosim $(WHERE) $(call options,$(HLS) $(SAMPLE) rtl) $(WAVES)
+	@$(SPIKE) $@ $(options)
 
 report: $(ENV) ## Write the report's page (HTML) and figures (JSON)
-	@$(SPIKE) report $(WHERE) $(call options,$(HLS) part) $(WAVES)
+	@$(SPIKE) $@ $(options)
 
-generate: $(ENV) ## Continue prompt=TEXT by tokens=N bytes with the integer model
-	@$(SPIKE) generate $(WHERE) $(call options,$(TRAIN) tokens $(SAMPLE) stop)
+status: $(ENV) ## Show the steps: what is up to date, what would run and why
+	@$(SPIKE) $@ $(options)
+
+generate: $(ENV) ## Continue prompt=TEXT by tokens=N with the integer model
+	@$(SPIKE) $@ $(options)
 
 figures: $(ENV) ## Draw the loss of several sizes=, spikes and membranes, firing rates, the use of the grids
-	@$(SPIKE) figures $(WHERE) $(call options,$(TRAIN) sizes)
+	@$(SPIKE) $@ $(options)
 
 size: $(ENV) ## What a preset takes as hardware, with random weights, against named parts
-	@$(SPIKE) size $(WHERE) $(call options,seed weight_bits activation_bits $(FOLDING) part)
+	@$(SPIKE) $@ $(options)
 
 accountings: $(ENV) ## What a character costs by four accountings, with and without its data; break-even firing rate
-	@$(SPIKE) accountings $(WHERE) $(call options,$(HLS) characters energy twin)
+	@$(SPIKE) $@ $(options)
 
 toggles: $(ENV) ## Count the toggles of three blocks' RTL under three stimuli, beside the energy model
-	@$(SPIKE) toggles $(WHERE) $(call options,$(HLS) energy)
+	@$(SPIKE) $@ $(options)
 
 explore: $(ENV) ## Search widths, sizes and foldings: bits, tokens/s, area, energy; trials=N workers=N, goes on when killed
-	@$(SPIKE) explore $(WHERE) $(call options,$(EXPLORE))
+	@$(SPIKE) $@ $(options)
 
 nlu: $(ENV) ## Train and quantize a classifier of sentences: task=mr|subj|sst2|sst5 data=FOLDER
-	@$(SPIKE) nlu --task "$(task)" --build "$(build)" $(call options,$(NLU))
+	@$(SPIKE) $@ $(options)
+
+bench: $(ENV) ## Time the steps of the path, as ratios measured in one run
+	@$(SPIKE) $@ $(options)
 
 test: $(ENV) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -120,8 +105,8 @@ lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
 	$(BIN)/python -m spikegpt_hls.rtl_tests.lint
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 
-bench: $(ENV) ## Time the steps of the path, as ratios measured in one run
-	@$(SPIKE) bench $(WHERE) $(call options,$(HLS))
+options: $(ENV) ## Write docs/options.md from the settings of the commands
+	$(BIN)/python -m spikegpt_hls.cli.options > docs/options.md
 
 clean: ## Remove what was built (not the environment)
 	rm -rf "$(build)"

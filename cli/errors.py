@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+class GraphError(Exception):
+    """A folder of results, or what was asked of it, is not as it has to be. Exit code 2."""
+
+
 class MismatchError(Exception):
     """Two implementations of one meaning differ. Exit code 1."""
 
@@ -12,6 +16,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     import sys
 
     known = {
+        "spikegpt_hls.cli.errors": "GraphError",
         "spikegpt_hls.model.errors": "ModelError",
         "spikegpt_hls.quant.format": "ExactnessError",
         "spikegpt_hls.hls.errors": "ConversionError",

@@ -13,7 +13,7 @@ import warnings
 import click
 from rich.console import Console
 
-from spikegpt_hls.cli.commands import COMMANDS
+from spikegpt_hls.cli.commandline import COMMANDS
 from spikegpt_hls.cli.errors import MismatchError, user_errors
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -27,7 +27,7 @@ def cli() -> None:
 
 
 for command in COMMANDS:
-    cli.add_command(command)
+    cli.add_command(command.click())
 
 
 def main() -> None:
@@ -42,6 +42,9 @@ def run(arguments: list[str]) -> int:
         cli.main(arguments, prog_name="spikegpt-hls", standalone_mode=False)
     except MismatchError as difference:
         return _fail(str(difference), 1)
+    except click.NoSuchOption as error:
+        setting, command = error.option_name.removeprefix("--"), error.ctx.info_name if error.ctx else "spikegpt-hls"
+        return _fail(f"{command} has no setting {setting}=: `spikegpt-hls {command} --help` lists them", 2)
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):

@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+CHECKPOINT, METRICS, TOKENIZER = "checkpoint.safetensors", "metrics.json", "tokenizer.json"
+ONNX, ONNX_STEP, VECTORS = "model.onnx", "model_step.onnx", "vectors.npz"
+RTL, RESOURCES = "hls/{target}/rtl", "hls/{target}/resources.json"
+COSIM, ACCOUNTINGS = "cosim.json", "accountings.json"
+PAGE, FIGURES = "report/index.html", "report/report.json"
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -17,21 +23,25 @@ class Workspace:
     preset: str
     target: str = "verilog"
 
+    def path(self, name: str) -> Path:
+        """Of one of the names above."""
+        return self.folder / name.format(target=self.target)
+
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.safetensors"
+        return self.path(CHECKPOINT)
 
     @property
     def metrics(self) -> Path:
-        return self.folder / "metrics.json"
+        return self.path(METRICS)
 
     @property
     def onnx(self) -> Path:
-        return self.folder / "model.onnx"
+        return self.path(ONNX)
 
     @property
     def vectors(self) -> Path:
-        return self.folder / "vectors.npz"
+        return self.path(VECTORS)
 
     @property
     def hls(self) -> Path:
@@ -39,15 +49,19 @@ class Workspace:
 
     @property
     def rtl(self) -> Path:
-        return self.hls / "rtl"
+        return self.path(RTL)
+
+    @property
+    def dataflow(self) -> Path:
+        return self.rtl / "dataflow.json"
 
     @property
     def resources(self) -> Path:
-        return self.hls / "resources.json"
+        return self.path(RESOURCES)
 
     @property
     def cosim(self) -> Path:
-        return self.folder / "cosim.json"
+        return self.path(COSIM)
 
     @property
     def report(self) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,32 @@ def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and header; ModelError where the file is missing, truncated, or not ours."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _header(file, path)  # noqa: SIM118
+
+
+def header(path: Path) -> dict[str, Any]:
+    """The header alone, of a checkpoint of any size."""
+    with _opened(path) as file:
+        return _header(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}")
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            header = json.loads((file.metadata() or {})[HEADER])
+            yield file
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path.name} is truncated or no safetensors file") from error
-    except KeyError as error:
-        raise ModelError(f"{path.name} was not written by spikegpt-hls: its header lacks {HEADER}") from error
-    if not isinstance(header, dict):
+
+
+def _header(file: Any, path: Path) -> dict[str, Any]:
+    found = file.metadata() or {}
+    if HEADER not in found:
+        raise ModelError(f"{path.name} was not written by spikegpt-hls: its header lacks {HEADER}")
+    described = json.loads(found[HEADER])
+    if not isinstance(described, dict):
         raise ModelError(f"{path.name} has a header that is no JSON object")
-    return tensors, header
+    return described

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.cli.main import run
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.steps import explore, point
+from spikegpt_hls.cli.studies import explore, point
+from spikegpt_hls.cli.studies.explore import Exploring
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.blocks import single
@@ -31,19 +32,19 @@ from spikegpt_hls.sim.resources import area
 FAKE = """
 import sys, time
 from pathlib import Path
-from spikegpt_hls.cli.steps import point
-def figures(request, clock, cache):
-    wide, fast = request.options["channels"], request.options["multipliers"]
+from spikegpt_hls.cli.studies import point
+def figures(runner, clock, cache):
+    wide, fast = runner.named["channels"], runner.named["multipliers"]
     time.sleep(float({pause}))
     return point.Figures(100 / wide, clock * fast, 0.001 * fast, 10.0 * wide, 10.0 * fast, fast, 1.0)
 point.figures = figures
 """
 
 
-def fake(request: Request, clock: float, cache: Path) -> point.Figures:
+def fake(runner: Runner, clock: float, cache: Path) -> point.Figures:
     scope: dict[str, Any] = {}
     exec(FAKE.format(pause=0).replace("point.figures = figures", ""), scope)
-    return scope["figures"](request, clock, cache)  # type: ignore[no-any-return]
+    return scope["figures"](runner, clock, cache)  # type: ignore[no-any-return]
 
 
 def arguments(build: Path, text: Path, trials: int, *more: str) -> list[str]:
@@ -102,9 +103,8 @@ def test_a_search_that_was_killed_goes_on_with_the_point_that_it_was_at(
     process = started(tmp_path, text, 3, 60)
     while not (tmp_path / "explore" / "study.db").exists() and process.poll() is None:
         time.sleep(0.1)
-    request = Request(Workspace(tmp_path / "explore", "tiny"), explore.DEFAULTS | {
-        "data": str(text), "space": "smallest", "steps": 4})  # fmt: skip
-    while not (before := explore.open_study(request).trials):
+    settings = Exploring(data=str(text), space="smallest", steps=4)
+    while not (before := explore.open_study(Workspace(tmp_path / "explore", "tiny"), settings).trials):
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -124,9 +124,9 @@ def test_a_worker_without_its_parent_ends(tmp_path: Path, text: Path) -> None:
     """The pool's process would wait for another job for ever."""
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from spikegpt_hls.cli.steps import explore\nfrom spikegpt_hls.cli.workspace import Workspace\n"
-        "options = explore.DEFAULTS | {'data': sys.argv[2], 'space': 'smallest', 'steps': 4}\n"
-        "explore.work(Workspace(Path(sys.argv[1]), 'tiny'), options, 0, parent=-1)\nprint('still there')"
+        "from spikegpt_hls.cli.studies import explore\nfrom spikegpt_hls.cli.workspace import Workspace\n"
+        "settings = explore.Exploring(data=sys.argv[2], space='smallest', steps=4)\n"
+        "explore.work(Workspace(Path(sys.argv[1]), 'tiny'), settings, 0, parent=-1)\nprint('still there')"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path), str(text)]
     done = subprocess.run(command, text=True, capture_output=True, timeout=100)
@@ -191,7 +191,7 @@ def test_a_point_rebuilds_to_the_same_figures(tmp_path: Path, text: Path, monkey
     flags = [word for name, value in named.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert run(["hls", "--build", str(build), *flags]) == 0
     rebuilt = Workspace(build / "tiny", "tiny")
-    again = point.figures(Request(rebuilt, {}), 100.0, tmp_path)
+    again = point.figures(Runner(rebuilt, {}), 100.0, tmp_path)
     assert {name: row[name] for name in vars(again)} == vars(again)
     dataflow = Dataflow.from_json(json.loads((rebuilt.rtl / "dataflow.json").read_text()))
     with np.load(rebuilt.vectors) as arrays:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikegpt_hls.cli.steps import bench_training
+from spikegpt_hls.cli.bench import training as bench_training
 from spikegpt_hls.model import kernels
 from spikegpt_hls.model import lif as lif_module
 from spikegpt_hls.model import wkv as wkv_module

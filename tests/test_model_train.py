@@ -56,7 +56,7 @@ def points(folder: Path) -> dict[str, list[int]]:
     """The steps of the loss in TensorBoard, as it would draw them."""
     curves = {}
     for phase in STEPS:
-        events = EventAccumulator(str(folder / "tensorboard" / phase)).Reload()
+        events = EventAccumulator(str(next(folder.glob(f"tensorboard/*/{phase}")))).Reload()
         curves[phase] = [point.step for point in events.Scalars("loss")]
     return curves
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.main import cli
-from spikegpt_hls.cli.request import Request
 from spikegpt_hls.cli.steps import folding
+from spikegpt_hls.cli.steps.folding import Folding
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.convert import convert, operations
 from spikegpt_hls.hls.dataflow import Dataflow
@@ -41,18 +41,22 @@ def test_a_new_file_is_a_new_target(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_target_spends_its_budget_where_no_folding_is_asked_for(random48: Path) -> None:
-    request = Request(Workspace(random48, "random48", "ecp5"), {})
+    place = Workspace(random48, "random48", "ecp5")
     network = operations(random48 / "model.onnx")
     plan = fastest(network, 24, engine=False)
     chosen = {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors, "contexts": 1, "engine": ()}
-    assert folding.chosen(request, folding.DEFAULTS, 24) == chosen
-    asked = {**folding.DEFAULTS, "lanes": 2}
-    assert folding.chosen(request, asked, 24) == {"lanes": 2, "reuse_factor": None, "contexts": 1, "engine": ()}
+    assert folding.chosen(place, Folding(), 24) == chosen
+    assert folding.chosen(place, Folding(lanes=2), 24) == {
+        "lanes": 2,
+        "reuse_factor": None,
+        "contexts": 1,
+        "engine": (),
+    }
     shared = fastest(network, 24)
     assert shared.members
-    asked = {**folding.DEFAULTS, "multipliers": 24}
-    assert folding.chosen(request, asked)["engine"] == shared.members
-    assert not folding.chosen(request, asked, engine=False)["engine"]
+    asked = Folding(multipliers=24)
+    assert folding.chosen(place, asked)["engine"] == shared.members
+    assert not folding.chosen(place, asked, engine=False)["engine"]
 
 
 def test_help_names_every_target() -> None:

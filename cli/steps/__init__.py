@@ -1,1 +1,1 @@
-"""The arrows of the path, one file each. ``make`` does what is out of date, the steps before it first."""
+"""What each step of the path does, from typed settings and a workspace. Knows nothing of the command line."""

@@ -8,8 +8,10 @@ from dataclasses import replace
 from math import log
 from typing import TYPE_CHECKING
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.steps import export, hls
+from rich.console import Console
+
+from spikegpt_hls.cli.steps import export
+from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.sim.energy.accountings import Network
 from spikegpt_hls.sim.energy.energy_table import EnergyTable
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
     from spikegpt_hls.quant.training.held_out import Piece
 
 
-def network(request: Request, characters: int, table: EnergyTable) -> Network:
-    """Run over at least ``characters`` held-out characters; what is missing is trained, exported and translated."""
+def network(place: Workspace, console: Console, characters: int, table: EnergyTable) -> Network:
+    """Run over at least ``characters`` held-out characters."""
     from spikegpt_hls.sim.energy import firing
     from spikegpt_hls.sim.energy.actions import activity
     from spikegpt_hls.sim.energy.model import Activity, mean, priced
     from spikegpt_hls.sim.energy.switching import switching
 
-    dataflow, found, context, pieces = run(request, characters)
+    dataflow, found, context, pieces = run(place, console, characters)
     counted: list[tuple[int, Activity]] = []
     fired: dict[str, firing.Counts] = {}
     nats, sample = 0.0, None
@@ -42,26 +44,24 @@ def network(request: Request, characters: int, table: EnergyTable) -> Network:
     return Network(dataflow, report, nats / log(2) / found, found, firing.firing(dataflow, fired), context)
 
 
-def run(request: Request, characters: int) -> tuple[Dataflow, int, int, Iterator[Piece]]:
+def run(place: Workspace, console: Console, characters: int) -> tuple[Dataflow, int, int, Iterator[Piece]]:
     """The dataflow with its parameters, the characters that are predicted, the context, and the run piece by piece."""
-    hls.make(request)
     from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.quant.storage import load_network
     from spikegpt_hls.quant.training.held_out import pieces
 
-    workspace = request.workspace
-    model, header = load_network(workspace.checkpoint)
-    ids = export.held_out(request, header)
-    tokens, found = _enough(tokenizer.beside(workspace.checkpoint, header), ids, characters)
-    context = json.loads(workspace.metrics.read_text())["context"]
-    return _with_parameters(request, model), found, context, pieces(model, ids, context, tokens)
+    model, header = load_network(place.checkpoint)
+    ids = export.held_out(place, console)
+    tokens, found = _enough(tokenizer.beside(place.checkpoint, header), ids, characters)
+    context = json.loads(place.metrics.read_text())["context"]
+    return _with_parameters(place, model), found, context, pieces(model, ids, context, tokens)
 
 
-def _with_parameters(request: Request, model: QuantSpikeGPT) -> Dataflow:
+def _with_parameters(place: Workspace, model: QuantSpikeGPT) -> Dataflow:
     """``dataflow.json`` has none."""
     from spikegpt_hls.quant.network import blocks
 
-    dataflow = Dataflow.from_json(json.loads((request.workspace.rtl / "dataflow.json").read_text()))
+    dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
     params = {node.name: node.params for node in blocks(model)}
     return replace(dataflow, blocks=tuple(replace(b, params=params.get(b.name, {})) for b in dataflow.blocks))
 

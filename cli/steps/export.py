@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.steps import train
+import click
+from rich.console import Console
+
+from spikegpt_hls.cli.graph.settings import Settings, setting
+from spikegpt_hls.cli.terminal import say
+from spikegpt_hls.cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from spikegpt_hls.model.corpus.tokenizer import Ids
 
-DEFAULTS = {"tokens": 512, "sequences": 3}
+
+@dataclass(frozen=True)
+class Vectors(Settings):
+    """The held-out text that everything is verified on."""
+
+    tokens: int = setting(512, "Held-out tokens to verify; or how many to generate.", click.IntRange(1), 96)
+    sequences: int = setting(3, "Back-to-back sequences of the tokens.", click.IntRange(1), 2)
 
 
-def make(request: Request) -> None:
+def run(place: Workspace, settings: Vectors, console: Console) -> None:
     """``model.onnx``, ``model_step.onnx`` and ``vectors.npz``."""
-    train.make(request)
-    workspace = request.workspace
-    outputs = (workspace.onnx, workspace.onnx.with_name("model_step.onnx"), workspace.vectors)
-    step = request.step("export", (workspace.checkpoint,), outputs, DEFAULTS)
-    if step.up_to_date:
-        return
     from spikegpt_hls.quant.export.qonnx import export
     from spikegpt_hls.quant.export.vectors import golden
     from spikegpt_hls.quant.storage import load_network
 
-    network, header = load_network(workspace.checkpoint)
-    ids = held_out(request, header)
-    settings = step.settings
-    with request.console.status("export: QONNX and golden vectors"):
-        export(network, workspace.folder)
-        golden(network, ids, workspace.folder, settings["tokens"], settings["sequences"])
-    request.say(f"export: {workspace.onnx}, and vectors of {settings['tokens']} held-out tokens")
-    step.done()
+    network, _ = load_network(place.checkpoint)
+    ids = held_out(place, console)
+    with console.status("export: QONNX and golden vectors"):
+        export(network, place.folder)
+        golden(network, ids, place.folder, settings.tokens, settings.sequences)
+    made = json.loads(place.metrics.read_text())
+    say(
+        console,
+        f"export: {place.onnx}, and vectors of {settings.tokens} held-out tokens; the checkpoint is of "
+        f"{made['data']}, {made['layers']} layers, {made['channels']} channels, {made.get('steps', 'unknown')} steps",
+    )
 
 
-def held_out(request: Request, header: Mapping[str, Any]) -> Ids:
+def held_out(place: Workspace, console: Console) -> Ids:
     """The tokens that the network has not seen in training."""
+    from spikegpt_hls.model import checkpoint
     from spikegpt_hls.model.corpus import text, tokenizer, tokens
     from spikegpt_hls.model.errors import ModelError
 
-    workspace = request.workspace
-    source = text.find(header["data"])
-    if source.sha256 != header["text_sha256"]:
+    made = json.loads(place.metrics.read_text())
+    source = text.find(made["data"])
+    if source.sha256 != made["text_sha256"]:
         raise ModelError(f"the text {source.name} has changed since the network was trained on it: train again")
-    used = tokenizer.beside(workspace.checkpoint, header)
-    context = json.loads(workspace.metrics.read_text())["context"]
-    return tokens.prepare(source, used, workspace.folder, request.console).split(context)[1]
+    used = tokenizer.beside(place.checkpoint, checkpoint.header(place.checkpoint))
+    return tokens.prepare(source, used, place.folder, console).split(made["context"])[1]

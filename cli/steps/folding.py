@@ -5,47 +5,77 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.step import Step
+import click
+
+from spikegpt_hls.cli.graph import record
+from spikegpt_hls.cli.graph.settings import Settings, setting
+from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.quant.ops import Linear, Operation
 
-#: Channels per beat (None: ``LANES``, or 1 where that does not divide the vocabulary), and every Linear's ReuseFactor
-#: (None: the largest that keeps 512 cycles per token); or a budget; or tokens per second at a clock in MHz; or a file.
-#: However it is folded, ``contexts`` sequences are interleaved (None: what the file says, or one).
-DEFAULTS = {
-    "lanes": None, "reuse": None, "multipliers": None, "rate": None, "clock": 100.0, "folding": None, "contexts": None,
-}  # fmt: skip
 WAYS = (("lanes", "reuse"), ("multipliers",), ("rate",), ("folding",))
 LANES = 2
 FILE = "folding.yml"
+POSITIVE = click.FloatRange(0, min_open=True)
 
 
-def settled(step: Step) -> Step:
-    """``step`` with one way to fold: the one that was named now makes the ones before it void."""
-    named = {way: name for way in WAYS for name in way if name in step.asked}
-    if len(named) > 1:
-        raise ConversionError(f"{' and '.join(named.values())} are different ways to fold: name one of them")
-    void = {name: DEFAULTS[name] for way in WAYS if named and way not in named for name in way}
-    step = replace(step, asked={**void, **step.asked})
-    file = step.settings["folding"]
-    return replace(step, inputs=(*step.inputs, Path(file))) if file else step
+@dataclass(frozen=True)
+class Folding(Settings):
+    """How large and how fast the hardware is to be: one way at a time, and however it is folded, ``contexts``."""
+
+    lanes: int | None = setting(
+        None, "Channels per beat of every stream.", click.INT, 2, f"{LANES}, or 1 where that does not divide"
+    )
+    reuse: int | None = setting(
+        None, "hls4ml's ReuseFactor of every Linear: cycles per token.", click.INT, 512, "the largest within 512"
+    )
+    multipliers: int | None = setting(
+        None, "Budget: as fast as so many multipliers allow.", click.IntRange(1), 64, "the target's"
+    )
+    rate: float | None = setting(
+        None, "Tokens per second to reach, at clock=: as small as that allows.", POSITIVE, 10000
+    )
+    clock: float = setting(100.0, "Clock in MHz.", POSITIVE, 150)
+    folding: str | None = setting(
+        None, "A file of lanes and ReuseFactors: edit a copy of the folding.yml that hls writes.", example="mine.yml"
+    )
+    contexts: int | None = setting(
+        None, "Sequences that are interleaved in the hardware, so that N texts keep it full.", click.INT, 4,
+        "what the file of folding= says, or 1",
+    )  # fmt: skip
+
+    @classmethod
+    def kept(cls, before: Mapping[str, Any], asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The way that is named now makes the ones before it void; ConversionError for two at once."""
+        named = {way: name for way in WAYS for name in way if name in asked}
+        if len(named) > 1:
+            raise ConversionError(f"{' and '.join(named.values())} are different ways to fold: name one of them")
+        void = {name for way in WAYS if named and way not in named for name in way}
+        return {name: value for name, value in before.items() if name not in void}
+
+    @property
+    def free(self) -> bool:
+        """Whether nobody says how to fold."""
+        return all(getattr(self, name) is None for way in WAYS for name in way)
+
+    def named(self) -> dict[str, Any]:
+        """The settings that fold like this again."""
+        names = (entry.name for entry in fields(self) if entry.name != "clock" or self.rate is not None)
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
-def recorded(request: Request) -> dict[str, Any]:
-    """The options that fold as the hardware of this request is folded."""
-    found = request.step(f"hls-{request.workspace.target}", (), (), DEFAULTS).settings
-    return {name: value for name, value in found.items() if name != "clock" or found["rate"] is not None}
+def digests(place: Workspace, settings: Folding, named: Mapping[str, Any]) -> dict[str, str]:
+    return {"folding": record.of_file(Path(settings.folding))} if settings.folding else {}
 
 
 def chosen(
-    request: Request,
-    settings: Mapping[str, Any],
+    place: Workspace,
+    settings: Folding,
     budget: int | None = None,
     network: Mapping[str, Operation] | None = None,
     engine: bool = True,
@@ -55,30 +85,31 @@ def chosen(
     ``network`` has the operations of a graph that was not exported. ``engine``: whether a budget or a rate that was
     asked for may be met by an engine.
     """
-    if all(settings[name] is None for name in ("lanes", "reuse", "multipliers", "rate", "folding")):
-        settings, engine = {**settings, "multipliers": budget}, False
-    folded = {"contexts": 1, "engine": (), **_folded(request, settings, network, engine)}
-    return folded if settings["contexts"] is None else {**folded, "contexts": settings["contexts"]}
+    if settings.free:
+        settings, engine = replace(settings, multipliers=budget), False
+    folded = {"contexts": 1, "engine": (), **_folded(place, settings, network, engine)}
+    return folded if settings.contexts is None else {**folded, "contexts": settings.contexts}
 
 
 def _folded(
-    request: Request, settings: Mapping[str, Any], network: Mapping[str, Operation] | None, engine: bool
+    place: Workspace, settings: Folding, network: Mapping[str, Operation] | None, engine: bool
 ) -> dict[str, Any]:
-    if settings["folding"] is not None:
-        return read(Path(settings["folding"]))
-    if settings["multipliers"] is None and settings["rate"] is None:
-        lanes = settings["lanes"]
+    if settings.folding is not None:
+        return read(Path(settings.folding))
+    if settings.multipliers is None and settings.rate is None:
+        lanes = settings.lanes
         if lanes is None:
-            lanes = 1 if json.loads(request.workspace.metrics.read_text())["vocabulary"] % LANES else LANES
-        return {"lanes": lanes, "reuse_factor": settings["reuse"]}
+            lanes = 1 if json.loads(place.metrics.read_text())["vocabulary"] % LANES else LANES
+        return {"lanes": lanes, "reuse_factor": settings.reuse}
     from spikegpt_hls.hls.convert import operations
     from spikegpt_hls.hls.fold.planning import cheapest, fastest
 
-    network = network or operations(request.workspace.onnx)
-    if settings["rate"] is None:
-        plan = fastest(network, settings["multipliers"], engine)
+    network = network or operations(place.onnx)
+    if settings.rate is None:
+        assert settings.multipliers is not None
+        plan = fastest(network, settings.multipliers, engine)
     else:
-        plan = cheapest(network, settings["clock"] * 1e6 / settings["rate"], engine)
+        plan = cheapest(network, settings.clock * 1e6 / settings.rate, engine)
     return {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors, "engine": plan.members}
 
 
@@ -111,52 +142,3 @@ def write(dataflow: Dataflow, folder: Path) -> None:
     }
     content = {"Lanes": dataflow.blocks[0].lanes, "Contexts": dataflow.contexts, "LayerName": layers}
     (folder / FILE).write_text(yaml.safe_dump(content, sort_keys=False))
-
-
-def show(request: Request, dataflow: Dataflow) -> None:
-    """Cycles per token of each Linear and of the slowest other block, who is busy, and what the next step up costs."""
-    from rich.table import Table
-
-    from spikegpt_hls.hls.fold.engine import NAME
-    from spikegpt_hls.hls.fold.planning import next_step_up, plan_of
-
-    plan = plan_of(dataflow)
-    multiply = {NAME, *plan.reuse_factors}
-    others = max((name for name in plan.intervals if name not in multiply), key=plan.intervals.__getitem__)
-    table = Table("block", "inputs x outputs", "weight bits", "ReuseFactor", "multipliers", "cycles per token", "busy")
-    for block in dataflow.blocks:
-        cycles = plan.intervals.get(block.name, 0)
-        if isinstance(op := block.operation, Linear):
-            size, bits = f"{op.inputs} x {op.outputs}", str(op.weight.bits)
-            count = NAME if block.engine else str(op.inputs * op.outputs // block.reuse_factor)
-            busy = f"{block.reuse_factor / plan.interval:.1%}"
-            table.add_row(block.name, size, bits, str(block.reuse_factor), count, f"{cycles:g}", busy)
-        elif block.name == others:
-            table.add_row(f"{block.name}, slowest of the others", "", "", "", "", f"{cycles:g}", "")
-    if members := dataflow.members:
-        folding, cycles = members[0].folding, plan.intervals[NAME]
-        figures = "", f"{cycles:g}", str(folding.simd * folding.pe), f"{cycles:g}", f"{cycles / plan.interval:.1%}"
-        table.add_row(NAME, f"{len(members)} Linears", *figures)
-    request.console.print(table)
-    request.say(
-        f"{plan.multipliers} multipliers, {plan.interval:g} cycles per token (derived), set by {plan.bottleneck}"
-    )
-    operations = {block.name: block.operation for block in dataflow.blocks if block.operation is not None}
-    if faster := next_step_up(operations, plan):
-        request.say(
-            f"the next step up: {faster.multipliers} multipliers and {faster.lanes} lanes "
-            f"for {faster.interval:g} cycles per token"
-        )
-    _show_contexts(request, dataflow)
-
-
-def _show_contexts(request: Request, dataflow: Dataflow) -> None:
-    """What the contexts are worth when each token has to wait for the one before it."""
-    from spikegpt_hls.sim.cycles.contexts import interleaving
-
-    found = interleaving(dataflow)
-    texts = f"{found.contexts} contexts generate" if found.contexts > 1 else "one context generates"
-    request.say(
-        f"{found.stages} pipeline stages ({found.latency:,} cycles for one token): {texts} at {found.share:.0%} of the "
-        f"rate at which a prompt is read, {found.text_latency:,.0f} cycles from a text's token to its next (derived)"
-    )

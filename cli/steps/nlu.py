@@ -1,62 +1,63 @@
-"""Labelled sentences to a quantized classifier and its accuracy."""
+"""Labelled sentences to a quantized classifier."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikegpt_hls.cli.request import Request
+import click
+from rich.console import Console
 
-DEFAULTS = {"data": None, "fold": 0, "steps": None, "seed": 0, "weight_bits": "8", "init": None}
-ROWS = {
-    "majority": "the most frequent label",
-    "float": "float, before quantization",
-    "integer": "integer, what the hardware computes",
-}
+from spikegpt_hls.cli.graph import record
+from spikegpt_hls.cli.graph.settings import Settings, setting
+from spikegpt_hls.cli.workspace import Workspace
 
 
-def make(request: Request, task: str) -> dict[str, Any]:
-    """The metrics of the classifier, trained now if it is not what was asked for."""
-    workspace = request.workspace
-    outputs = (workspace.checkpoint, workspace.metrics)
-    settings = request.step("nlu", (), outputs, DEFAULTS).settings
-    step = request.step("nlu", _inputs(task, settings), outputs, DEFAULTS)
-    if not step.up_to_date:
-        from spikegpt_hls.quant.training.train_nlu import train_nlu
+@dataclass(frozen=True)
+class Classifying(Settings):
+    """What a classifier is trained on, and from what."""
 
-        train_nlu(workspace.folder, task, console=request.console, **settings)
-        step.done()
-    return dict(json.loads(workspace.metrics.read_text()))
+    data: str | None = setting(None, "The folder with the task's files.", example="nlu")
+    fold: int = setting(0, "Which tenth of mr and subj is the test.", click.IntRange(0, 9), 3)
+    steps: int | None = setting(None, "Training steps in all.", click.INT, 2000, "the task's own")
+    seed: int = setting(0, "Seed of training.", click.IntRange(0), 1)
+    weight_bits: str = setting("8", "Bits of weights: 8, 4, 2 (ternary), or by layer.", example="4")
+    init: str | None = setting(
+        None, "A checkpoint to start from, its tokenizer beside it.", example="lm.safetensors", otherwise="from scratch"
+    )
 
 
-def _inputs(task: str, settings: dict[str, Any]) -> tuple[Path, ...]:
-    """What the result follows from; ModelError for data that cannot be used, before PyTorch is loaded."""
+def task_of(place: Workspace) -> str:
+    return place.preset.removeprefix("nlu-")
+
+
+def digests(place: Workspace, settings: Classifying, named: Mapping[str, Any]) -> dict[str, str]:
+    """What the result follows from."""
+    from spikegpt_hls.model.classify import nlu
+
+    found = {"init": record.of_file(Path(settings.init))} if settings.init else {}
+    if settings.data is not None:
+        found |= {path.name: record.of_file(path) for path in nlu.paths(task_of(place), settings.data)}
+    return found
+
+
+def check(place: Workspace, settings: Classifying) -> None:
+    """ModelError for data that cannot be used, before PyTorch is loaded."""
     from spikegpt_hls.model.classify import nlu
     from spikegpt_hls.model.errors import ModelError
 
-    if settings["data"] is None:
+    task = task_of(place)
+    if settings.data is None:
         raise ModelError(f"data= is needed: the folder that holds {', '.join(nlu.task(task).files)}")
-    nlu.load(task, settings["data"], settings["fold"])
-    init = (Path(settings["init"]),) if settings["init"] else ()
-    if init and not init[0].is_file():
-        raise ModelError(f"no checkpoint at {init[0]}")
-    return (*nlu.paths(task, settings["data"]), *init)
+    nlu.load(task, settings.data, settings.fold)
+    if settings.init and not Path(settings.init).is_file():
+        raise ModelError(f"no checkpoint at {settings.init}")
 
 
-def show(request: Request, metrics: dict[str, Any]) -> None:
-    """Percent right beside the majority baseline."""
-    from rich.table import Table
+def run(place: Workspace, settings: Classifying, console: Console) -> None:
+    """``checkpoint.safetensors`` and ``metrics.json`` of the classifier."""
+    from spikegpt_hls.quant.training.train_nlu import train_nlu
 
-    table = Table(f"accuracy on {metrics['task']}, %", "test", "dev")
-    for kind, label in ROWS.items():
-        table.add_row(label, *(f"{metrics[f'{part}_accuracy_{kind}']:.2f}" for part in ("test", "dev")))
-    request.console.print(table)
-    counts = ", ".join(f"{metrics[f'sentences_{part}']:,} {part}" for part in ("train", "dev", "test"))
-    request.say(f"sentences: {counts}; {metrics['protocol']}")
-    origin = f"from {metrics['init']}" if metrics["init"] else "from scratch"
-    request.say(
-        f"{metrics['parameters']:,} parameters, weights of {metrics['weight_bits']} bits, {metrics['steps']:,} steps, "
-        f"seed {metrics['seed']}, {origin}"
-    )
-    request.say(f"checkpoint: {request.workspace.checkpoint}")
+    train_nlu(place.folder, task_of(place), console=console, **settings.as_json())

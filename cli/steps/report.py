@@ -4,72 +4,82 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.steps import resources, train
+from spikegpt_hls.cli.graph import record
+from spikegpt_hls.cli.graph.settings import Settings, setting
+from spikegpt_hls.cli.steps import resources
+from spikegpt_hls.cli.workspace import ACCOUNTINGS, CHECKPOINT, RTL, Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 
 
-def make(request: Request) -> None:
-    """The co-simulation if it is out of date, and the report, which is written with it; what is projected for a size
-    that cannot be run."""
-    from spikegpt_hls.cli.steps import cosim, projected
+@dataclass(frozen=True)
+class Parts(Settings):
+    """Which hardware a projection is for."""
+
+    part: str | None = setting(None, "One named part: XC7A100T, XCU55C, ...", example="XC7A100T", otherwise="all")
+
+
+def check(place: Workspace, settings: Parts) -> None:
     from spikegpt_hls.sim.parts import named
 
-    named(request.options.get("part"))
-    if request.workspace.preset in projected.PRESETS:
-        projected.make(request)
-    else:
-        cosim.make(request)
+    named(settings.part)
 
 
-def write(request: Request, cosim: Mapping[str, Any]) -> Path:
-    """``report/index.html``, whose path is returned, and ``report/report.json``."""
+def run(place: Workspace, settings: Parts, console: Console) -> None:
+    """``report/index.html`` and ``report/report.json``."""
     from spikegpt_hls.sim.cycles.schedule import simulate
     from spikegpt_hls.sim.energy.model import energy
     from spikegpt_hls.sim.report.page import write_report
     from spikegpt_hls.sim.report.results import Results
 
-    workspace = request.workspace
-    dataflow = Dataflow.from_json(json.loads((workspace.rtl / "dataflow.json").read_text()))
-    with np.load(workspace.vectors, allow_pickle=False) as arrays:
+    cosim = json.loads(place.cosim.read_text())
+    dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
+    with np.load(place.vectors, allow_pickle=False) as arrays:
         traces = {name: arrays[name] for name in arrays.files}
-    used = resources.found(request)
+    used = resources.found(place)
     results = Results(
         dataflow=dataflow,
         traces=traces,
         schedule=simulate(dataflow, cosim["tokens"]),
         energy=energy(dataflow, traces),
-        metrics=train.make(request),
+        metrics=json.loads(place.metrics.read_text()),
         cosim=cosim,
         resources=used,
-        accountings=_accountings(request),
-        projected=_projected(request, dataflow, used) if used else None,
-        target=workspace.target,
+        accountings=accountings(place),
+        projected=_projected(place, settings, dataflow, used) if used else None,
+        target=place.target,
     )
-    return write_report(workspace.folder, results)
+    write_report(place.folder, results)
 
 
-def _accountings(request: Request) -> dict[str, Any] | None:
-    """What ``make accountings`` left, of this network as it is."""
-    from spikegpt_hls.cli.steps import accountings
-
-    return accountings.found(request)
+def network(place: Workspace) -> dict[str, str]:
+    """Which network, folded how, a result is of."""
+    return record.digests(place.folder, (CHECKPOINT, f"{RTL}/dataflow.json".format(target=place.target)))
 
 
-def _projected(request: Request, dataflow: Dataflow, used: Mapping[str, Any]) -> dict[str, Any] | None:
+def accountings(place: Workspace) -> dict[str, Any] | None:
+    """What ``make accountings`` left, where it is of the network as it is now."""
+    try:
+        made: dict[str, Any] = json.loads(place.path(ACCOUNTINGS).read_text())
+    except (OSError, ValueError):
+        return None
+    return made if made.get("made_of") == network(place) else None
+
+
+def _projected(place: Workspace, settings: Parts, dataflow: Dataflow, used: Mapping[str, Any]) -> dict[str, Any] | None:
     """On named parts; None where the resources are those of another family than the parts' own."""
-    from spikegpt_hls.cli.steps import folding
     from spikegpt_hls.sim.parts import named
     from spikegpt_hls.sim.projection.project import as_json, project
     from spikegpt_hls.sim.resources.synthesis import FAMILY
 
     if used["family"] != FAMILY:
         return None
-    clock = request.step("", (), (), folding.DEFAULTS).settings["clock"]
-    found = project(dataflow, used["total"], named(request.options.get("part")), clock, whole=True)
-    return as_json(dataflow, found, f"make report preset={request.workspace.preset} target=xilinx", whole=True)
+    hardware = record.read(place.stamp(f"hls-{place.target}"))
+    clock = hardware.settings.get("clock", 100.0) if hardware else 100.0
+    found = project(dataflow, used["total"], named(settings.part), clock, whole=True)
+    return as_json(dataflow, found, f"make report preset={place.preset} target=xilinx", whole=True)

@@ -1,121 +1,98 @@
-"""Text to a quantized checkpoint."""
+"""Text to a quantized checkpoint; and what belongs to a checkpoint, made again from it."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from spikegpt_hls.cli.request import Request, leads
-from spikegpt_hls.cli.step import Step
+import click
+from rich.console import Console
 
-DEFAULTS = {
-    "data": "python",
-    "tokenizer": "bytes",
-    "steps": None,
-    "qat_steps": None,
-    "seed": 0,
-    "weight_bits": "8",
-    "activation_bits": "8",
-    "lr": None,
-    "qat_lr": None,
-    "precision": None,
-    "accumulate": None,
-    "neurons": "lif",
-    "layers": None,
-    "channels": None,
-    "text_sha256": None,
-    "tokenizer_sha256": None,
-}
-DIGESTS = ("text_sha256", "tokenizer_sha256")
+from spikegpt_hls.cli.graph.settings import Settings, setting
+from spikegpt_hls.cli.terminal import say
+from spikegpt_hls.cli.workspace import Workspace
+
+POSITIVE = click.FloatRange(0, min_open=True)
+PRESET = "the preset's own"
+WEIGHTS = ("*.pth", "*.pt", "*.bin")  # what other programs call checkpoints
 
 
-def make(request: Request) -> dict[str, Any]:
-    """The metrics of the checkpoint, trained now if it is not what was asked for."""
-    workspace = request.workspace
-    outputs = (workspace.checkpoint, workspace.metrics)
-    step = request.step("train-qat", (), outputs, DEFAULTS)
-    if not step.up_to_date or _changed(request, step):
-        settings = {name: value for name, value in step.settings.items() if name not in DIGESTS}
-        check(workspace.preset, settings)
-        from spikegpt_hls.quant.training.train_qat import train_qat
+@dataclass(frozen=True)
+class Training(Settings):
+    """What to train on, which network, and how."""
 
-        metrics = train_qat(workspace.folder, workspace.preset, console=request.console, **settings)
-        done = Request(workspace, settings | {name: metrics[name] for name in DIGESTS})
-        if leads():
-            done.step("train-qat", (), outputs, DEFAULTS).done()
-    return dict(json.loads(workspace.metrics.read_text()))
-
-
-def settings(request: Request) -> dict[str, Any]:
-    """What the checkpoint was trained with, or would be."""
-    found = request.step("train-qat", (), (), DEFAULTS).settings
-    return {name: value for name, value in found.items() if name not in DIGESTS}
-
-
-def launch(request: Request) -> None:
-    """The same command in ``processes`` processes of this machine, started by ``torchrun``."""
-    from spikegpt_hls.model.errors import ModelError
-
-    workspace, options = request.workspace, dict(request.options)
-    count = options.pop("processes")
-    check(workspace.preset, request.step("train-qat", (), (), DEFAULTS).settings)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)]
-    command += ["-m", "spikegpt_hls.cli.main", "train-qat", "--preset", workspace.preset]
-    command += ["--build", str(workspace.folder.parent)]
-    for name, value in options.items():
-        command += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
-    code = subprocess.run(command, env={"OMP_NUM_THREADS": "1", **os.environ}, check=False).returncode
-    if code:
-        raise ModelError(f"training in {count} processes failed; the first line of the above says why")
+    data: str = setting(
+        "python", "Text: a file, or python, shakespeare, enwik8, text8, wikitext2 (downloaded once, checked).",
+        example="my.txt",
+    )  # fmt: skip
+    tokenizer: str = setting(
+        "bytes", "bytes, characters, or a Hugging Face tokenizers file (JSON).", example="characters"
+    )
+    steps: int | None = setting(None, "Training steps in all.", click.INT, 2000, PRESET)
+    qat_steps: int | None = setting(
+        None, "How many of the steps have quantizers.", click.IntRange(0), 500, "the preset's share of the steps"
+    )
+    seed: int = setting(0, "Seed of training; of sampling, where text is generated.", click.IntRange(0), 1)
+    weight_bits: str = setting("8", "Bits of weights: 8, 4, 2 (ternary), or by layer.", example="4,head=8,blocks.0.*=2")
+    activation_bits: str = setting("8", "Bits of activations: 8 to 4, or by layer.", example="6")
+    lr: float | None = setting(None, "Highest learning rate.", POSITIVE, 0.004, PRESET)
+    qat_lr: float | None = setting(None, "Learning rate where quantizers come in.", POSITIVE, 0.001, PRESET)
+    precision: str | None = setting(
+        None, "Of training's matrix products: float32, or bfloat16.", example="bfloat16", otherwise=PRESET
+    )
+    accumulate: int | None = setting(None, "Batches whose gradients make a step.", click.IntRange(1), 4, PRESET)
+    neurons: str = setting("lif", "lif, or none: the twin that does not spike.", example="none")
+    layers: int | None = setting(None, "Blocks.", click.IntRange(1), 3, PRESET)
+    channels: int | None = setting(None, "Width.", click.IntRange(1), 96, PRESET)
 
 
-def check(preset: str, settings: Mapping[str, Any]) -> None:
+def check(place: Workspace, settings: Training) -> None:
     """ModelError for a text or a tokenizer that cannot be used, before PyTorch is loaded, which takes seconds."""
     from spikegpt_hls.model import config
     from spikegpt_hls.model.corpus import text, tokens
     from spikegpt_hls.model.errors import ModelError
 
-    source = text.find(settings["data"])
-    tokens.choose(settings["tokenizer"], source)
-    replace(config.preset(preset).config, neurons=settings["neurons"])
-    context = config.preset(preset).recipe.context
-    if source.bytes < tokens.smallest(context):  # a token is a byte at least
-        raise ModelError(tokens.too_short(f"{source.bytes} bytes", context))
+    chosen = config.preset(place.preset)
+    source = text.find(settings.data)
+    tokens.choose(settings.tokenizer, source)
+    replace(chosen.config, neurons=settings.neurons)
+    if source.bytes < tokens.smallest(chosen.recipe.context):  # a token is a byte at least
+        raise ModelError(tokens.too_short(f"{source.bytes} bytes", chosen.recipe.context))
 
 
-def _changed(request: Request, step: Step) -> bool:
-    """Whether a text or a tokenizer that was named holds something else than what was trained with."""
-    recorded = step.recorded["settings"]
-    if request.options.get("data") is None and request.options.get("tokenizer") is None:
-        return False
+def run(place: Workspace, settings: Training, console: Console) -> None:
+    """``checkpoint.safetensors``, ``metrics.json``, ``tokenizer.json``."""
+    from spikegpt_hls.quant.training.train_qat import train_qat
+
+    _name_other_weights(place, console)
+    train_qat(place.folder, place.preset, console=console, **settings.as_json())
+
+
+def _name_other_weights(place: Workspace, console: Console) -> None:
+    for path in sorted(path for pattern in WEIGHTS for path in place.folder.glob(pattern)):
+        say(console, f"{path} is not read: SpikeGPT.from_pretrained loads such weights (README, Training)")
+
+
+def digests(place: Workspace, settings: Training, named: Mapping[str, Any]) -> dict[str, str]:
+    """Of the text and the tokenizer, where one of them is named: a text that has gone is no reason to train again."""
+    if named.get("data") is None and named.get("tokenizer") is None:
+        return {}
     from spikegpt_hls.model.corpus import text, tokens
 
-    source = text.find(step.settings["data"])
-    if source.sha256 != recorded["text_sha256"]:
-        return True
-    return bool(tokens.choose(step.settings["tokenizer"], source).sha256 != recorded["tokenizer_sha256"])
+    source = text.find(settings.data)
+    return {"text_sha256": source.sha256, "tokenizer_sha256": tokens.choose(settings.tokenizer, source).sha256}
 
 
-def show(request: Request, metrics: dict[str, Any]) -> None:
-    """The losses, float and integer, in nats and bits."""
-    from rich.table import Table
+def metrics(place: Workspace) -> dict[str, Any]:
+    return dict(json.loads(place.metrics.read_text()))
 
-    unit = metrics["unit"]
-    table = Table("held-out loss", f"nats per {unit}", f"bits per {unit}")
-    for kind, label in (("float", "float, quantizers off"), ("integer", "integer, what the hardware computes")):
-        table.add_row(label, *(f"{metrics[f'val_{unit}_{kind}']:.4f}" for unit in ("nats", "bits")))
-    request.console.print(table)
-    difference = metrics["val_nats_integer"] / metrics["val_nats_float"] - 1
-    request.say(f"integer differs from float by {difference:+.2%}; measured over {metrics['validation']}")
-    request.say(
-        f"text {metrics['data']}, {metrics['parameters']:,} parameters, weights of {metrics['weight_bits']} bits, "
-        f"{metrics['steps']} steps, seed {metrics['seed']}"
-    )
-    request.say(f"checkpoint: {request.workspace.checkpoint}")
-    if metrics["warning"]:
-        request.say(f"warning: {metrics['warning']}")
+
+def restore(place: Workspace, settings: Training, named: Mapping[str, Any], console: Console) -> None:
+    """``metrics.json`` and ``tokenizer.json`` from the checkpoint: what its header keeps; where it keeps none, the
+    tokenizer that lies beside it or ``settings`` name, and losses measured now."""
+    from spikegpt_hls.quant.training import restore
+
+    _name_other_weights(place, console)
+    restore.restore(place.checkpoint, place.preset, named.get("data"), named.get("tokenizer"), settings.data, console)

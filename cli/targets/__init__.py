@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
-from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER, Dataflow
 
 
@@ -20,7 +21,8 @@ from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER, Dataflow
 class Build:
     """What a target works on once ``rtl/`` is written: ``folder`` becomes ``hls/<target>/`` when all is done."""
 
-    request: Request
+    place: Workspace
+    console: Console
     folder: Path
     folded: Mapping[str, Any]  # the arguments of ``hls.convert.convert``
     dataflow: Dataflow
@@ -31,7 +33,7 @@ class Build:
         return self.folder / "rtl"
 
 
-def _nothing(_: Any) -> None:
+def _nothing(*_: Any) -> None:
     pass
 
 
@@ -49,7 +51,7 @@ class Target:
     budget: int | None = None  # multipliers of the Linears where no folding is asked for; None: as many as it takes
     outputs: tuple[str, ...] = ()
     finish: Callable[[Build], None] = _nothing
-    show: Callable[[Request], None] = _nothing
+    show: Callable[[Workspace, Console], None] = _nothing
 
 
 @cache

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.step import write_json
+from rich.console import Console
+
+from spikegpt_hls.cli.graph.record import write_json
 from spikegpt_hls.cli.steps import resources
 from spikegpt_hls.cli.targets import Build, Target
+from spikegpt_hls.cli.terminal import say
+from spikegpt_hls.cli.workspace import Workspace
 
 #: Of an ECP5's multipliers, which have no wider side.
 MULTIPLIER = (18, 18)
@@ -28,7 +31,7 @@ def blocks(build: Build) -> dict[str, Any]:
     from spikegpt_hls.sim.resources import tools
     from spikegpt_hls.sim.resources.place_route import route
 
-    with build.request.console.status("ecp5: Yosys and nextpnr") as status:
+    with build.console.status("ecp5: Yosys and nextpnr") as status:
 
         def progress(name: str, done: int, total: int) -> None:
             status.update(f"ecp5: Yosys and nextpnr, {done} of {total} blocks, {name} done")
@@ -45,7 +48,7 @@ def model(build: Build, top: str, constraints: bytes | None = None) -> dict[str,
     from spikegpt_hls.sim.resources.place_route import FitError, placed
 
     files = tools.inputs(build.rtl, top, {})
-    with build.request.console.status(f"ecp5: Yosys and nextpnr, {top}, which takes some minutes"):
+    with build.console.status(f"ecp5: Yosys and nextpnr, {top}, which takes some minutes"):
         try:
             return placed(top, top, {}, files, _cache(build), CLOCK, constraints, build.folder / BITSTREAM)
         except FitError as reason:
@@ -53,18 +56,18 @@ def model(build: Build, top: str, constraints: bytes | None = None) -> dict[str,
 
 
 def _cache(build: Build) -> Path:
-    return build.request.workspace.folder / "cache"
+    return build.place.folder / "cache"
 
 
-def show(request: Request) -> None:
-    made = resources.show(request)
+def show(place: Workspace, console: Console) -> None:
+    made = resources.show(place, console)
     whole = made["model"]
     if "not_run" in whole:
-        request.say(f"no bitstream: {whole['not_run']}")
+        say(console, f"no bitstream: {whole['not_run']}")
     else:
-        size = (request.workspace.hls / BITSTREAM).stat().st_size
-        request.say(f"the whole model: {whole['fmax_mhz']:.1f} MHz (measured, {made['tool']})")
-        request.say(f"bitstream: {request.workspace.hls / BITSTREAM}, {size:,} bytes")
+        size = (place.hls / BITSTREAM).stat().st_size
+        say(console, f"the whole model: {whole['fmax_mhz']:.1f} MHz (measured, {made['tool']})")
+        say(console, f"bitstream: {place.hls / BITSTREAM}, {size:,} bytes")
 
 
 TARGET = Target(

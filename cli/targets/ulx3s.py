@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.step import write_json
+from rich.console import Console
+
+from spikegpt_hls.cli.graph.record import write_json
 from spikegpt_hls.cli.steps import resources
 from spikegpt_hls.cli.targets import Build, Target, ecp5
+from spikegpt_hls.cli.terminal import say
+from spikegpt_hls.cli.workspace import Workspace
 
 
 def finish(build: Build) -> None:
@@ -23,10 +26,10 @@ def finish(build: Build) -> None:
     write_json(build.folder / "resources.json", {**made, "blocks": {ulx3s.TOP: found}, "total": total})
 
 
-def show(request: Request) -> None:
-    made = resources.show(request)
-    request.say(f"routed: {made['model']['fmax_mhz']:.1f} MHz (measured); the board's clock is 25 MHz")
-    request.say(f"bitstream: {request.workspace.hls / ecp5.BITSTREAM}; no board was at hand")
+def show(place: Workspace, console: Console) -> None:
+    made = resources.show(place, console)
+    say(console, f"routed: {made['model']['fmax_mhz']:.1f} MHz (measured); the board's clock is 25 MHz")
+    say(console, f"bitstream: {place.hls / ecp5.BITSTREAM}; no board was at hand")
 
 
 TARGET = Target(

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from spikegpt_hls.cli.errors import MismatchError
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.graph.record import write_json
 from spikegpt_hls.cli.steps import resources
 from spikegpt_hls.cli.targets import Build, Target
+from spikegpt_hls.cli.terminal import say
+from spikegpt_hls.cli.workspace import Workspace
 
 
 def finish(build: Build) -> None:
@@ -21,20 +23,20 @@ def finish(build: Build) -> None:
     from spikegpt_hls.hls.vitis.synthesis import synthesize
     from spikegpt_hls.sim.resources.synthesis import resources as synthesised
 
-    request, workspace = build.request, build.request.workspace
+    place, console = build.place, build.console
     ip.write(build.dataflow, build.folder / "ip")
-    with request.console.status("hls: the Vitis HLS project"):
+    with console.status("hls: the Vitis HLS project"):
         # the kernels keep one state: their C simulation takes one sequence after the other
         folded = {**build.folded, "contexts": 1}
-        graph = convert(workspace.onnx, build.folder / "vitis", backend="Vitis", **folded)
+        graph = convert(place.onnx, build.folder / "vitis", backend="Vitis", **folded)
         graph.write()
-    with request.console.status("hls: C simulation against the golden vectors"):
-        simulation = c_simulation(graph, workspace.vectors)
-    request.say(f"hls: C simulation equals the golden vectors in {simulation['compared']:,} values")
+    with console.status("hls: C simulation against the golden vectors"):
+        simulation = c_simulation(graph, place.vectors)
+    say(console, f"hls: C simulation equals the golden vectors in {simulation['compared']:,} values")
     report, reason = synthesize(graph)
     if reason:
-        request.say(f"hls: not run: {reason}")
-    found = synthesised(build.dataflow, build.rtl, workspace.folder / "cache", console=request.console)
+        say(console, f"hls: not run: {reason}")
+    found = synthesised(build.dataflow, build.rtl, place.folder / "cache", console=console)
     made = {**found, "c_simulation": simulation, "vitis": report, "not_run": reason}
     write_json(build.folder / "resources.json", made)
 
@@ -56,12 +58,12 @@ def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:
     return {"compared": compared, "mismatches": 0}
 
 
-def show(request: Request) -> None:
-    found = resources.show(request)
-    request.say(f"Vitis project: {request.workspace.hls / 'vitis'}")
-    request.say(f"IP for Vivado: {request.workspace.hls / 'ip' / 'package_ip.tcl'} (not run: needs Vivado)")
+def show(place: Workspace, console: Console) -> None:
+    found = resources.show(place, console)
+    say(console, f"Vitis project: {place.hls / 'vitis'}")
+    say(console, f"IP for Vivado: {place.hls / 'ip' / 'package_ip.tcl'} (not run: needs Vivado)")
     if found["not_run"]:
-        request.say(f"not run: {found['not_run']}")
+        say(console, f"not run: {found['not_run']}")
 
 
 TARGET = Target(

@@ -25,6 +25,7 @@ from spikegpt_hls.model.files import write_atomically
 
 Ids = NDArray[np.integer]
 FILE = "tokenizer.json"
+HEADER = "tokenizer"  # the key of a checkpoint's header that holds its tokenizer's content
 LONGEST_CHARACTER = 4  # bytes of UTF-8, and so tokens of a character at most
 
 
@@ -149,19 +150,27 @@ def load(path: Path) -> Tokenizer:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read the tokenizer {path}: {error.strerror}") from error
+    return of_content(content, str(path))
+
+
+def of_content(content: bytes, name: str) -> Tokenizer:
+    """The tokenizer that ``content`` brings back; ModelError, in which it is called ``name``, says what is wrong."""
     try:
         described = json.loads(content)
     except ValueError as error:
-        raise ModelError(f"the tokenizer {path} is no JSON ({error})") from error
+        raise ModelError(f"the tokenizer {name} is no JSON ({error})") from error
     if content == ByteTokenizer.content:
         return ByteTokenizer()
     if isinstance(described, dict) and isinstance(described.get("characters"), str) and described["characters"]:
         return CharacterTokenizer(described["characters"])
-    return SubwordTokenizer(content, str(path))
+    return SubwordTokenizer(content, name)
 
 
 def beside(checkpoint: Path, header: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer that a checkpoint was trained with: bytes, unless its header says otherwise."""
+    """The tokenizer that a checkpoint was trained with: the one in its header, else bytes, unless the header names
+    another, which lies beside it."""
+    if isinstance(kept := header.get(HEADER), str):
+        return of_content(kept.encode(), f"in {checkpoint.name}")
     expected = header.get("tokenizer_sha256", ByteTokenizer().sha256)
     if expected == ByteTokenizer().sha256:
         return ByteTokenizer()

@@ -6,6 +6,11 @@ there is nothing else to restore.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,25 @@ from torch import Tensor, nn
 from spikegpt_hls.model import checkpoint
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+FOLDER = "training"
+
+
+def resume_folder(folder: Path, identity: Mapping[str, Any]) -> Path:
+    """Where one training, and no other, keeps what it goes on from; what the version before left moves in."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    own = folder / FOLDER / digest
+    for old in (folder / FOLDER).glob("*.safetensors"):
+        own.mkdir(parents=True, exist_ok=True)
+        if not (own / old.name).exists():
+            old.rename(own / old.name)
+    return own
+
+
+def forget(resume: Path) -> None:
+    """A training is done: what it could go on from goes, and the folder of all trainings where it is empty."""
+    shutil.rmtree(resume, ignore_errors=True)
+    with suppress(OSError):
+        resume.parent.rmdir()
 
 
 class Average:

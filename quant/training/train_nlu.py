@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.model.spikegpt import SpikeGPT, parameter_count
 from spikegpt_hls.model.training.train import Plan, train
+from spikegpt_hls.model.training.training_state import forget, resume_folder
 from spikegpt_hls.model.weights import read_tensors
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.storage import load_network, save_network, versions
@@ -90,7 +90,9 @@ def train_nlu(
     sets: Sets = {name: (nlu.encoded(part, tokenizer), np.array(part.labels)) for name, part in corpus.parts.items()}
     phases = plans(recipe, sets["train"][0], steps, seed)
     identity = {"data_sha256": corpus.sha256, "fold": fold, "tokenizer_sha256": tokenizer.sha256, "init": _digest(init)}
-    network, curves = _learn(folder / "training", model, sets["train"], phases, weight_bits, recipe, identity, console)
+    of_run = {**identity, "plans": [plan.as_json() for plan in phases], "weight_bits": weight_bits, "seed": seed}
+    resume = resume_folder(folder, of_run)
+    network, curves = _learn(resume, model, sets["train"], phases, weight_bits, recipe, identity, console)
     blocks(network)  # an inexact layer stops here, before anything is written
     metrics = {
         "task": task,
@@ -110,6 +112,7 @@ def train_nlu(
         "versions": versions(),
     }
     _write(folder, network, tokenizer, metrics)
+    forget(resume)
     return metrics
 
 
@@ -209,9 +212,9 @@ def measure(model: SpikeGPT, network: QuantSpikeGPT, sets: Sets, console: Consol
 def _write(folder: Path, network: QuantSpikeGPT, tokenizer: Tokenizer, metrics: dict[str, Any]) -> None:
     kept = ("task", "data_sha256", "fold", "tokenizer_sha256", "seed", "versions")
     tokenizers.save(tokenizer, folder)
-    save_network(network, folder / CHECKPOINT, {key: metrics[key] for key in kept})
+    header = {key: metrics[key] for key in kept} | {tokenizers.HEADER: tokenizer.content.decode()}
+    save_network(network, folder / CHECKPOINT, header)
     write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
-    shutil.rmtree(folder / "training", ignore_errors=True)
 
 
 def _digest(init: str | Path | None) -> str | None:

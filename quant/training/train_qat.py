@@ -7,8 +7,6 @@ stays until a new one is whole. ``training/`` in it keeps what a killed run cont
 from __future__ import annotations
 
 import json
-import math
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +21,13 @@ from spikegpt_hls.model.corpus import text, tokens
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
 from spikegpt_hls.model.corpus.tokens import Corpus
 from spikegpt_hls.model.errors import ModelError
-from spikegpt_hls.model.files import write_atomically
-from spikegpt_hls.model.spikegpt import SpikeGPT, parameter_count
+from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.training import distributed
-from spikegpt_hls.model.training.evaluate import nats_per_token, windows
-from spikegpt_hls.model.training.firing import Firing, Layer, warning
 from spikegpt_hls.model.training.train import LanguageModelling, Plan, train
+from spikegpt_hls.model.training.training_state import forget, resume_folder
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.storage import save_network, versions
+from spikegpt_hls.quant.training import restore
 from spikegpt_hls.quant.training.calibrate import calibrate
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.json"
@@ -76,29 +73,50 @@ def train_qat(
         size = {"layers": layers or chosen.config.layers, "channels": channels or chosen.config.channels}
         config = Config(**size, vocabulary=corpus.tokenizer.vocabulary, neurons=neurons)
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
-        curves = _learn(folder, network, corpus, phases, console)
-        return distributed.leader_first(
+        identity = _identity(network, corpus, seed)
+        resume = resume_folder(folder, _of_run(identity, network, phases))
+        curves = _learn(folder, resume, network, corpus, phases, identity, console)
+        metrics = distributed.leader_first(
             lambda: _finish(folder, preset_name, recipe, network, corpus, curves, seed, console)
         )
+        if distributed.rank() == 0:
+            forget(resume)
+        return metrics
+
+
+def _identity(network: QuantSpikeGPT, corpus: Corpus, seed: int) -> dict[str, Any]:
+    """What a resume file of the first phase is of, beside its plan."""
+    digests = {"text_sha256": corpus.text.sha256, "tokenizer_sha256": corpus.tokenizer.sha256}
+    return {"config": asdict(network.config), **digests, "seed": seed}
+
+
+def _of_run(identity: dict[str, Any], network: QuantSpikeGPT, phases: tuple[Plan, Plan | None]) -> dict[str, Any]:
+    """What distinguishes a whole run from all others."""
+    plans = [plan.as_json() for plan in phases if plan]
+    return {**identity, **_widths(network), "plans": plans, "processes": distributed.size()}
+
+
+def _widths(network: QuantSpikeGPT) -> dict[str, Any]:
+    return {"weight_bits": network.weight_bits, "activation_bits": network.activation_bits}
 
 
 def _learn(
-    folder: Path, network: QuantSpikeGPT, corpus: Corpus, phases: tuple[Plan, Plan | None], console: Console | None
+    folder: Path,
+    resume: Path,
+    network: QuantSpikeGPT,
+    corpus: Corpus,
+    phases: tuple[Plan, Plan | None],
+    identity: dict[str, Any],
+    console: Console | None,
 ) -> tuple[list[float], list[float]]:
     """Train ``network`` through both phases; their losses."""
     first, second = phases
     training, _ = corpus.split(first.context)
-    identity: dict[str, Any] = {
-        "config": asdict(network.config),
-        "text_sha256": corpus.text.sha256,
-        "tokenizer_sha256": corpus.tokenizer.sha256,
-        "seed": first.seed,
-    }
 
     def run(model: nn.Module, plan: Plan, title: str) -> list[float]:
-        resume, board = folder / "training" / f"{title}.safetensors", folder / "tensorboard" / title
+        file, board = resume / f"{title}.safetensors", folder / "tensorboard" / resume.name / title
         objective = LanguageModelling(training, plan)
-        return train(model.to(distributed.device()), objective, plan, resume, identity, title, console, board)
+        return train(model.to(distributed.device()), objective, plan, file, identity, title, console, board)
 
     torch.manual_seed(first.seed)
     model = SpikeGPT(network.config)
@@ -106,8 +124,7 @@ def _learn(
     network.warm_start(model.cpu())
     batches = LanguageModelling(training, first)
     calibrate(network, (batches.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
-    widths = {"weight_bits": network.weight_bits, "activation_bits": network.activation_bits}
-    identity |= widths | {"float": first.as_json()}
+    identity |= _widths(network) | {"float": first.as_json()}
     curve_qat = run(network, second, "qat") if second else []
     network.cpu().eval()
     return curve, curve_qat
@@ -127,7 +144,7 @@ def _finish(
     if distributed.rank() > 0:
         return dict(json.loads((folder / METRICS).read_text()))
     blocks(network)  # an inexact layer stops here, before anything is written
-    metrics = measure(network, corpus, recipe, console) | {
+    metrics = restore.measure(network, corpus, recipe, console) | {
         "preset": preset_name,
         "data": corpus.text.name,
         "text_sha256": corpus.text.sha256,
@@ -145,11 +162,10 @@ def _finish(
         "versions": versions(),
     }
     kept = ("preset", "data", "text_sha256", "tokenizer_sha256", "seed", "versions")
+    header = {key: metrics[key] for key in kept} | {tokenizers.HEADER: corpus.tokenizer.content.decode()}
     tokenizers.save(corpus.tokenizer, folder)
-    save_network(network, folder / CHECKPOINT, {key: metrics[key] for key in kept})
-    write_atomically(folder / METRICS, (json.dumps(metrics, indent=1) + "\n").encode())
-    shutil.rmtree(folder / "training", ignore_errors=True)
-    return metrics
+    save_network(network, folder / CHECKPOINT, header | {restore.HEADER: json.dumps(metrics)})
+    return restore.write(folder / CHECKPOINT, metrics)
 
 
 def plans(recipe: Recipe, steps: int | None, qat_steps: int | None, seed: int) -> tuple[Plan, Plan | None]:
@@ -189,34 +205,3 @@ def plans(recipe: Recipe, steps: int | None, qat_steps: int | None, seed: int) -
         seed=seed + 1_000_003,
         precision="float32",
     )
-
-
-def measure(network: QuantSpikeGPT, corpus: Corpus, recipe: Recipe, console: Console | None = None) -> dict[str, Any]:
-    """Held-out loss of the integers, and of the same weights in the float SpikeGPT with all quantizers off."""
-    _, held_out = corpus.split(recipe.context)
-    config, unit = network.config, corpus.tokenizer.unit
-    counted = len(windows(held_out, recipe.context, recipe.validation_windows))
-    which = "all" if recipe.validation_windows is None else "evenly spaced"
-    losses, neurons = {}, dict[str, dict[str, Layer]]()
-    for kind, model in (("float", network.float_twin().to(distributed.device())), ("integer", network)):
-        firing = Firing(model)
-        with firing.watching():
-            losses[kind] = nats_per_token(
-                model.eval(), held_out, recipe.context, recipe.validation_windows, f"evaluating, {kind}", console
-            )
-        neurons[kind] = firing.layers()
-    return {
-        "parameters": parameter_count(network.float_twin()),
-        "layers": config.layers,
-        "channels": config.channels,
-        "vocabulary": config.vocabulary,
-        "neurons": config.neurons,
-        "context": recipe.context,
-        "unit": unit,
-        "validation_windows": counted,
-        "validation": f"{which} {counted} windows of {recipe.context} held-out {unit}s, each from a fresh state",
-        **{f"val_nats_{kind}": loss for kind, loss in losses.items()},
-        **{f"val_bits_{kind}": loss / math.log(2) for kind, loss in losses.items()},
-        "firing": {kind: {name: asdict(layer) for name, layer in layers.items()} for kind, layers in neurons.items()},
-        "warning": warning(neurons["integer"]),
-    }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.graph.runner import Runner
 
 TOKENS = 512
 WARM = 64  # tokens of the run whose time is that of starting Verilator's
@@ -27,15 +27,15 @@ class Speed:
         return self.rtl / self.simulator
 
 
-def speed(request: Request, seconds: Callable[[Callable[[], object]], float]) -> Speed:
+def speed(runner: Runner, seconds: Callable[[Callable[[], object]], float]) -> Speed:
     """``seconds`` times an action; the RTL has been built."""
     from spikegpt_hls.hls.dataflow import Dataflow
     from spikegpt_hls.rtl_tests.top.cosim import Model
     from spikegpt_hls.sim.cycles.schedule import simulate
 
-    model = Model(request.workspace.rtl, request.workspace.work)
-    dataflow = Dataflow.from_json(json.loads((request.workspace.rtl / "dataflow.json").read_text()))
-    with np.load(request.workspace.vectors, allow_pickle=False) as arrays:
+    model = Model(runner.place.rtl, runner.place.work)
+    dataflow = Dataflow.from_json(json.loads(runner.place.dataflow.read_text()))
+    with np.load(runner.place.vectors, allow_pickle=False) as arrays:
         ids = np.resize(arrays["tokens"], TOKENS + WARM)
 
     def every_transfer() -> None:
@@ -43,13 +43,13 @@ def speed(request: Request, seconds: Callable[[Callable[[], object]], float]) ->
         for stream in schedule.times:
             schedule.times[stream]
 
-    with request.console.status(f"bench: {TOKENS} tokens through the RTL and the cycle simulator"):
+    with runner.console.status(f"bench: {TOKENS} tokens through the RTL and the cycle simulator"):
         start, whole = (seconds(lambda n=n: model.run("speed", [ids[:n]])) for n in (WARM, TOKENS + WARM))  # type: ignore[misc]
         return Speed(whole - start, seconds(every_transfer))
 
 
-def show(request: Request, found: Speed) -> None:
-    request.say(
+def show(runner: Runner, found: Speed) -> None:
+    runner.say(
         f"{TOKENS} tokens, the cycle of every transfer: RTL in simulation {found.rtl:.3g} s, cycle simulator "
         f"{found.simulator:.3g} s, {found.ratio:,.0f} times faster (measured in one run)"
     )

@@ -9,37 +9,37 @@ from typing import Any
 
 from rich.table import Table
 
-from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.rtl_tests.top.pace import Pace
 
 BUDGETS = (32, 128, 512)
 
 
-def paces(request: Request) -> dict[int, Pace]:
+def paces(runner: Runner) -> dict[int, Pace]:
     """By budget of multipliers: what the RTL of the fastest plan within it does."""
     from spikegpt_hls.hls.convert import operations
     from spikegpt_hls.hls.fold.planning import fastest
     from spikegpt_hls.rtl_tests.top.pace import measure
 
-    onnx, found = request.workspace.onnx, {}
+    onnx, found = runner.place.onnx, {}
     network = operations(onnx)
     for budget in BUDGETS:
-        with TemporaryDirectory() as folder, request.console.status(f"bench: RTL within {budget} multipliers"):
+        with TemporaryDirectory() as folder, runner.console.status(f"bench: RTL within {budget} multipliers"):
             found[budget] = measure(onnx, fastest(network, budget), Path(folder))
     return found
 
 
-def show(request: Request, found: Mapping[int, Pace]) -> None:
+def show(runner: Runner, found: Mapping[int, Pace]) -> None:
     """Measured on the RTL, beside the simulator's word and what no folding of so many multipliers could beat."""
     columns = ("budget", "multipliers", "cycles per token, RTL", "simulated", "if none idled", "share", "busy")
     table = Table(*columns)
     for budget, pace in found.items():
         cycles = (f"{value:,.2f}" for value in (pace.rtl, pace.simulated, pace.ideal))
         table.add_row(str(budget), str(pace.plan.multipliers), *cycles, f"{pace.share:.1%}", f"{pace.busy:.2%}")
-    request.console.print(table)
+    runner.console.print(table)
     same, all_of_them = (sum(getattr(pace, name) for pace in found.values()) for name in ("equal", "compared"))
-    request.say(
-        f"preset {request.workspace.preset}, steady-state prompt streaming, measured by the RTL's counters and taps; "
+    runner.say(
+        f"preset {runner.place.preset}, steady-state prompt streaming, measured by the RTL's counters and taps; "
         f"{same:,} of {all_of_them:,} transfers in the simulated cycle"
     )
 

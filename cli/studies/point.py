@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.graph.runner import Runner
+from spikegpt_hls.cli.path import HLS
 
 PART = "XC7A100T"  # whose share the area is
 
@@ -34,28 +35,27 @@ class Figures:
 OBJECTIVES = {"bits": True, "tokens_per_s": False, "area": True, "energy": True}
 
 
-def figures(request: Request, clock: float, cache: Path) -> Figures:
-    """Of the network and the folding that the request's options describe; trains it where its folder has none.
+def figures(runner: Runner, clock: float, cache: Path) -> Figures:
+    """Of the network and the folding that the runner's settings describe; trains it where its folder has none.
 
     ``clock`` in MHz; ``cache`` keeps what Yosys measured.
     """
-    from spikegpt_hls.cli.steps import hls
     from spikegpt_hls.hls.dataflow import Dataflow
     from spikegpt_hls.sim.cycles.schedule import simulate
     from spikegpt_hls.sim.energy.model import energy
     from spikegpt_hls.sim.parts import parts
     from spikegpt_hls.sim.resources import area
 
-    hls.make(request)
-    workspace = request.workspace
-    dataflow = Dataflow.from_json(json.loads((workspace.rtl / "dataflow.json").read_text()))
-    with np.load(workspace.vectors, allow_pickle=False) as arrays:
+    runner.make(HLS)
+    place = runner.place
+    dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
+    with np.load(place.vectors, allow_pickle=False) as arrays:
         traces = {name: arrays[name] for name in arrays.files}
     schedule = simulate(dataflow, len(traces["tokens"]))  # as many as the report's
-    total = area.estimate(dataflow, workspace.folder / "nominal", cache)["total"]
+    total = area.estimate(dataflow, place.folder / "nominal", cache)["total"]
     part = next(part for part in parts() if part.name == PART)
     return Figures(
-        bits=json.loads(workspace.metrics.read_text())["val_bits_integer"],
+        bits=json.loads(place.metrics.read_text())["val_bits_integer"],
         tokens_per_s=clock * 1e6 / schedule.cycles_per_token,
         area=area.share(total, part),
         energy=energy(dataflow, traces).joules_per_token * 1e9,

@@ -1,7 +1,7 @@
 """A search for the networks and foldings that no other beats in everything: bits, tokens/s, area and energy.
 
 Every trial trains a network for a stated number of steps and translates it as any other command would
-(``cli/steps/point.py``). Optuna proposes trials and keeps them in ``explore/study.db``: a search that is killed goes
+(``point.py``). Optuna proposes trials and keeps them in ``explore/study.db``: a search that is killed goes
 on, and as many processes as like may work on it.
 """
 
@@ -15,19 +15,25 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import click
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.step import write_json
-from spikegpt_hls.cli.steps import point
+from spikegpt_hls.cli.graph.lock import locked
+from spikegpt_hls.cli.graph.record import write_json
+from spikegpt_hls.cli.graph.runner import Runner
+from spikegpt_hls.cli.graph.settings import Settings, setting
+from spikegpt_hls.cli.steps import train
+from spikegpt_hls.cli.steps.train import POSITIVE, Training
+from spikegpt_hls.cli.studies import pareto, point
+from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,49 +55,64 @@ SPACES: dict[str, dict[str, tuple[int, ...]]] = {
         "multipliers": (64, 128, 256),
     },
 }  # fmt: skip
-DEFAULTS = {"trials": 30, "space": "tiny", "workers": 1, "steps": 200, "seed": 0, "clock": 100.0}
+_DEFAULT = "training's own"
+
+
+@dataclass(frozen=True)
+class Exploring(Settings):
+    """What is searched, how long, and how all its trials train."""
+
+    remembered: ClassVar[bool] = False
+
+    trials: int = setting(30, "Points to try in all.", click.IntRange(1), 8)
+    workers: int = setting(1, "Processes that try them.", click.IntRange(1), 2)
+    space: str = setting("tiny", "What to search: tiny, small or smallest.", example="smallest")
+    steps: int = setting(200, "Training steps of each trial.", click.INT, 500)
+    seed: int = setting(0, "Seed of training and of the search.", click.IntRange(0), 1)
+    clock: float = setting(100.0, "Clock in MHz.", POSITIVE, 150)
+    data: str | None = setting(None, "Text of all trials.", example="my.txt", otherwise=_DEFAULT)
+    tokenizer: str | None = setting(None, "Tokenizer of all trials.", example="characters", otherwise=_DEFAULT)
+    qat_steps: int | None = setting(None, "Steps with quantizers of all trials.", click.IntRange(0), 50, _DEFAULT)
+    lr: float | None = setting(None, "Learning rate of all trials.", POSITIVE, 0.004, _DEFAULT)
+    qat_lr: float | None = setting(None, "Learning rate with quantizers.", POSITIVE, 0.001, _DEFAULT)
+    neurons: str | None = setting(None, "lif, or none, of all trials.", example="none", otherwise=_DEFAULT)
+
+    def common(self) -> dict[str, Any]:
+        """The settings of training that all trials have in common."""
+        found = {name: getattr(self, name) for name in TRAINING}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 #: Of the sampler, which likes to come back to good points; then a point is drawn from those that were not tried.
 PROPOSALS = 20
 #: The options of training that all trials have in common.
 TRAINING = ("data", "tokenizer", "steps", "qat_steps", "lr", "qat_lr", "seed", "neurons")
 
 
-def make(request: Request) -> None:
+def explore(runner: Runner) -> None:
     """``explore.json``, ``pareto.html`` and the table, after so many trials in all."""
     from spikegpt_hls.model.errors import ModelError
 
-    settings = {**DEFAULTS, **{name: value for name, value in request.options.items() if value is not None}}
-    if settings["space"] not in SPACES:
-        raise ModelError(f"unknown space {settings['space']!r}: choose one of {', '.join(SPACES)}")
-    request = replace(request, workspace=_workspace(request), options=settings)
-    check(request)
-    folder = request.workspace.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    study = open_study(request)
-    with _lock(folder / "workers.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+    settings = runner.told(Exploring)
+    if settings.space not in SPACES:
+        raise ModelError(f"unknown space {settings.space!r}: choose one of {', '.join(SPACES)}")
+    place = workspace(runner.place)
+    train.check(place, Training.of(settings.common()))
+    place.folder.mkdir(parents=True, exist_ok=True)
+    study = open_study(place, settings)
+    with _lock(place.folder / "workers.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
         if alone:  # nobody is at what seems under way
             _revive(study)
-    _run(request)
-    _write(request, study)
+    _run(place, settings)
+    _write(place, settings, study, runner.console)
 
 
-def check(request: Request) -> None:
-    """ModelError for a text that cannot be used."""
-    from spikegpt_hls.cli.steps import train
-
-    train.check(request.workspace.preset, {**train.DEFAULTS, **_common(request)})
-
-
-def _workspace(request: Request) -> Workspace:
+def workspace(place: Workspace) -> Workspace:
     """Apart from the networks of the build folder."""
-    return Workspace(request.workspace.folder.parent / "explore", request.workspace.preset)
+    return Workspace(place.folder.parent / "explore", place.preset)
 
 
-def _common(request: Request) -> dict[str, Any]:
-    return {name: request.options[name] for name in TRAINING if request.options.get(name) is not None}
-
-
-def open_study(request: Request) -> Study:
+def open_study(place: Workspace, settings: Exploring) -> Study:
     """The storage's study, made where there is none; ModelError where it holds another search."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
@@ -99,9 +120,9 @@ def open_study(request: Request) -> Study:
     from spikegpt_hls.model.errors import ModelError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path, space = request.workspace.folder / "study.db", request.options["space"]
-    task = {"version": VERSION, "preset": request.workspace.preset, "space": space, "axes": _axes(space)}
-    task |= {"clock": request.options["clock"], **_common(request)}
+    path, space = place.folder / "study.db", settings.space
+    task = {"version": VERSION, "preset": place.preset, "space": space, "axes": _axes(space)}
+    task |= {"clock": settings.clock, **settings.common()}
     direction = optuna.study.StudyDirection
     sense = [direction.MINIMIZE if less else direction.MAXIMIZE for less in point.OBJECTIVES.values()]
     with _lock(path.with_suffix(".lock"), fcntl.LOCK_EX):  # two processes must not make the same tables
@@ -151,80 +172,79 @@ def _revive(study: Study) -> None:
         study.enqueue_trial(trial.params)
 
 
-def _run(request: Request) -> None:
-    workers = request.options["workers"]
-    if workers == 1:
-        return work(request.workspace, request.options, 0, None)
+def _run(place: Workspace, settings: Exploring) -> None:
+    if settings.workers == 1:
+        return work(place, settings, 0, None)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
-        jobs = [pool.submit(work, request.workspace, request.options, n, os.getpid()) for n in range(workers)]
+    with ProcessPoolExecutor(settings.workers, context) as pool:
+        jobs = [pool.submit(work, place, settings, n, os.getpid()) for n in range(settings.workers)]
         for job in jobs:
             job.result()
     return None
 
 
-def work(workspace: Workspace, options: Mapping[str, Any], worker: int, parent: int | None) -> None:
+def work(place: Workspace, settings: Exploring, worker: int, parent: int | None) -> None:
     """Trials until there are enough; a worker whose ``parent`` was killed ends with the trial that it is at."""
-    request = Request(workspace, options)
-    study = open_study(request)
-    study.sampler = _sampler(options["seed"], worker, len(study.trials))
-    with _lock(workspace.folder / "workers.lock", fcntl.LOCK_SH):
+    study = open_study(place, settings)
+    study.sampler = _sampler(settings.seed, worker, len(study.trials))
+    with _lock(place.folder / "workers.lock", fcntl.LOCK_SH):
         while parent is None or os.getppid() == parent:
-            trial = _next(request, study)
+            trial = _next(place, settings, study)
             if trial is None:
                 return
-            _try(request, study, trial)
+            _try(place, settings, study, trial)
     os._exit(0)  # nobody would ever tell the pool's process to end
 
 
-def _next(request: Request, study: Study) -> Trial | None:
+def _next(place: Workspace, settings: Exploring, study: Study) -> Trial | None:
     """The next trial, of a point that was not tried; None where as many as were asked for are done or under way, or
     no point is left. One process at a time decides."""
     from optuna.distributions import BaseDistribution, CategoricalDistribution
     from optuna.trial import TrialState
 
-    axes = _axes(request.options["space"])
+    axes = _axes(settings.space)
     choices: dict[str, BaseDistribution] = {name: CategoricalDistribution(values) for name, values in axes.items()}
     counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    with _lock(request.workspace.folder / "study.lock", fcntl.LOCK_EX):
+    with _lock(place.folder / "study.lock", fcntl.LOCK_EX):
         tried = [trial.params for trial in study.get_trials(deepcopy=False, states=counted)]
         points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
         untried = [point for point in points if point not in tried]
-        if len(tried) >= request.options["trials"] or not untried:
+        if len(tried) >= settings.trials or not untried:
             return None
         for _ in range(PROPOSALS):
             trial = study.ask(choices)
             if trial.params in untried:
                 return trial
             study.tell(trial, state=TrialState.FAIL)
-        draw = np.random.default_rng([request.options["seed"], len(tried)]).integers(len(untried))
+        draw = np.random.default_rng([settings.seed, len(tried)]).integers(len(untried))
         study.enqueue_trial(untried[draw])
         return study.ask(choices)
 
 
-def _try(request: Request, study: Study, trial: Trial) -> None:
+def _try(place: Workspace, settings: Exploring, study: Study, trial: Trial) -> None:
     from optuna.trial import TrialState
 
     from spikegpt_hls.hls.errors import ConversionError
 
+    console = Console(highlight=False, soft_wrap=True)
     try:
-        asked = _request(request, trial.params)
-        found = point.figures(asked, request.options["clock"], request.workspace.folder / "cache")
+        runner = _runner(place, settings, trial.params)
+        with locked([runner.place.folder], runner.say):
+            found = point.figures(runner, settings.clock, place.folder / "cache")
     except ConversionError as error:  # a budget that is too small for its network
         study.tell(trial, state=TrialState.PRUNED)
-        request.say(f"trial {trial.number}: {error}")
+        say(console, f"trial {trial.number}: {error}")
         return
     trial.set_user_attr("figures", asdict(found))
     study.tell(trial, [getattr(found, name) for name in point.OBJECTIVES])
-    request.say(f"trial {trial.number}: {_described(trial.params)}: {_told(found)}")
+    say(console, f"trial {trial.number}: {_described(trial.params)}: {_told(found)}")
 
 
-def _request(request: Request, axes: Mapping[str, Any]) -> Request:
-    """The request for one point, in a folder of its own, so that a point that was tried before is there."""
+def _runner(place: Workspace, settings: Exploring, axes: Mapping[str, Any]) -> Runner:
+    """For one point, in a folder of its own, so that a point that was tried before is there."""
     name = hashlib.sha256(json.dumps(dict(axes), sort_keys=True).encode()).hexdigest()[:12]
-    workspace = Workspace(request.workspace.folder / "points" / name, request.workspace.preset)
-    options = {**_common(request), **{key: _as_option(key, value) for key, value in axes.items()}}
-    return Request(workspace, options, Console(quiet=True))
+    named = {**settings.common(), **{key: _as_option(key, value) for key, value in axes.items()}}
+    return Runner(Workspace(place.folder / "points" / name, place.preset), named, Console(quiet=True))
 
 
 def _as_option(name: str, value: int) -> int | str:
@@ -242,14 +262,12 @@ def _told(found: point.Figures) -> str:
     return f"{found.bits:.3f} bits, {speed}, {found.area:.1%} of {point.PART}, {found.energy:,.1f} nJ"
 
 
-def _write(request: Request, study: Study) -> None:
+def _write(place: Workspace, settings: Exploring, study: Study, console: Console) -> None:
     """The results as JSON, as a picture, and as a table of the points that no other beats."""
-    from spikegpt_hls.cli.steps import pareto
-
     trials = [trial for trial in study.trials if "figures" in trial.user_attrs]
     best = {trial.number for trial in study.best_trials}
-    rows = [_row(request, trial, trial.number in best) for trial in trials]
-    folder = request.workspace.folder
+    rows = [_row(place, settings, trial, trial.number in best) for trial in trials]
+    folder = place.folder
     content = {
         "version": VERSION, **study.user_attrs["task"], "objectives": point.OBJECTIVES, "area_of": point.PART,
         "provenance": "bits: measured; tokens/s: projected (cycles by simulation, the clock an assumption); "
@@ -264,17 +282,17 @@ def _write(request: Request, study: Study) -> None:
         speed, share = f"{row['tokens_per_s']:,.0f}", f"{row['area']:.1%}"
         sizes = (f"{row[kind]:,g}" for kind in ("lut", "dsp", "bram36"))
         table.add_row(row["name"], f"{row['bits']:.3f}", speed, *sizes, share, f"{row['energy']:,.1f}")
-    request.console.print(table)
+    console.print(table)
     for row in recommended:
-        request.say(row["command"])
+        say(console, row["command"])
     points = prod(len(choices) for choices in study.user_attrs["task"]["axes"].values())
-    request.say(f"{len(rows)} of {points} points tried: {folder / 'explore.json'}, {folder / 'pareto.html'}")
+    say(console, f"{len(rows)} of {points} points tried: {folder / 'explore.json'}, {folder / 'pareto.html'}")
 
 
-def _row(request: Request, trial: FrozenTrial, best: bool) -> dict[str, Any]:
-    options = _request(request, trial.params).options
-    folder = f"{request.workspace.folder}/rebuilt-{trial.number}"
+def _row(place: Workspace, settings: Exploring, trial: FrozenTrial, best: bool) -> dict[str, Any]:
+    named = _runner(place, settings, trial.params).named
+    folder = f"{place.folder}/rebuilt-{trial.number}"
     return {
         "number": trial.number, "name": _described(trial.params), "pareto": best, "axes": trial.params,
-        **trial.user_attrs["figures"], "command": point.command(request.workspace.preset, options, folder),
+        **trial.user_attrs["figures"], "command": point.command(place.preset, named, folder),
     }  # fmt: skip

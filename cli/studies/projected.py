@@ -4,64 +4,66 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.step import write_json
-from spikegpt_hls.cli.steps import size
+from spikegpt_hls.cli.graph.record import write_json
+from spikegpt_hls.cli.graph.runner import Runner
+from spikegpt_hls.cli.steps.report import Parts
+from spikegpt_hls.cli.studies import size
+from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.hls.dataflow import Dataflow
 
 #: Too large to be trained, simulated as RTL, or synthesised whole, within minutes.
 PRESETS = ("46m", "216m")
 
 
-def make(request: Request) -> Path:
-    """``report/index.html`` of the preset's folder, whose path is returned, and ``projected.json``, shown."""
+def report(runner: Runner) -> None:
+    """``report/index.html`` of the preset's folder, and ``projected.json``, shown."""
     from spikegpt_hls.sim.parts import named
     from spikegpt_hls.sim.projection.project import as_json, project
     from spikegpt_hls.sim.report.page import write_projected
 
-    chosen = named(request.options.get("part"))
-    sized = size.sized(request).workspace
+    chosen = named(runner.told(Parts).part)
+    sized = size.sized(runner)
     dataflow = Dataflow.from_json(json.loads((sized.hls / "dataflow.json").read_text()))
     total = json.loads(sized.resources.read_text())["total"]
     clock = json.loads((sized.hls / "memory.json").read_text())["clock_mhz"]
-    with request.console.status("report: projecting") as status:
+    with runner.console.status("report: projecting") as status:
         found = project(dataflow, total, chosen, clock, lambda part: status.update(f"report: projecting to {part}"))
-    content = as_json(dataflow, found, f"make report preset={request.workspace.preset}")
-    content = {"preset": request.workspace.preset, "network": json.loads(sized.metrics.read_text()), **content}
-    path = request.workspace.report / "projected.json"
+    content = as_json(dataflow, found, f"make report preset={runner.place.preset}")
+    content = {"preset": runner.place.preset, "network": json.loads(sized.metrics.read_text()), **content}
+    path = runner.place.report / "projected.json"
     write_json(path, content)
-    page = write_projected(request.workspace.report, content)
-    show(request, content)
-    request.say(f"report: {page}, {path}")
-    return page
+    page = write_projected(runner.place.report, content)
+    show(content, runner.console)
+    runner.say(f"report: {page}, {path}")
 
 
 FITS = {True: "yes", False: "no", None: "not known"}
 WIDTH = 112  # of the table, where there is no terminal to fit
 
 
-def show(request: Request, content: Mapping[str, Any]) -> None:
+def show(content: Mapping[str, Any], console: Console) -> None:
     """One column per part, then what was assumed."""
     folding, parts = content["folding"], content["parts"]
     table = Table("", *parts, title=f"{content['preset']} at {content['clock_mhz']:g} MHz (assumed); all projected")
     for label, cell in ROWS.items():
         table.add_row(label, *(cell(row, _Values(row["figures"])) for row in parts.values()))
-    if not request.console.is_terminal:
-        request.console.width = max(WIDTH, request.console.width)
-    request.console.print(table)
-    request.say(
+    if not console.is_terminal:
+        console.width = max(WIDTH, console.width)
+    console.print(table)
+    say(
+        console,
         f"{folding['multipliers']} multipliers, {folding['lanes']} lanes, {folding['cycles_per_token']:,g} cycles per "
         f"token where memory keeps up; constants {content['constant_bytes'] / 1e6:,.1f} MB, state "
-        f"{content['state_bytes_per_text'] / 1e3:,.1f} kB per text"
+        f"{content['state_bytes_per_text'] / 1e3:,.1f} kB per text",
     )
-    request.say("assumed:")
+    say(console, "assumed:")
     for assumption in content["assumptions"]:
-        request.say(f"  - {assumption}")
+        say(console, f"  - {assumption}")
 
 
 class _Values:

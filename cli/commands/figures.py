@@ -1,39 +1,51 @@
-"""Pictures of training and of what the integer network does: ``build/<preset>/figures/*.png``."""
+"""``figures``: pictures of training and of what the integer network does: ``build/<preset>/figures/*.png``."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.graph.runner import Runner
+from spikegpt_hls.cli.graph.settings import Settings, setting
+from spikegpt_hls.cli.path import TRAIN
 from spikegpt_hls.cli.steps import export, train
+from spikegpt_hls.cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from spikegpt_hls.quant.training.observe import Neurons, Observation, Values
 
-SIZES = "tiny,small"
 OBSERVED = 2048  # held-out tokens behind rates and histograms
 SHOWN = 96  # tokens of the raster
 BLOCK = 0  # whose two LIFs the raster shows
 MATRICES = 8  # whose weights and inputs the histograms show
 
 
-def make(request: Request) -> None:
+@dataclass(frozen=True)
+class Sizes(Settings):
+    """Which networks are compared."""
+
+    remembered: ClassVar[bool] = False
+
+    sizes: str = setting("tiny,small", "Presets whose training curves are compared.", example="tiny")
+
+
+def figures(runner: Runner) -> None:
     """The pictures, of spikes where there are any; networks that are missing are trained."""
-    sizes = (request.options.get("sizes") or SIZES).split(",")
-    curves = {name: _curve(_sized(request, name)) for name in dict.fromkeys([request.workspace.preset, *sizes])}
     from spikegpt_hls.model.training import plots
 
-    observation, labels = _observed(request)
+    place = runner.place
+    names = dict.fromkeys([place.preset, *runner.told(Sizes).sizes.split(",")])
+    curves = {name: _curve(_trained(runner, name)) for name in names}
+    observation, labels = _observed(runner)
     neurons = observation.neurons
     shown = [_raster(layer) for layer in neurons if layer.name.startswith(f"blocks_{BLOCK}_")]
-    unit = train.make(request)["unit"]
     pictures = {
-        "loss": plots.loss_against_tokens(curves, f"nats per {unit}"),
+        "loss": plots.loss_against_tokens(curves, f"nats per {train.metrics(place)['unit']}"),
         "weights": plots.histograms([_panel(values) for values in observation.weights[:MATRICES]]),
         "activations": plots.histograms([_panel(values) for values in observation.activations[:MATRICES]]),
     }
@@ -41,31 +53,41 @@ def make(request: Request) -> None:
         pictures["spikes"] = plots.spikes_and_membranes(shown, labels[:SHOWN])
         pictures["firing"] = plots.firing_rates({layer.name: layer.rates for layer in neurons})
     for name, picture in pictures.items():
-        request.say(f"{name}: {_save(picture, request.workspace.folder / 'figures' / f'{name}.png')}")
+        runner.say(f"{name}: {_save(picture, place.folder / 'figures' / f'{name}.png')}")
 
 
-def _sized(request: Request, preset: str) -> dict[str, Any]:
-    """The metrics of ``preset``, trained on the same text as the request's own."""
+def places(place: Workspace, named: Mapping[str, Any]) -> list[Workspace]:
+    """All that the command works in."""
+    return [_sized(place, name) for name in Sizes.of(named).sizes.split(",")]
+
+
+def _sized(place: Workspace, preset: str) -> Workspace:
     from spikegpt_hls.model import config
 
     config.preset(preset)
-    own = request.workspace
-    return train.make(replace(request, workspace=replace(own, folder=own.folder.parent / preset, preset=preset)))
+    return Workspace(place.folder.parent / preset, preset, place.target)
+
+
+def _trained(runner: Runner, preset: str) -> dict[str, Any]:
+    """The metrics of ``preset``, trained on the same text as the command's own."""
+    other = runner.elsewhere(_sized(runner.place, preset))
+    other.make(TRAIN)
+    return train.metrics(other.place)
 
 
 def _curve(metrics: dict[str, Any]) -> tuple[int, list[float]]:
     return metrics["tokens_per_step"], metrics["loss_curve"]
 
 
-def _observed(request: Request) -> tuple[Observation, list[str]]:
+def _observed(runner: Runner) -> tuple[Observation, list[str]]:
     """The network at work on held-out text, and each token as text."""
     from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.quant.storage import load_network
     from spikegpt_hls.quant.training.observe import observe
 
-    network, header = load_network(request.workspace.checkpoint)
-    ids = export.held_out(request, header)[:OBSERVED]
-    used = tokenizer.beside(request.workspace.checkpoint, header)
+    network, header = load_network(runner.place.checkpoint)
+    ids = export.held_out(runner.place, runner.console)[:OBSERVED]
+    used = tokenizer.beside(runner.place.checkpoint, header)
     return observe(network, ids), [used.decode([token]).replace("\n", "\u21b5") for token in ids[:SHOWN].tolist()]
 
 

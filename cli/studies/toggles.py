@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
-from spikegpt_hls.cli.request import Request
-from spikegpt_hls.cli.step import write_json
+from spikegpt_hls.cli.graph.record import write_json
+from spikegpt_hls.cli.graph.runner import Runner
+from spikegpt_hls.cli.path import HLS
 from spikegpt_hls.cli.steps import at_work
+from spikegpt_hls.cli.steps.accountings import EnergyCosts
+from spikegpt_hls.cli.terminal import say
+from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.sim.energy.energy_table import EnergyTable
 
 FILE = "toggles.json"
@@ -19,50 +24,51 @@ KINDS = ("LIF", "WKV", "Linear")
 TOKENS = 32  # of held-out text: the typical operands
 
 
-def make(request: Request) -> dict[str, Any]:
+def toggles(runner: Runner) -> None:
     """``toggles.json`` in the preset's folder, and the table."""
     from spikegpt_hls.rtl_tests.simulator import require_tools
 
     require_tools()
-    table = EnergyTable.read(request.options.get("energy"))
-    path = request.workspace.folder / FILE
-    toggles = "measured: Verilator's SAIF of the RTL"
-    result = {"tokens": TOKENS, "blocks": _blocks(request, table), "provenance": toggles}
+    table = EnergyTable.read(runner.told(EnergyCosts).energy)
+    runner.make(HLS)
+    path = runner.place.folder / FILE
+    blocks = _blocks(runner.place, runner.console, table)
+    result = {"tokens": TOKENS, "blocks": blocks, "provenance": "measured: Verilator's SAIF of the RTL"}
     write_json(path, result)
-    show(request, result, path)
-    return result
+    show(result, path, runner.console)
 
 
-def _blocks(request: Request, table: EnergyTable) -> dict[str, Any]:
-    from spikegpt_hls.rtl_tests.top.toggles import toggles
+def _blocks(place: Workspace, console: Console, table: EnergyTable) -> dict[str, Any]:
+    from spikegpt_hls.rtl_tests.top.toggles import toggles as count
     from spikegpt_hls.sim.energy.actions import trace_of
     from spikegpt_hls.sim.energy.stimuli import compared, stimuli
 
-    dataflow, _, _, pieces = at_work.run(request, TOKENS)
+    dataflow, _, _, pieces = at_work.run(place, console, TOKENS)
     traces, found = next(pieces).traces, {}
     for kind in KINDS:
         block = next((block for block in dataflow.blocks if block.kind == kind), None)
         if block is None or block.operation is None:  # the twin has no LIF
             continue
         shown = stimuli(block.operation, [trace_of(dataflow, traces, stream)[:TOKENS] for stream in block.inputs])
-        with request.console.status(f"toggles: {block.name} in RTL simulation"):
-            counted = toggles(block, shown, request.workspace.work / "toggles" / block.name)
+        with console.status(f"toggles: {block.name} in RTL simulation"):
+            counted = count(block, shown, place.work / "toggles" / block.name)
         found[block.name] = {"kind": kind, **compared(block, shown, counted, table)}
     return found
 
 
-def show(request: Request, result: Mapping[str, Any], path: Path) -> None:
+def show(result: Mapping[str, Any], path: Path, console: Console) -> None:
     title = f"{result['tokens']} tokens; of typical: RTL toggles (measured), activity-scaled compute (derived)"
     table = Table("block", "stimulus", "toggles per token", "of typical", "pJ per token", "of typical", title=title)
     for name, block in result["blocks"].items():
         for stimulus, row in block["stimuli"].items():
             figures = f"{row['toggles']:,.0f}", f"{row['toggles_ratio']:.3f}", f"{row['scaled_compute_pj']:,.2f}"
             table.add_row(name, stimulus, *figures, f"{row['model_ratio']:.3f}")
-    request.console.print(table)
+    console.print(table)
     for name, block in result["blocks"].items():
         verdict = "the same order" if block["same_rank"] else "NOT the same order"
-        request.say(
+        say(
+            console,
             f"{name}: {' < '.join(block['rtl_rank'])} by RTL, {' < '.join(block['model_rank'])} by model: {verdict}; "
-            f"as counted, the compute is {block['compute_pj']:,.2f} pJ whatever the operands are"
+            f"as counted, the compute is {block['compute_pj']:,.2f} pJ whatever the operands are",
         )
-    request.say(f"{path}")
+    say(console, f"{path}")

@@ -14,7 +14,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikegpt_hls.cli.request import Request
+from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.model.config import preset
 from spikegpt_hls.model.kernels import VARIABLE
 from spikegpt_hls.model.spikegpt import SpikeGPT
@@ -45,11 +45,11 @@ class Memory:
     state: int  # what inference, token by token, carries on
 
 
-def speeds(request: Request) -> dict[str, Speed]:
+def speeds(runner: Runner) -> dict[str, Speed]:
     """A step of the float network and of the quantized one, with the preset's own batch and threads."""
-    chosen = preset(request.workspace.preset)
+    chosen = preset(runner.place.preset)
     torch.set_num_threads(chosen.recipe.threads or torch.get_num_threads())
-    quantized, _ = load_network(request.workspace.checkpoint)
+    quantized, _ = load_network(runner.place.checkpoint)
     config = quantized.config
     ids = torch.randint(0, config.vocabulary, (chosen.recipe.batch, chosen.recipe.context + 1))
     networks: dict[str, nn.Module] = {"float": SpikeGPT(config), "quantization-aware": quantized}
@@ -85,9 +85,9 @@ def _kernels(choice: str) -> Iterator[None]:
         os.environ[VARIABLE] = before
 
 
-def memories(request: Request) -> list[Memory]:
+def memories(runner: Runner) -> list[Memory]:
     """Of the preset's float network."""
-    network = SpikeGPT(preset(request.workspace.preset).config)
+    network = SpikeGPT(preset(runner.place.preset).config)
     return [memory(network, context) for context in CONTEXTS]
 
 
@@ -123,15 +123,15 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(storages.values())
 
 
-def show(request: Request, speed: dict[str, Speed], memory: list[Memory]) -> None:
+def show(runner: Runner, speed: dict[str, Speed], memory: list[Memory]) -> None:
     table = Table("training", "steps/s", "plain PyTorch, steps/s", "ratio")
     for name, s in speed.items():
         table.add_row(name, f"{1 / s.fused:.2f}", f"{1 / s.plain:.2f}", f"{s.ratio:.1f}")
-    request.console.print(table)
+    runner.console.print(table)
     table = Table("context", "kept for backward, kB", "per token, kB", "state token by token, kB")
     for m in memory:
         table.add_row(str(m.context), *(f"{b / 1000:,.1f}" for b in (m.training, m.training / m.context, m.state)))
-    request.console.print(table)
+    runner.console.print(table)
 
 
 def as_json(speed: dict[str, Speed], memory: list[Memory]) -> dict[str, Any]:

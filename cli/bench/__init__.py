@@ -1,0 +1,1 @@
+"""How long the steps of the path take, as ratios measured in one run."""
