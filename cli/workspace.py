@@ -12,7 +12,7 @@ CHECKPOINT, METRICS, TOKENIZER = "checkpoint.safetensors", "metrics.json", "toke
 ONNX, ONNX_STEP, VECTORS = "model.onnx", "model_step.onnx", "vectors.npz"
 RTL, RESOURCES = "hls/{target}/rtl", "hls/{target}/resources.json"
 COSIM, ACCOUNTINGS = "cosim.json", "accountings.json"
-PAGE, FIGURES = "report/index.html", "report/report.json"
+PAGE, FIGURES = "report/index.html", "report.json"
 
 
 @dataclass(frozen=True)

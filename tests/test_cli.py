@@ -55,11 +55,12 @@ def characters(seven: Path, tmp_path: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != ".lock"
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files(folder)}
+
+
+def files(folder: Path) -> list[Path]:
+    """All results; a lock is none."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
 
 
 def test_missing_text(fails: Callable[..., str], tmp_path: Path) -> None:
@@ -286,11 +287,9 @@ def test_a_graph_of_another_version_is_one_sentence(fails: Callable[..., str], b
 
 def test_nothing_is_done_again_that_is_up_to_date(built: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["hls", "--build", str(built)]) == 0
-    before = {path: path.stat().st_mtime_ns for path in built.rglob("*") if path.is_file() and path.name != ".lock"}
+    before = {path: path.stat().st_mtime_ns for path in files(built)}
     assert run(["hls", "--build", str(built)]) == 0
-    assert {
-        path: path.stat().st_mtime_ns for path in built.rglob("*") if path.is_file() and path.name != ".lock"
-    } == before
+    assert {path: path.stat().st_mtime_ns for path in files(built)} == before
 
 
 def test_a_named_setting_is_kept_until_it_is_named_again(built: Path) -> None:

@@ -31,7 +31,7 @@ def check(place: Workspace, settings: Parts) -> None:
 
 
 def run(place: Workspace, settings: Parts, console: Console) -> None:
-    """``report/index.html`` and ``report/report.json``."""
+    """``report/index.html`` and ``report.json``."""
     from spikegpt_hls.sim.cycles.schedule import simulate
     from spikegpt_hls.sim.energy.model import energy
     from spikegpt_hls.sim.report.page import write_report

@@ -16,7 +16,7 @@ from spikegpt_hls.model.training import firing
 
 OBSERVE_EVERY = 10  # steps between two points of a curve, and between two looks at the neurons
 JUDGE_EVERY = 10  # looks after which a neuron that never fired counts as dead
-SECONDS = 60.0  # between two lines where there is no terminal to draw a bar on
+FIRST, SECONDS = 5.0, 30.0  # to the first line, and between two, where there is no terminal to draw a bar on
 
 
 class Dashboard:
@@ -27,7 +27,7 @@ class Dashboard:
         self.task, self.progress, self.writer, self.tokens = task, progress, writer, tokens
         self.neurons = ""
         self.start, self.first = time.perf_counter(), progress.tasks[task].completed
-        self.printed = self.start
+        self.due = self.start + FIRST
 
     def watching(self, step: int) -> AbstractContextManager[None]:
         return self.firing.watching() if step % OBSERVE_EVERY == 0 else nullcontext()
@@ -65,11 +65,11 @@ class Dashboard:
 
     def _print(self, step: int, note: str) -> None:
         task, now = self.progress.tasks[self.task], time.perf_counter()
-        if self.progress.console.is_terminal or now - self.printed < SECONDS:
+        if self.progress.console.is_terminal or now < self.due:
             return
         left = (now - self.start) / (step + 1 - self.first) * ((task.total or 0) - step - 1)
         self.progress.console.print(f"{task.description} {step + 1}/{task.total:.0f}  {note}  {left / 60:.0f} min left")
-        self.printed = now
+        self.due = now + SECONDS
 
 
 @contextmanager
@@ -85,6 +85,8 @@ def dashboard(
     with _bar(console) as progress:
         resumed = f" from step {start}" if start else ""
         task = progress.add_task(title + resumed, total=steps, completed=start, note="")
+        if not progress.console.is_terminal:
+            progress.console.print(f"{title}{resumed}: {steps} steps of {tokens:,} tokens")
         try:
             yield Dashboard(model, task, progress, writer, tokens)
         finally:
