@@ -54,7 +54,14 @@ def _section(kind: type[Settings], commands: list[str]) -> str:
     for entry in fields(kind):
         told = about(entry)
         default = told.otherwise if entry.default is None else str(entry.default)
-        cells = (f"`{entry.name}`", told.help, _values(told.domain), default, f"`{entry.name}={told.example}`")
+        forgotten = " *" if entry.name in kind.forgotten else ""
+        cells = (
+            f"`{entry.name}`{forgotten}",
+            told.help,
+            _values(told.domain),
+            default,
+            f"`{entry.name}={told.example}`",
+        )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

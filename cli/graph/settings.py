@@ -40,6 +40,7 @@ class Settings:
     """What one step, or one command, may be told."""
 
     remembered: ClassVar[bool] = True  # whether a setting that is not named is as in the last run
+    forgotten: ClassVar[tuple[str, ...]] = ()  # but for these
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -50,7 +51,11 @@ class Settings:
         """What is named (None: not), then what ``before`` recorded, then the defaults."""
         known = {entry.name: about(entry).domain for entry in fields(cls)}
         asked = {name: named[name] for name in known if named.get(name) is not None}
-        recorded = {n: v for n, v in cls.kept(before or {}, asked).items() if n in known and _holds(known[n], v)}
+        recorded = {
+            name: value
+            for name, value in cls.kept(before or {}, asked).items()
+            if name in known and name not in cls.forgotten and _holds(known[name], value)
+        }
         return replace(cls(), **{**recorded, **asked})
 
     @classmethod

@@ -34,6 +34,7 @@ class Accounting(EnergyCosts):
     """What is accounted, over how much text."""
 
     remembered: ClassVar[bool] = True
+    forgotten: ClassVar[tuple[str, ...]] = ("energy", "twin")
 
     characters: int = setting(10_000, "Held-out characters to run over.", click.IntRange(1), 2000)
     twin: str | None = setting(
