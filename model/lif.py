@@ -43,24 +43,28 @@ def lif_forward(x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @accelerated
-def lif_backward(grad: Tensor, x: Tensor, membrane: Tensor) -> Tensor:
-    """The gradient of ``x`` from that of the spikes."""
+def lif_backward(grad: Tensor, grad_after: Tensor, x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of ``x`` and of the first membrane from those of the spikes and of the last membrane."""
     h, _ = charges(x, membrane)
     slope = arctan_slope(h - 1)
-    through_reset = 0.5 * ((h < 1).to(h.dtype) - h * slope)  # of the next charge
-    grads = grad.transpose(0, 1) * slope
-    for t in range(h.shape[0] - 2, -1, -1):
-        grads[t].addcmul_(through_reset[t], grads[t + 1])
-    return (0.5 * grads).transpose(0, 1)
+    through_reset = (h < 1).to(h.dtype) - h * slope  # of the membrane after a token
+    to_x, to_membrane = grad.transpose(0, 1) * slope, grad_after
+    for t in range(h.shape[0] - 1, -1, -1):
+        to_membrane = to_x[t].addcmul_(through_reset[t], to_membrane).mul_(0.5)  # x and v weigh alike in h
+    return to_x.transpose(0, 1), to_membrane.clone()
 
 
 def charges(x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
-    """``h`` (T, B, C) of every token, and the membrane after the last."""
+    """``h`` (T, B, C) of every token, and the membrane after the last.
+
+    Every operation is rounded, as in spikingjelly's ``v + (x - v) / tau`` and ``(1 - s) h``: ``torch.lerp`` rounds
+    otherwise, and after an infinite ``h`` a neuron is silent.
+    """
     inputs = x.transpose(0, 1).contiguous()
     charged = torch.empty_like(inputs)
     for t in range(inputs.shape[0]):
-        h = torch.lerp(membrane, inputs[t], 0.5, out=charged[t])  # v + (x - v)/2
-        membrane = torch.where(h >= 1, 0.0, h)
+        h = torch.add(membrane, (inputs[t] - membrane) / 2, out=charged[t])
+        membrane = h * (h < 1)
     return charged, membrane
 
 
@@ -71,13 +75,11 @@ class LIFFunction(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
         inputs = in_full_precision(x), in_full_precision(membrane)
         ctx.save_for_backward(*inputs)
-        spikes, after = lif_forward(*inputs)
-        ctx.mark_non_differentiable(after)
-        return spikes, after
+        return lif_forward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return lif_backward(grad, *ctx.saved_tensors), None
+    def backward(ctx: Any, grad: Tensor, grad_after: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return lif_backward(grad, grad_after, *ctx.saved_tensors)
 
 
 class LIF(nn.Module):

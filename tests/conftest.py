@@ -1,4 +1,7 @@
-"""A small network with everything that a report shows, for the tests of the report."""
+"""What several tests share: a small network with everything that a report shows, and Triton's interpreter."""
+
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,3 +71,19 @@ def results():
     }  # fmt: skip
     schedule = simulate(dataflow, sum(LENGTHS), timing=fixed_timing)
     return Results(dataflow, traces, schedule, energy(dataflow, traces, timing=fixed_timing), metrics, cosim)
+
+
+@pytest.fixture
+def interpreted(monkeypatch):
+    """The Triton kernels in Triton's interpreter, on the CPU, in place of the compiled ones."""
+    pytest.importorskip("triton", reason="Triton is not installed: its kernels were not interpreted")
+    from spikegpt_hls.model import kernels, lif, wkv
+
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    path = Path(kernels.__file__).with_name("triton_scans.py")
+    spec = importlib.util.spec_from_file_location("interpreted_triton_scans", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for unit, name in ((lif, "lif"), (wkv, "wkv")):
+        for way in ("forward", "backward"):
+            monkeypatch.setattr(unit, f"{name}_{way}", getattr(module, f"{name}_{way}"))

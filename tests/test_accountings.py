@@ -86,16 +86,16 @@ def fixed_timing(block):
 
 
 def test_break_even_of_one_linear_by_hand():
-    """Compute alone. The twin: docs/energy.md's 4.775 pJ. Neurons: 0.438333. Reading bits, an accumulator has
+    """Compute alone. The twin: docs/energy.md's 4.775 pJ. Neurons: 0.251667. Reading bits, an accumulator has
     bits_for(4 * 127) = 10 bits, an add of which is 0.03 + 2 * 0.07 / 24."""
     add = 0.03 + 2 * 0.07 / 24
     found = {(e.movement, e.time_steps): e for e in break_evens(one_linear(), {"linear": 0.0}, timing=fixed_timing)}
     even = found["none", 1]
     assert even.twin_pj == pytest.approx(4.775)
-    assert even.neurons_pj == pytest.approx(0.4383333333)
+    assert even.neurons_pj == pytest.approx(0.2516666667)
     assert even.fixed_pj == pytest.approx(12 * add)  # rounded and saturated
     assert even.per_rate_pj == pytest.approx(16 * add)
-    assert even.rate == pytest.approx((4.775 - 0.4383333333 - 12 * add) / (16 * add))
+    assert even.rate == pytest.approx((4.775 - 0.2516666667 - 12 * add) / (16 * add))
     assert even.spiking_pj(even.rate) == pytest.approx(even.twin_pj)
     several = found["none", 5]
     assert several.spiking_pj(several.rate) == pytest.approx(several.twin_pj)
@@ -180,11 +180,11 @@ def test_a_lifs_switching_by_hand():
     """x = 1.5 thresholds twice: charge 0.75, then 1.125, a spike; the membrane is 0, 0.75."""
     op = LIF.of(1, Format(8, 4))
     found = rates(single(op, 1, {}), [np.array([[24], [24]])], np.array([[0], [1]]))
-    first, second = 24 << 8 >> 1, (3072 + (24 << 8)) >> 1
+    first, second = 24 >> 1, (12 + 24) >> 1
     charge = first.bit_count() + (first ^ second).bit_count()
     membrane = first.bit_count()
-    assert found.actions["integrate"] == (2 + membrane + charge) / (2 * (8 + 16 + 16))
-    assert found.actions["threshold"] == (charge + 1) / (2 * (16 + 1))
+    assert found.actions["integrate"] == (2 + membrane + charge) / (2 * (8 + 8 + 8))
+    assert found.actions["threshold"] == (charge + 1) / (2 * (8 + 1))
     assert found.streams == (2 + 1) / (2 * (8 + 1))
 
 

@@ -12,7 +12,7 @@ from qonnx.core.onnx_exec import execute_onnx
 
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.bridge import run_integers
-from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.format import ExactnessError, Format, Ints
 from spikegpt_hls.quant.qonnx_ops import DOMAIN, operation_of
 
 S8, U8 = Format(8, 5), Format(8, 6, signed=False)
@@ -37,6 +37,7 @@ def operations(channels: int, weight_bits: int) -> dict[str, ops.Operation]:
         "wkv": ops.WKV(Format(10, 7), channels, S8, S8),
         "gate": ops.Gate(Format(8, 4), channels, Format(8, 8, signed=False), Format(10, 7)),
         "lif": ops.LIF.of(channels, Format(8, 4)),
+        "lif_unsigned": ops.LIF.of(channels, Format(8, 4, signed=False)),
         "squared_relu": ops.SquaredReLU(Format(8, 4, signed=False), channels, U8),
         "residual": ops.Residual(wide, channels, wide),
         "residual_shifted": ops.Residual(Format(12, 5), channels, wide, Format(8, 3)),
@@ -169,6 +170,57 @@ def test_a_sequence_in_two_parts_equals_the_whole(name: str) -> None:
     first, state = operation.run([s[:, :11] for s in streams], params, operation.initial_state(1))
     second, _ = operation.run([s[:, 11:] for s in streams], params, state)
     assert np.array_equal(np.concatenate([first, second], 1), whole)
+
+
+def spikes_on(guard_bits: int, op: ops.LIF, x: Ints) -> Ints:
+    """As the LIF of the first versions, whose membranes had eight ``guard_bits`` beyond the input's grid."""
+    up, threshold = op.membrane.frac - op.x.frac + guard_bits, op.threshold << guard_bits
+    membrane, spikes = np.zeros_like(x[:, 0]), np.empty_like(x)
+    for t in range(x.shape[1]):
+        charge = (membrane + (x[:, t] << up)) >> 1
+        spikes[:, t] = charge >= threshold
+        membrane = np.where(charge >= threshold, 0, charge)
+    return spikes
+
+
+@pytest.mark.parametrize(
+    "fmt",
+    [Format(8, 4), Format(8, 0), Format(6, -1), Format(8, 6), Format(8, 4, signed=False), Format(6, -1, signed=False)],
+    ids=str,
+)
+def test_a_finer_membrane_makes_no_other_spike(fmt: Format) -> None:
+    """40 guard bits are those of exact arithmetic: a membrane gains one a token."""
+    op, rng = ops.LIF.of(200, fmt), np.random.default_rng(0)
+    near = np.clip(rng.integers(-1, 3, (200, 40, 200)) << max(fmt.frac, 0), fmt.lo, fmt.hi)  # up to two thresholds
+    x = np.where(rng.random(near.shape) < 0.5, near, rng.integers(fmt.lo, fmt.hi, near.shape, endpoint=True))
+    spikes = op(x)
+    assert 0 < spikes.mean() < 1
+    for guard_bits in (1, 4, 8, 40):
+        assert np.array_equal(spikes, spikes_on(guard_bits, op, x)), guard_bits
+
+
+def test_a_graph_with_guard_bits_loads_and_spikes_as_it_did() -> None:
+    """Its membrane was an attribute: it is ignored, and what a run of it recorded as membranes is made again."""
+    op = ops.LIF.of(8, Format(8, 4))
+    graph = one_node_graph(op, [], stateful=False)
+    node = graph.graph.node[0]
+    assert "membrane" not in {attribute.name for attribute in node.attribute}
+    node.attribute.append(helper.make_attribute("membrane", [16, 12, 1]))
+    assert operation_of(node) == op
+    assert op.membrane == Format(8, 4)
+    streams, _ = example(op, seed=1, tokens=200)
+    got = execute_graph(graph, op.x.real(streams[0]).astype(np.float32), {})
+    assert np.array_equal(got, spikes_on(8, op, streams[0]))
+
+
+def test_a_lif_refuses_what_is_not_built() -> None:
+    for fmt in (Format(31, 0), Format(30, 0, signed=False), Format(8, 30), Format(8, -23)):  # the widest
+        assert ops.LIF.of(4, fmt).x == fmt
+    for fmt in (Format(32, 0), Format(31, 0, signed=False), Format(8, 31), Format(8, -24), Format(8, 10**9)):
+        with pytest.raises(ExactnessError, match=rf"a LIF that reads {fmt} adds in \d+ bits; at most 32 are built"):
+            ops.LIF.of(4, fmt)
+    with pytest.raises(ExactnessError, match=r"sends spikes of u1.0, not s8.5"):
+        ops.LIF(S8, 4, S8)
 
 
 def test_a_residual_brings_its_second_stream_to_the_first_ones_grid() -> None:

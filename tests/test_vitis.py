@@ -188,7 +188,7 @@ def operations(c: int) -> Iterator[Operation]:
     yield WKV(Format(9, 6), c, X, X)
     yield WKV(Format(8, 4), c, Format(8, 2), Format(8, 4))
     yield Gate(X, c, U, Format(9, 6))
-    yield LIF.of(c, X)
+    yield from (LIF.of(c, x) for x in (X, Format(8, 4, signed=False), Format(6, -1), Format(8, 9)))
     yield SquaredReLU(Format(8, 3, signed=False), c, X)
     yield SquaredReLU(Format(8, 4, signed=False), c, Format(8, 5, signed=False))
     yield Residual(Format(9, 4), c, X)

@@ -1,15 +1,15 @@
-// LIF: h = (v + x) >> 1;  s = h >= THRESHOLD;  v = s ? 0 : h   (tau 2, hard reset; quant/ops/lif.py)
+// LIF: h = (v + x) >> 1;  s = h >= 1;  v = s ? 0 : h   (tau 2, hard reset; quant/ops/lif.py)
 //
+// Membranes lie on the input's grid, or on whole thresholds where that is coarser; a mean of inputs, they stay in range.
 // Membranes lie in RAM, one word of LANES per context and beat. Stage 1 holds the membrane as read, stage 2 that of a
 // first token cleared, stage 3 the spike.
 module lif #(
-    parameter int CHANNELS      = 64,
-    parameter int LANES         = 1,
-    parameter int X_BITS        = 8,
-    parameter int X_FRAC        = 4,
-    parameter int MEMBRANE_BITS = 16,
-    parameter int MEMBRANE_FRAC = 12,
-    parameter int CONTEXTS      = 1
+    parameter int CHANNELS = 64,
+    parameter int LANES    = 1,
+    parameter int X_BITS   = 8,
+    parameter int X_FRAC   = 4,
+    parameter int X_SIGNED = 1,
+    parameter int CONTEXTS = 1
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -31,9 +31,10 @@ module lif #(
   localparam int WordBits = IndexBits + UserBits - 1;
   localparam int Latency = 3;
   localparam int Loop = 3;
-  localparam int Up = MEMBRANE_FRAC - X_FRAC;
-  localparam int W = MEMBRANE_BITS;
-  localparam logic signed [W:0] Threshold = (W + 1)'(1) << MEMBRANE_FRAC;
+  localparam int Frac = X_FRAC > 0 ? X_FRAC : 0;  // of a membrane
+  localparam int Up = Frac - X_FRAC;
+  localparam int W = X_BITS + Up;
+  localparam int SumBits = X_SIGNED != 0 ? W + 1 : W + 2;  // with a sign
 
   logic [LANES*W-1:0] membrane[Words];
   logic [LANES*W-1:0] read_q, read2_q, next;
@@ -75,13 +76,13 @@ module lif #(
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    logic signed [W-1:0] v, x;
-    logic signed [W:0] sum, h;
-    assign v = read2_q[l*W+:W];
-    assign x = W'($signed(x2_q[l*X_BITS+:X_BITS])) <<< Up;
-    assign sum = v + x;  // one bit wider than both
-    assign h = sum >>> 1;
-    assign spike[l] = h >= Threshold;
+    logic signed [W:0] v;
+    logic signed [X_BITS:0] x;
+    logic signed [SumBits-1:0] h;
+    assign v = {X_SIGNED != 0 && read2_q[l*W+W-1], read2_q[l*W+:W]};
+    assign x = {X_SIGNED != 0 && x2_q[l*X_BITS+X_BITS-1], x2_q[l*X_BITS+:X_BITS]};
+    assign h = (SumBits'(v) + (SumBits'(x) <<< Up)) >>> 1;
+    assign spike[l] = (h >>> Frac) > 0;
     assign next[l*W+:W] = spike[l] ? '0 : h[W-1:0];
   end
 

@@ -139,8 +139,7 @@ def _sigmoid(op: Sigmoid, *_: Any) -> Details:
 
 
 def _lif(op: LIF, _params: Any, _lanes: int, _reuse: int, index: int) -> Details:
-    membrane = {"membrane_bits": op.membrane.bits, "membrane_frac": op.membrane.frac}
-    return {"id": index, "channels": op.channels, **membrane}, {}
+    return {"id": index, "channels": op.channels}, {}
 
 
 def _wkv(op: WKV, params: Mapping[str, Ints], _lanes: int, _reuse: int, index: int) -> Details:

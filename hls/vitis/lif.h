@@ -1,4 +1,5 @@
-// LIF: h = v + (x - v)/2;  s = (h >= 1);  v = 0 if s else h. The halving floors, on the membrane's finer grid.
+// LIF: h = v + (x - v)/2;  s = (h >= 1);  v = 0 if s else h. The halving floors, on the input's grid
+// or, where that is coarser, on whole thresholds.
 #ifndef SPIKEGPT_LIF_H_
 #define SPIKEGPT_LIF_H_
 
@@ -7,19 +8,18 @@
 namespace nnet {
 
 // ID keeps the membranes of two layers of one shape apart.
-template <unsigned ID, unsigned CHANNELS, int MEMBRANE_BITS, int MEMBRANE_FRAC> struct lif_config {
+template <unsigned ID, unsigned CHANNELS> struct lif_config {
     static const unsigned channels = CHANNELS;
-    static const int membrane_bits = MEMBRANE_BITS;
-    static const int membrane_frac = MEMBRANE_FRAC;
 };
 
 template <class in_T, class out_T, class CONFIG_T> void lif(hls::stream<in_T> &x, hls::stream<out_T> &s) {
     typedef format<typename in_T::value_type> x_format;
     static const unsigned lanes = in_T::size;
-    static const int up = CONFIG_T::membrane_frac - x_format::frac;
-    typedef ap_int<CONFIG_T::membrane_bits> membrane_t;
-    typedef ap_int<wider<CONFIG_T::membrane_bits, x_format::raw_bits + up>::bits + 1> sum_t;
-    const sum_t threshold = sum_t(1) << CONFIG_T::membrane_frac;
+    static const int frac = x_format::frac > 0 ? x_format::frac : 0; // of a membrane
+    static const int up = frac - x_format::frac;
+    typedef ap_int<x_format::raw_bits + up> membrane_t;
+    typedef ap_int<wider<x_format::raw_bits + up, frac + 1>::bits + 1> sum_t;
+    const sum_t threshold = sum_t(1) << frac;
 
     static membrane_t membrane[CONFIG_T::channels];
 // one word per beat, so that all lanes read and write it in one cycle

@@ -56,10 +56,12 @@ def lif_forward(x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
     return spikes, after
 
 
-def lif_backward(grad: Tensor, x: Tensor, membrane: Tensor) -> Tensor:
-    x, to_x = x.contiguous(), _like(x)
-    _call("lif_backward", x.shape, grad.contiguous(), x, _rows(membrane, x), to_x)
-    return to_x
+def lif_backward(grad: Tensor, grad_after: Tensor, x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
+    x, membrane = x.contiguous(), _rows(membrane, x)
+    to_x, to_membrane = _like(x), _like(membrane)
+    grads = grad.contiguous(), grad_after.contiguous()
+    _call("lif_backward", x.shape, *grads, x, membrane, to_x, to_membrane)
+    return to_x, to_membrane
 
 
 def wkv_forward(

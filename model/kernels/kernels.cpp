@@ -164,10 +164,25 @@ template <class S> inline S *scratch(long time) {
     return room.get();
 }
 
-// The charge h = v + (x - v)/2, rounded as torch.lerp does; v is reset to 0 where it reaches 1
+// x/2, rounded: fused with the sum that reads it, it would keep a bit below the normal numbers that PyTorch's loses
+inline Strip half(const Strip &x) {
+    return each(
+        [](Vector a) {
+            a *= Real(0.5);
+#if defined(__x86_64__)
+            asm("" : "+v"(a));
+#elif defined(__aarch64__)
+            asm("" : "+w"(a));
+#endif
+            return a;
+        },
+        x);
+}
+
+// The charge h = v + (x - v)/2; v becomes (1 - s) h: 0 where h reaches 1, and no number where h is infinite
 inline Strip charge(Strip &v, const Strip &x) {
-    Strip h = x - (x - v) * all(0.5);
-    v = where_at_least(h, all(1), all(0), h);
+    Strip h = v + half(x - v);
+    v = h * where_at_least(h, all(1), all(0), all(1));
     return h;
 }
 
@@ -255,12 +270,12 @@ void lif_forward(long batch, long time, long channels, long threads, const Real 
     });
 }
 
-void lif_backward(long batch, long time, long channels, long threads, const Real *grad, const Real *x,
-                  const Real *membrane, Real *grad_x) {
+void lif_backward(long batch, long time, long channels, long threads, const Real *grad, const Real *grad_after,
+                  const Real *x, const Real *membrane, Real *grad_x, Real *grad_membrane) {
     const Real pi = 3.14159265358979323846;
     for_strips(batch, time, channels, threads, [=](long first, long, long row, long count) {
         Strip *charged = scratch<Strip>(time);
-        Strip v = load(membrane + row, count), to_v = all(0);
+        Strip v = load(membrane + row, count), to_v = load(grad_after + row, count);
         for (long t = 0, i = first; t < time; ++t, i += channels)
             charged[t] = charge(v, load(x + i, count));
         for (long t = time - 1, i = first + t * channels; t >= 0; --t, i -= channels) {
@@ -270,6 +285,7 @@ void lif_backward(long batch, long time, long channels, long threads, const Real
             to_v = all(0.5) * (load(grad + i, count) * slope + through_reset * to_v);
             store(grad_x + i, to_v, count);
         }
+        store(grad_membrane + row, to_v, count);
     });
 }
 

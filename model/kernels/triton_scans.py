@@ -28,9 +28,9 @@ def _place(time, channels, BLOCK: tl.constexpr):  # noqa: N803
 
 @triton.jit
 def _charge(v, x):
-    """``h = v + (x - v)/2``, rounded as torch.lerp does, and the membrane after it."""
-    h = x - (x - v) * 0.5
-    return h, tl.where(h >= 1, 0.0, h)
+    """``h = v + (x - v)/2``, and the membrane ``(1 - s) h`` after it."""
+    h = v + (x - v) * 0.5
+    return h, h * tl.where(h >= 1, 0.0, 1.0)
 
 
 @triton.jit
@@ -45,7 +45,7 @@ def _lif_forward(x, membrane, spikes, after, time, channels, BLOCK: tl.constexpr
 
 
 @triton.jit
-def _lif_backward(grad, x, membrane, to_x, time, channels, BLOCK: tl.constexpr):  # noqa: N803
+def _lif_backward(grad, grad_after, x, membrane, to_x, to_membrane, time, channels, BLOCK: tl.constexpr):  # noqa: N803
     _, inside, i, row = _place(time, channels, BLOCK)
     v = tl.load(membrane + row, inside)
     for _t in range(time):
@@ -53,7 +53,7 @@ def _lif_backward(grad, x, membrane, to_x, time, channels, BLOCK: tl.constexpr):
         tl.store(to_x + i, h, inside)  # until the gradient takes its place
         i += channels
     tl.debug_barrier()
-    to_v = v * 0
+    to_v = tl.load(grad_after + row, inside)
     for _t in range(time):
         i -= channels
         h = tl.load(to_x + i, inside)
@@ -62,6 +62,7 @@ def _lif_backward(grad, x, membrane, to_x, time, channels, BLOCK: tl.constexpr):
         through_reset = tl.where(h >= 1, 0.0, 1.0) - h * slope
         to_v = 0.5 * (tl.load(grad + i, inside) * slope + through_reset * to_v)
         tl.store(to_x + i, to_v, inside)
+    tl.store(to_membrane + row, to_v, inside)
 
 
 @triton.jit
@@ -149,10 +150,14 @@ def _wkv_backward(
     tl.store(to_u + row, sum_u, inside)
 
 
-def _run(kernel: Any, like: Tensor, *tensors: Tensor) -> None:
+#: Each product and sum rounded by itself, as a LIF's are.
+UNFUSED = {"enable_fp_fusion": False}
+
+
+def _run(kernel: Any, like: Tensor, *tensors: Tensor, **options: bool) -> None:
     batch, time, channels = like.shape
     with torch.cuda.device_of(like):
-        kernel[(batch, triton.cdiv(channels, BLOCK))](*tensors, time, channels, BLOCK=BLOCK, num_warps=1)
+        kernel[(batch, triton.cdiv(channels, BLOCK))](*tensors, time, channels, BLOCK=BLOCK, num_warps=1, **options)
 
 
 def _rows(x: Tensor, like: Tensor) -> Tensor:
@@ -163,15 +168,16 @@ def _rows(x: Tensor, like: Tensor) -> Tensor:
 def lif_forward(x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
     x, membrane = x.contiguous(), _rows(membrane, x)
     spikes, after = torch.empty_like(x), torch.empty_like(membrane)
-    _run(_lif_forward, x, x, membrane, spikes, after)
+    _run(_lif_forward, x, x, membrane, spikes, after, **UNFUSED)
     return spikes, after
 
 
-def lif_backward(grad: Tensor, x: Tensor, membrane: Tensor) -> Tensor:
-    x = x.contiguous()
-    to_x = torch.empty_like(x)
-    _run(_lif_backward, x, grad.contiguous(), x, _rows(membrane, x), to_x)
-    return to_x
+def lif_backward(grad: Tensor, grad_after: Tensor, x: Tensor, membrane: Tensor) -> tuple[Tensor, Tensor]:
+    x, membrane = x.contiguous(), _rows(membrane, x)
+    to_x, to_membrane = torch.empty_like(x), torch.empty_like(membrane)
+    grads = grad.contiguous(), grad_after.contiguous()
+    _run(_lif_backward, x, *grads, x, membrane, to_x, to_membrane, **UNFUSED)
+    return to_x, to_membrane
 
 
 def wkv_forward(

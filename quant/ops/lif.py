@@ -1,7 +1,10 @@
 """LIF: ``h = v + (x - v)/2;  s = (h >= 1);  v = 0 if s else h`` (tau 2, threshold 1, hard reset).
 
-SpikeGPT ``src/model.py``: spikingjelly's ``MultiStepLIFNode(tau=2.)`` with decayed input. The membrane lies on a finer
-grid than the input and the halving floors: one add, one shift, one compare.
+SpikeGPT ``src/model.py``: spikingjelly's ``MultiStepLIFNode(tau=2.)`` with decayed input. The membrane lies on the
+input's grid and the halving floors: one add, one shift, one compare. The spikes are those of exact arithmetic, whose
+membranes would grow by a bit a token: ``floor((floor(v) + x)/2) = floor((v + x)/2)`` for an integer ``x``, and a floor
+reaches an integer threshold where its number does. So no finer grid makes another spike. Graphs of earlier versions
+have an attribute ``membrane``, eight bits finer; like every attribute of other origin it is ignored.
 """
 
 from __future__ import annotations
@@ -12,33 +15,39 @@ from typing import ClassVar
 
 import numpy as np
 
-from spikegpt_hls.quant.format import ExactnessError, Format, Ints, bits_for
+from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS, ExactnessError, Format, Ints
 from spikegpt_hls.quant.ops.base import Operation, State
 from spikegpt_hls.quant.ops.embedding import BIT
-
-GUARD_BITS = 8  # fraction bits that the membrane has beyond its input
 
 
 @dataclass(frozen=True)
 class LIF(Operation):
-    """State ``membrane``. The output is one bit."""
+    """State ``membrane``. The output is one bit. ExactnessError for an input too wide or too fine for the hardware."""
 
     state: ClassVar[tuple[str, ...]] = ("membrane",)
 
     channels: int
     x: Format
-    membrane: Format
 
     def __post_init__(self) -> None:
-        if self.membrane.frac < max(self.x.frac, 0) or self.out != BIT:
-            raise ExactnessError(f"a membrane of {self.membrane} cannot hold an input of {self.x} and the threshold 1")
+        if self.out != BIT:
+            raise ExactnessError(f"a LIF sends spikes of {BIT}, not {self.out}")
+        v = self.membrane
+        bits = max(v.bits + 2 - v.signed, v.frac + 2)  # of a sum, and of the threshold
+        if bits > MAX_ACCUMULATOR_BITS:
+            raise ExactnessError(
+                f"a LIF that reads {self.x} adds in {bits} bits; at most {MAX_ACCUMULATOR_BITS} are built"
+            )
 
     @classmethod
     def of(cls, channels: int, x: Format) -> LIF:
-        """With the standard guard bits, and a membrane that holds every reachable value."""
-        frac = max(x.frac, 0) + GUARD_BITS
-        up = frac - x.frac
-        return cls(BIT, channels, x, Format(bits_for(x.lo << up, max(x.hi << up, 1 << frac)), frac))
+        return cls(BIT, channels, x)
+
+    @property
+    def membrane(self) -> Format:
+        """The input's grid, or whole thresholds where that is coarser; a mean of inputs, it stays in their range."""
+        frac = max(self.x.frac, 0)
+        return Format(self.x.bits + frac - self.x.frac, frac, self.x.signed)
 
     @property
     def threshold(self) -> int:
