@@ -120,7 +120,7 @@ def build(
     saif: bool = False,
     options: Sequence[str] = (),
 ) -> None:
-    """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources (Verilog, or C++ for DPI).
+    """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources (Verilog, or C++ for it).
 
     ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``. ``options`` are
     the simulator's own.
@@ -134,7 +134,8 @@ def build(
     with tool_environment(flags), shared_runtime(folder, folder.parent / f".runtime-{variant}"):
         try:
             _runner().build(
-                sources=[_tagged(path) for path in sources], hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
+                sources=[_tagged(path) for path in sources], hdl_toplevel=top, build_dir=folder,
+                parameters=dict(parameters or {}),
                 build_args=[*_build_arguments(name, waves, saif), *options], log_file=log,
                 timescale=("1ns", "1ps"), waves=waves or saif,
             )  # fmt: skip
@@ -162,7 +163,7 @@ def run(
     results = logs / "results.xml"
     results.unlink(missing_ok=True)
     extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
-    # Of the modules that are imported, which is a second's work where all of them are rewritten, as is cocotb's default.
+    # Rewritten for messages; in every module that is imported, as is cocotb's default, it takes a second at each start.
     extra.setdefault("COCOTB_REWRITE_ASSERTION_FILES", "test_*.py")
     with (
         tool_environment(),

@@ -22,7 +22,7 @@ from spikegpt_hls.hls.rtl.timing import interval
 TOP = "spikegpt"
 COUNTER_BITS = 48
 COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
-#: The testbench's tap on the counters ``busy_cycles`` and ``cycles`` behind each token; no stream has a dot in its name.
+#: The testbench's tap on ``busy_cycles`` and ``cycles`` behind each token; no stream has a dot in its name.
 PROGRESS = "counters.progress"
 _WIRES = ("tdata", "tvalid", "tready", "tlast", "tuser")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.rtl.writer import tid_bits, widths
+from spikegpt_hls.hls.rtl.writer import widths
 
 
 def word(dataflow: Dataflow, token: int, first: int, context: int) -> int:

@@ -12,24 +12,24 @@ module driver #(
     parameter int LOGITS_BITS = 8,
     parameter int BEATS = 1
 ) (
-    input  logic                           clk,
-    input  logic                           rst,
-    output logic [            ID_BITS-1:0] s_axis_tdata,
-    output logic                           s_axis_tvalid,
-    input  logic                           s_axis_tready,
-    output logic                           s_axis_tlast,
-    output logic                           s_axis_tuser,
-    output logic [           TID_BITS-1:0] s_axis_tid,
-    input  logic [        LOGITS_BITS-1:0] m_axis_tdata,
-    input  logic                           m_axis_tvalid,
-    output logic                           m_axis_tready,
-    input  logic                           m_axis_tlast,
-    input  logic                           m_axis_tuser,
-    input  logic [           TID_BITS-1:0] m_axis_tid,
-    input  logic [ TID_BITS+1+ID_BITS-1:0] fed,
-    input  logic [                   31:0] feeds,
-    output logic [                   31:0] packets,
-    output logic [          TID_BITS+33:0] packet
+    input  logic                          clk,
+    input  logic                          rst,
+    output logic [           ID_BITS-1:0] s_axis_tdata,
+    output logic                          s_axis_tvalid,
+    input  logic                          s_axis_tready,
+    output logic                          s_axis_tlast,
+    output logic                          s_axis_tuser,
+    output logic [          TID_BITS-1:0] s_axis_tid,
+    input  logic [       LOGITS_BITS-1:0] m_axis_tdata,
+    input  logic                          m_axis_tvalid,
+    output logic                          m_axis_tready,
+    input  logic                          m_axis_tlast,
+    input  logic                          m_axis_tuser,
+    input  logic [          TID_BITS-1:0] m_axis_tid,
+    input  logic [TID_BITS+1+ID_BITS-1:0] fed,
+    input  logic [                  31:0] feeds,
+    output logic [                  31:0] packets,
+    output logic [         TID_BITS+33:0] packet
 );
   typedef logic [TID_BITS+1+ID_BITS-1:0] id_t;
 
@@ -46,8 +46,20 @@ module driver #(
   end
 
   logic source_pauses, sink_pauses;
-  pauses #(.NAME("source")) u_source_pauses (.clk, .rst, .paused(source_pauses));
-  pauses #(.NAME("sink")) u_sink_pauses (.clk, .rst, .paused(sink_pauses));
+  pauses #(
+      .NAME("source")
+  ) u_source_pauses (
+      .clk,
+      .rst,
+      .paused(source_pauses)
+  );
+  pauses #(
+      .NAME("sink")
+  ) u_sink_pauses (
+      .clk,
+      .rst,
+      .paused(sink_pauses)
+  );
 
   // An id that was offered stays until it is taken.
   logic [31:0] sent, seen;
@@ -58,18 +70,18 @@ module driver #(
   always_ff @(posedge clk) begin
     if (rst) begin
       {full, held} <= '0;
-      sent = '0;
-      seen = '0;
+      sent <= '0;
+      seen <= '0;
     end else begin
       if (feeds != seen) waiting.push_back(fed);
-      seen = feeds;
+      seen <= feeds;
       held <= s_axis_tvalid && !s_axis_tready;
       if (!full || moved) begin
         full <= 1'b0;
         if (waiting.size() != 0 && (window == 0 || sent < window + packets + 32'(done))) begin
           {s_axis_tid, s_axis_tuser, s_axis_tdata} <= waiting.pop_front();
           full <= 1'b1;
-          sent = sent + 1;
+          sent <= sent + 1;
         end
       end
     end

@@ -9,7 +9,7 @@ module pauses #(
   string folder;
   int file, character;
   logic pattern[$];
-  int unsigned cycle;
+  int unsigned cycle, next_cycle, period;
   initial begin
     if (!$value$plusargs("TAPS=%s", folder)) folder = ".";
     file = $fopen({folder, "/", NAME, ".pauses"}, "r");
@@ -20,9 +20,11 @@ module pauses #(
     end
     $fclose(file);
     if (pattern.size() == 0) pattern.push_back(1'b0);
+    period = pattern.size();
   end
+  assign next_cycle = rst || cycle + 1 == period ? 0 : cycle + 1;
   always_ff @(posedge clk) begin
-    cycle = rst || cycle + 1 == pattern.size() ? 0 : cycle + 1;
-    paused <= pattern[cycle];
+    cycle  <= next_cycle;
+    paused <= pattern[next_cycle];
   end
 endmodule

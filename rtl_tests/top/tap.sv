@@ -18,12 +18,12 @@ module tap #(
   );
   import "DPI-C" function void tap_close(input chandle file);
 
-  localparam int PARTS = (WIDTH + 63) / 64;
-  localparam int FIRST_DIGITS = (WIDTH + 3) / 4 - 16 * (PARTS - 1);
-  logic [64*PARTS-1:0] parts;
-  assign parts = (64 * PARTS)'(data);
+  localparam int Parts = (WIDTH + 63) / 64;
+  localparam int FirstDigits = (WIDTH + 3) / 4 - 16 * (Parts - 1);
+  logic [64*Parts-1:0] parts;
+  assign parts = (64 * Parts)'(data);
 
-  string folder;
+  string  folder;
   chandle file;
   initial begin
     if (!$value$plusargs("TAPS=%s", folder)) folder = ".";
@@ -32,8 +32,8 @@ module tap #(
   always @(posedge clk) begin
     if (transfer) begin
       tap_write(file, 64'(cycle), 8, 1'b0);
-      for (int n = PARTS - 1; n >= 0; n--) begin
-        tap_write(file, parts[64*n+:64], n == PARTS - 1 ? FIRST_DIGITS : 16, n == 0);
+      for (int n = Parts - 1; n >= 0; n--) begin
+        tap_write(file, parts[64*n+:64], n == Parts - 1 ? FirstDigits : 16, n == 0);
       end
     end
   end
