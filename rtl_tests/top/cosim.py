@@ -122,7 +122,7 @@ class Model:
         contexts = range(len(samplers))
         sent = [(int(token), int(n == 0), context) for n, token in enumerate(prompt) for context in contexts]
         pauses = _stalls(stall, len(sent) + len(samplers) * tokens)
-        asked = {"count": tokens, "samplers": [dict(sampler) for sampler in samplers]}
+        asked: dict[str, Any] = {"count": tokens, "samplers": [dict(sampler) for sampler in samplers]}
         run = self._run("generate", name, None, sent, pauses, **asked)
         return [list(text) for text in run.counters["generated"]]
 

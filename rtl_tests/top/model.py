@@ -39,7 +39,7 @@ class ModelTB:
         self.request = json.loads(path.read_text())
         self.dataflow = Dataflow.from_json(json.loads(Path(self.request["dataflow"]).read_text()))
         self.head = self.dataflow.driver[self.dataflow.sink]
-        self.sent = [tuple(token) for token in self.request["tokens"]]
+        self.sent: list[tuple[int, int, int]] = [tuple(token) for token in self.request["tokens"]]
         self.packets = self.feeds = 0
 
     async def start(self) -> None:
