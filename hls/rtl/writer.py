@@ -22,6 +22,8 @@ from spikegpt_hls.hls.rtl.timing import interval
 TOP = "spikegpt"
 COUNTER_BITS = 48
 COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
+#: The testbench's tap on ``busy_cycles`` and ``cycles`` behind each token; no stream has a dot in its name.
+PROGRESS = "counters.progress"
 _WIRES = ("tdata", "tvalid", "tready", "tlast", "tuser")
 
 
@@ -61,6 +63,11 @@ def counted(dataflow: Dataflow) -> int:
 def tid_bits(dataflow: Dataflow) -> int:
     """Bits of the top's ``tid``; one that says nothing where there is one context."""
     return max(1, (dataflow.contexts - 1).bit_length())
+
+
+def id_bits(dataflow: Dataflow) -> int:
+    """Bits of an id with its marks, ``{tid, tuser, tdata}``, as the driver takes it."""
+    return tid_bits(dataflow) + 1 + widths(dataflow)[dataflow.source]
 
 
 def bottleneck(dataflow: Dataflow) -> Block | None:
@@ -125,6 +132,10 @@ def _ports(dataflow: Dataflow) -> Iterator[str]:
         for wire in (*_WIRES, "tid"):
             direction = "input " if inward != (wire == "tready") else "output"
             yield f"    {direction} logic {_range(bits[wire][stream]) + ' ' if wire in bits else ''}{prefix}_{wire},"
+    yield from _counter_ports(dataflow)
+
+
+def _counter_ports(dataflow: Dataflow) -> Iterator[str]:
     for name in COUNTERS:
         yield f"    output logic {_range(COUNTER_BITS)} {name},"
     yield f"    output logic {_range(COUNTER_BITS * counted(dataflow))} spike_counts"
@@ -168,21 +179,45 @@ def _counters(dataflow: Dataflow) -> Iterator[str]:
 
 
 def testbench(dataflow: Dataflow) -> Iterator[str]:
-    """The lines of a module that wraps the top and records every transfer of every stream, and the last states."""
-    bits = widths(dataflow)
-    yield "// Generated: the top with a tap on every stream. For simulation only."
+    """The lines of a module that puts a driver at the top's ports, and records every transfer of every stream and the
+    last states."""
+    yield "// Generated: the top between the ends of a driver, with a tap on every stream. For simulation only."
     yield "module testbench ("
-    yield from _ports(dataflow)
+    yield "    input  logic clk,"
+    yield "    input  logic rst,"
+    yield f"    input  logic {_range(id_bits(dataflow))} fed,"
+    yield "    input  logic [31:0] feeds,"
+    yield "    output logic [31:0] packets,"
+    yield f"    output logic {_range(tid_bits(dataflow) + 34)} packet,"
+    yield from _counter_ports(dataflow)
     yield ");"
+    yield from _driver(dataflow)
     yield f"  {TOP} u_{TOP} (.*);"
     yield "  logic [31:0] cycle;"
     yield "  always_ff @(posedge clk) cycle <= rst ? '0 : cycle + 1'b1;"
-    for stream, width in bits.items():
+    for stream, width in widths(dataflow).items():
         path = f"u_{TOP}.{stream}"
-        yield f'  tap #(.WIDTH({width}), .NAME("{stream}")) tap_{stream} (.clk, .cycle,'
-        yield f"      .transfer(!rst && {path}_tvalid && {path}_tready), .data({path}_tdata));"
+        yield from _tap(stream, width, f"{path}_tvalid && {path}_tready", f"{path}_tdata")
+    packet = "m_axis_tvalid && m_axis_tready && m_axis_tlast"
+    yield from _tap(PROGRESS, 2 * COUNTER_BITS, packet, "{busy_cycles, cycles}")
     yield from _state_dump(dataflow)
     yield "endmodule"
+
+
+def _tap(name: str, width: int, transfer: str, data: str) -> Iterator[str]:
+    yield f'  tap #(.WIDTH({width}), .NAME("{name}")) tap_{name.replace(".", "_")} (.clk, .cycle,'
+    yield f"      .transfer(!rst && {transfer}), .data({data}));"
+
+
+def _driver(dataflow: Dataflow) -> Iterator[str]:
+    """The driver, and its wires to the top."""
+    bits, tid, head = widths(dataflow), tid_bits(dataflow), dataflow.driver[dataflow.sink]
+    for prefix, stream in (("s_axis", dataflow.source), ("m_axis", dataflow.sink)):
+        yield f"  logic {_range(bits[stream])} {prefix}_tdata;"
+        yield f"  logic {', '.join(f'{prefix}_{wire}' for wire in _WIRES[1:])};"
+        yield f"  logic {_range(tid)} {prefix}_tid;"
+    yield f"  driver #(.ID_BITS({bits[dataflow.source]}), .TID_BITS({tid}),"
+    yield f"      .LOGITS_BITS({bits[dataflow.sink]}), .BEATS({head.beats_out})) u_driver (.*);"
 
 
 def _state_dump(dataflow: Dataflow) -> Iterator[str]:

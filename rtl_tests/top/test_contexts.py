@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.frontend.graph import dataflow
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests.contexts import Order, interleave
-from spikegpt_hls.rtl_tests.top import cosim
+from spikegpt_hls.rtl_tests.top import cosim, driver
 from spikegpt_hls.rtl_tests.top.cosim import Model, Run, compare
 from spikegpt_hls.sim.cycles.contexts import interleaving
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
@@ -96,6 +97,29 @@ def test_a_token_in_the_wrong_context_is_noticed(
     assert comparison.mismatches > 0
     assert comparison.first is not None
     assert "context" in str(comparison.first)
+
+
+def test_marks_that_are_not_their_tokens_are_noticed(
+    model: Model, golden: dict[str, Ints], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: the driver is told another mark than the bench waits for."""
+    sequences, _ = beginnings(golden, [12, 12, 12])
+    write = driver.write
+
+    def misled(folder: Path, dataflow: Dataflow, tokens: list[list[int]], *pauses: list[bool]) -> None:
+        token, first, context = tokens[6]
+        write(folder, dataflow, [*tokens[:6], [token, 1 - first, context], *tokens[7:]], *pauses)
+
+    monkeypatch.setattr(driver, "write", misled)
+    with pytest.raises(AssertionError, match="the logits of token 6 have tuser, tid"):
+        model.run("misled", sequences)
+
+
+def test_an_id_comes_when_its_port_does_not_pause(model: Model) -> None:
+    """Less often than the model takes one."""
+    seldom = [cycle == 0 for cycle in range(600)]
+    run = model.paced("seldom", [1, 2, 3, 4], (True,), offered=seldom)
+    assert np.diff(run.source_cycles()).tolist() == [600, 600, 600]
 
 
 def test_the_pipeline_is_full(trained: Path, model: Model) -> None:
