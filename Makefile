@@ -23,7 +23,7 @@ EXPLORE := trials workers space data tokenizer steps qat_steps lr qat_lr seed ne
 SAMPLE  := prompt temperature top_p
 WAVES    = $(if $(filter-out 0,$(waves)),--waves)
 
-PACKAGES := model quant hls rtl_tests sim cli
+PACKAGES := host model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
 TARGETS := $(filter-out __init__,$(basename $(notdir $(wildcard cli/targets/*.py))))
 SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*/*.sv)
@@ -51,13 +51,11 @@ help: ## Show the targets and their variables
 setup: $(ENV) ## Create the environment (.venv) with pinned packages
 
 $(ENV): pyproject.toml constraints.txt
-	@$(python) -c 'import sys, shutil; \
-	sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0]); \
-	missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]; \
-	missing and sys.exit("error: missing on the PATH: " + ", ".join(missing))' || exit 2
-	@$(python) -m venv $(venv) || { echo "error: python3-venv is needed to create $(venv)" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	@touch $@
+	@command -v "$(python)" > /dev/null || { echo "error: $(python) is needed, and is not on the PATH" >&2; exit 2; }
+	@"$(python)" -I host/needs.py
+	@"$(python)" -m venv "$(venv)"
+	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch "$@"
 
 train-qat: $(ENV) ## Train a quantized SpikeGPT: text in, checkpoint and losses out
 	@$(SPIKE) train-qat $(WHERE) $(call options,$(TRAIN) processes)

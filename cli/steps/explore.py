@@ -209,7 +209,7 @@ def _try(request: Request, study: Study, trial: Trial) -> None:
 
     try:
         asked = _request(request, trial.params)
-        found = point.figures(asked, request.options["clock"], request.workspace.folder / "cache")
+        found = point.figures(asked, request.options["clock"])
     except ConversionError as error:  # a budget that is too small for its network
         study.tell(trial, state=TrialState.PRUNED)
         request.say(f"trial {trial.number}: {error}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,10 +33,10 @@ class Figures:
 OBJECTIVES = {"bits": True, "tokens_per_s": False, "area": True, "energy": True}
 
 
-def figures(request: Request, clock: float, cache: Path) -> Figures:
+def figures(request: Request, clock: float) -> Figures:
     """Of the network and the folding that the request's options describe; trains it where its folder has none.
 
-    ``clock`` in MHz; ``cache`` keeps what Yosys measured.
+    ``clock`` in MHz.
     """
     from spikegpt_hls.cli.steps import hls
     from spikegpt_hls.hls.dataflow import Dataflow
@@ -52,7 +51,7 @@ def figures(request: Request, clock: float, cache: Path) -> Figures:
     with np.load(workspace.vectors, allow_pickle=False) as arrays:
         traces = {name: arrays[name] for name in arrays.files}
     schedule = simulate(dataflow, len(traces["tokens"]))  # as many as the report's
-    total = area.estimate(dataflow, workspace.folder / "nominal", cache)["total"]
+    total = area.estimate(dataflow, workspace.folder / "nominal")["total"]
     part = next(part for part in parts() if part.name == PART)
     return Figures(
         bits=json.loads(workspace.metrics.read_text())["val_bits_integer"],

@@ -112,7 +112,7 @@ def _write(request: Request, dataflow: Dataflow, folder: Any, clock: float) -> N
     from spikegpt_hls.sim.memory import memory
     from spikegpt_hls.sim.resources import sizing
 
-    found = sizing.resources(dataflow, folder / "rtl", request.workspace.folder / "cache", request.console)
+    found = sizing.resources(dataflow, folder / "rtl", request.console)
     write_json(folder / "resources.json", {**found, "groups": sizing.grouped(dataflow, found["blocks"])})
     write_json(folder / "memory.json", memory(dataflow, found["total"], plan_of(dataflow).interval, clock))
 

@@ -34,7 +34,7 @@ def finish(build: Build) -> None:
     report, reason = synthesize(graph)
     if reason:
         request.say(f"hls: not run: {reason}")
-    found = synthesised(build.dataflow, build.rtl, workspace.folder / "cache", console=request.console)
+    found = synthesised(build.dataflow, build.rtl, request.console)
     made = {**found, "c_simulation": simulation, "vitis": report, "not_run": reason}
     write_json(build.folder / "resources.json", made)
 

@@ -1,0 +1,39 @@
+"""Shared libraries of C++ sources, compiled by g++ at their first use and kept in the cache of builds."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from spikegpt_hls.host import builds, needs
+from spikegpt_hls.host.errors import HostError
+
+COMPILER = "g++"
+
+
+def library(source: Path, flags: Sequence[str], headers: Sequence[Path] = ()) -> ctypes.CDLL:
+    """What ``source`` makes with the ``headers`` that lie beside it; HostError where it does not compile."""
+    if missing := needs.missing_program([COMPILER]):
+        raise HostError(missing)
+    texts = [path.read_bytes() for path in (source, *headers)]
+    key = builds.digest("library", *flags, _machine(flags), *texts)
+
+    def make(folder: Path) -> None:
+        _run(*flags, "-shared", "-fPIC", str(source), "-o", str(folder / "library.so"))
+
+    return ctypes.CDLL(str(builds.kept(key, make) / "library.so"))
+
+
+def _machine(flags: Sequence[str]) -> str:
+    """The macros that the compiler predefines: its version, and the instructions of the CPU that it compiles for."""
+    return _run(*flags, "-dM", "-E", "-x", "c++", "/dev/null")
+
+
+def _run(*arguments: str) -> str:
+    done = subprocess.run([COMPILER, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise HostError(f"{COMPILER} stopped: {lines[0] if lines else 'without a word'}")
+    return done.stdout
