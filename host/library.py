@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spikegpt_hls.host import builds, needs
@@ -13,15 +13,19 @@ from spikegpt_hls.host.errors import HostError
 COMPILER = "g++"
 
 
-def library(source: Path, flags: Sequence[str], headers: Sequence[Path] = ()) -> ctypes.CDLL:
-    """What ``source`` makes with the ``headers`` that lie beside it; HostError where it does not compile."""
+def library(
+    sources: Sequence[Path], flags: Sequence[str], others: Iterable[Path] = (), include: Sequence[Path] = ()
+) -> ctypes.CDLL:
+    """What the ``sources`` make with the ``others``, which they include or read, found also in the folders ``include``;
+    HostError where they do not compile."""
     if missing := needs.missing_program([COMPILER]):
         raise HostError(missing)
-    texts = [path.read_bytes() for path in (source, *headers)]
+    texts = [part for path in (*sources, *others) for part in (path.name, path.read_bytes())]
     key = builds.digest("library", *flags, _machine(flags), *texts)
 
     def make(folder: Path) -> None:
-        _run(*flags, "-shared", "-fPIC", str(source), "-o", str(folder / "library.so"))
+        found = [f"-I{path}" for path in include]
+        _run(*flags, *found, "-shared", "-fPIC", *map(str, sources), "-o", str(folder / "library.so"))
 
     return ctypes.CDLL(str(builds.kept(key, make) / "library.so"))
 

@@ -157,17 +157,17 @@ def test_what_was_not_used_for_longest_goes(root: Path, monkeypatch: pytest.Monk
 def test_a_library_whose_file_was_changed_is_compiled_again(root: Path, tmp_path: Path) -> None:
     source = tmp_path / "a source.cpp"
     source.write_text(SOURCE)
-    assert library(source, ["-DVALUE=41"]).answer() == 41
+    assert library([source], ["-DVALUE=41"]).answer() == 41
     (place,) = root.iterdir()
     wrong = bytearray((place / "library.so").read_bytes())
     wrong[len(wrong) // 2] ^= 1
     (place / "library.so").unlink()  # not in place: this process has it mapped
     (place / "library.so").write_bytes(wrong)
-    assert library(source, ["-DVALUE=41"]).answer() == 41
+    assert library([source], ["-DVALUE=41"]).answer() == 41
     assert (place / "library.so").read_bytes() != wrong
-    assert library(source, ["-DVALUE=42"]).answer() == 42
+    assert library([source], ["-DVALUE=42"]).answer() == 42
     with pytest.raises(HostError, match=r"g\+\+ stopped: .*error: .*VALUE"):
-        library(source, [])
+        library([source], [])
 
 
 def test_builds_run_in_paths_of_plain_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping
 def library(real: str) -> ctypes.CDLL | None:
     """The kernels for ``float`` or ``double``; None, with a warning, where they cannot be compiled or loaded."""
     try:
-        return compiled(SOURCE, (*FLAGS, f"-DReal={real}"))
+        return compiled([SOURCE], (*FLAGS, f"-DReal={real}"))
     except (OSError, HostError) as error:
         warnings.warn(f"no compiled kernels, so plain PyTorch runs, several times slower: {error}", stacklevel=2)
         return None

@@ -39,7 +39,7 @@ SIGNATURES = {
 def library() -> ctypes.CDLL:
     """The compiled actors; SimulationError where there is no compiler for them."""
     try:
-        loaded = host.library(SOURCE, FLAGS, [HEADER])
+        loaded = host.library([SOURCE], FLAGS, [HEADER])
     except HostError as error:
         raise SimulationError(f"the cycle simulator cannot be compiled: {error}") from error
     loaded.network_new.restype = _network
