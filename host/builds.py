@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,10 +116,10 @@ def _sha256(path: Path) -> str:
 
 
 def _fill(place: Path, make: Callable[[Path], object]) -> None:
-    partial = place.with_name(f"{place.name}.partial")
-    for left in (partial, place):
+    for left in (place, *place.parent.glob(f"{place.name}.*.partial")):
         shutil.rmtree(left, ignore_errors=True)
-    partial.mkdir(mode=0o700)
+    # A name of its own: tools that a killed build has left running may still write into the last one.
+    partial = Path(tempfile.mkdtemp(".partial", f"{place.name}.", place.parent))
     try:
         make(partial)
         files = [path for path in sorted(partial.rglob("*")) if path.is_file()]
@@ -162,7 +163,7 @@ def _shrink(root: Path) -> None:
         taken += size
         stale = path.suffix == ".partial" or taken > LIMIT
         if stale and now - used > IN_USE:
-            with contextlib.suppress(BlockingIOError), _locked(root, path.stem, wait=False):
+            with contextlib.suppress(BlockingIOError), _locked(root, path.name.partition(".")[0], wait=False):
                 shutil.rmtree(path, ignore_errors=True)
 
 

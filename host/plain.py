@@ -15,9 +15,9 @@ PLAIN = re.compile(r"[\w.+=/-]+", re.ASCII)
 
 
 @contextmanager
-def plain_folder() -> Iterator[Path]:
-    """An empty folder for the time of a build, in the system's place for temporary files."""
-    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+def plain_folder(near: Path) -> Iterator[Path]:
+    """An empty folder for the time of a build: in ``near``, or where that has no plain path among temporary files."""
+    for place in (str(near), tempfile.gettempdir(), "/tmp", "/var/tmp"):
         if PLAIN.fullmatch(place) and os.access(place, os.W_OK):
             with tempfile.TemporaryDirectory(prefix="spikegpt-hls-", dir=place) as folder:
                 yield Path(folder)

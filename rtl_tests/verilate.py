@@ -69,7 +69,7 @@ def simulation(
 
     def make(folder: Path) -> None:
         runtime = _runtime(tuple(options), variables, log)
-        with plain_folder() as work:
+        with plain_folder(folder) as work:
             for name, text in texts.items():
                 (work / name).write_bytes(text)
             _bring(runtime, work / "made")
@@ -83,7 +83,7 @@ def _runtime(options: tuple[str, ...], variables: tuple[str, ...], log: Path) ->
     """Verilator's own objects, which are the same in every simulation of one kind."""
 
     def make(folder: Path) -> None:
-        with plain_folder() as work:
+        with plain_folder(folder) as work:
             (work / "nothing.sv").write_text("module nothing (input logic clk);\nendmodule\n")
             _verilate(work, [*options, "nothing.sv"], variables, log)
             for compiled in (work / "made").glob("verilated*.o"):

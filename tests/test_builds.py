@@ -147,7 +147,7 @@ def test_what_was_not_used_for_longest_goes(root: Path, monkeypatch: pytest.Monk
             os.utime(place, (time.time() - age,) * 2)
         if name == "older":  # used again, the oldest is no longer that
             builds.kept("oldest", never)
-    left = root / "killed.partial"
+    left = root / "killed.1234.partial"
     left.mkdir()
     os.utime(left, (time.time() - 5000,) * 2)
     builds.kept("last", lambda folder: (folder / "file").write_bytes(bytes(1000)))
@@ -171,8 +171,12 @@ def test_a_library_whose_file_was_changed_is_compiled_again(root: Path, tmp_path
 
 
 def test_builds_run_in_paths_of_plain_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "a folder é"))
-    with plain_folder() as folder:
+    with plain_folder(tmp_path) as folder:
+        assert folder.parent == tmp_path
+    place = tmp_path / "a folder é"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    with plain_folder(place) as folder:
         assert PLAIN.fullmatch(str(folder))
     assert not folder.exists()
 
