@@ -42,7 +42,12 @@ def test_a_build_that_fails_says_why(tmp_path: Path) -> None:
 
 def test_equal_texts_share_a_simulation(tmp_path: Path) -> None:
     """Wherever they lie; not those that differ in a letter, a name, a parameter or an option."""
-    found = []
+    found: list[str] = []
+
+    def kept(key: str, make: object) -> Path:
+        found.append(key)
+        return tmp_path
+
     for number, (name, text, parameters, options) in enumerate(
         (
             ("one.sv", "", {}, []), ("one.sv", "", {}, []), ("one.sv", " ", {}, []), ("two.sv", "", {}, []),
@@ -53,7 +58,7 @@ def test_equal_texts_share_a_simulation(tmp_path: Path) -> None:
         path.parent.mkdir()
         path.write_text(text)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(builds, "kept", lambda key, make: found.append(key) or tmp_path)
+            patch.setattr(builds, "kept", kept)
             verilate.simulation([path], "one", tmp_path / "log", options, parameters)
     assert found[0] == found[1]
     assert len(set(found)) == 5
