@@ -9,7 +9,7 @@ minutes ?= 60
 
 BIN    := $(venv)/bin
 ENV    := $(venv)/.installed
-SPIKE  := $(BIN)/spikegpt-hls
+SPIKE  := $(BIN)/python -P -m spikegpt_hls.cli.main# its script would not start from every path
 # For the shell, whatever a value holds.
 quoted  = '$(subst ','\'',$(1))'
 WHERE   = --preset $(call quoted,$(preset)) --target $(call quoted,$(target)) --build $(call quoted,$(build))

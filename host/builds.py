@@ -51,8 +51,9 @@ def kept(key: str, make: Callable[[Path], object]) -> Path:
     """
     root = _root()
     place = root / key
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(place)  # first of all: nobody removes what is in use
     if _is_whole(place):
-        os.utime(place)
         return place
     with _locked(root, key):
         if not _is_whole(place):
@@ -163,8 +164,15 @@ def _shrink(root: Path) -> None:
         taken += size
         stale = path.suffix == ".partial" or taken > LIMIT
         if stale and now - used > IN_USE:
-            with contextlib.suppress(BlockingIOError), _locked(root, path.name.partition(".")[0], wait=False):
-                shutil.rmtree(path, ignore_errors=True)
+            _remove(root, path, used)
+
+
+def _remove(root: Path, path: Path, used: float) -> None:
+    """A folder, unless somebody has used it meanwhile."""
+    key = path.name.partition(".")[0]
+    with contextlib.suppress(BlockingIOError, FileNotFoundError), _locked(root, key, wait=False):
+        if path.stat().st_mtime == used:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _folders(root: Path) -> Iterator[tuple[float, Path, int]]:

