@@ -60,8 +60,8 @@ wkv_sum<CONFIG_T> accumulate(const wkv_state<CONFIG_T> &from, typename CONFIG_T:
     return to;
 }
 
-// The state times (1 - loss) * 2^-halvings, shifted until b has mantissa_bits again: the full product, before anything is
-// added.
+// The state times (1 - loss) * 2^-halvings, shifted until b has mantissa_bits again: the full product, before anything
+// is added.
 template <class CONFIG_T, class loss_T, class halvings_T>
 wkv_state<CONFIG_T> decayed(const wkv_state<CONFIG_T> &from, const loss_T &loss, const halvings_T &halvings) {
 #pragma HLS INLINE
@@ -109,7 +109,8 @@ Steps:
     return from_raw<out_T>(saturate<format<out_T>::bits, format<out_T>::is_signed>(mean));
 }
 
-template <class k_T, class v_T, class out_T, class CONFIG_T, class loss_T, class halvings_T, class bonus_T, class table_T>
+template <class k_T, class v_T, class out_T, class CONFIG_T, class loss_T, class halvings_T, class bonus_T,
+          class table_T>
 void wkv(hls::stream<k_T> &k, hls::stream<v_T> &v, hls::stream<out_T> &y, const loss_T loss[CONFIG_T::channels],
          const halvings_T halvings[CONFIG_T::channels], const bonus_T bonus[CONFIG_T::channels],
          const table_T exp2[1 << CONFIG_T::octave_frac]) {

@@ -47,7 +47,7 @@ def exp2_table() -> Ints:
 
 
 def quantize(time_decay: NDArray, time_first: NDArray) -> dict[str, Ints]:
-    """The parameters of a ``WKV``: ``exp(-exp(time_decay))`` as ``loss`` and ``halvings``, ``time_first`` as ``bonus``."""
+    """The parameters of a ``WKV``: ``exp(-exp(time_decay))`` as loss and halvings, ``time_first`` as bonus."""
     octaves = np.exp(np.asarray(time_decay, np.float64)) * math.log2(math.e)  # that a token fades in one step
     halvings = np.floor(np.minimum(octaves, HALVINGS.hi))
     loss = np.rint(-np.expm1((halvings - octaves) * math.log(2)) * 2.0**DECAY_FRAC)

@@ -98,7 +98,7 @@ def test_a_long_sequence() -> None:
         ("DECAY_FILE", 6, 16),
         ("KEY_FILE", 0, 11),
         ("EXP2_FILE", 0, 13),
-    ],  # fmt: skip
+    ],
 )
 def test_a_flipped_bit_is_noticed(memory: str, word: int, bit: int) -> None:
     op = wkv(8)
