@@ -187,7 +187,7 @@ def operations(c: int) -> Iterator[Operation]:
     yield Sigmoid(U, c, X)
     yield WKV(Format(9, 6), c, X, X)
     yield WKV(Format(8, 4), c, Format(8, 2), Format(8, 4))
-    yield WKV(Format(9, 6, signed=False), c, Format(8, 0), U)
+    yield WKV(Format(10, 10, signed=False), c, Format(8, 0), U)
     yield Gate(X, c, U, Format(9, 6))
     yield LIF.of(c, X)
     yield SquaredReLU(Format(8, 3, signed=False), c, X)
