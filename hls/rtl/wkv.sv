@@ -16,7 +16,7 @@ module wkv #(
     parameter int KEY_BITS      = 17,
     parameter int B_BITS        = 24,
     parameter int E_BITS        = 8,
-    parameter int EMPTY         = -66,
+    parameter int EMPTY         = -65,
     parameter int HALVINGS_BITS = 6,
     parameter int K_DEPTH       = 2,
     parameter int V_DEPTH       = 2,

@@ -16,7 +16,7 @@ module wkv_lane #(
     parameter int A_BITS        = 31,
     parameter int B_BITS        = 23,
     parameter int E_BITS        = 8,
-    parameter int EMPTY         = -66,
+    parameter int EMPTY         = -65,
     parameter int HALVINGS_BITS = 6,
     parameter int WIDE          = 25,
     parameter     KEY_FILE      = "",
