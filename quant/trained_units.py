@@ -13,7 +13,7 @@ from spikegpt_hls.model.time_mix import shift_mix
 from spikegpt_hls.model.wkv import wkv
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format
-from spikegpt_hls.quant.ops.wkv import BONUS, DECAY
+from spikegpt_hls.quant.ops.wkv import FORMATS, quantize
 from spikegpt_hls.quant.quantizers import (
     BIAS,
     GAIN_BITS,
@@ -145,8 +145,8 @@ class WKV(Unit):
 
     def params(self) -> dict[str, Tensor]:
         mixer = self.mixer()
-        decay = torch.exp(-torch.exp(mixer.time_decay.detach().double()))
-        return {"decay": on_grid(DECAY, decay), "bonus": on_grid(BONUS, mixer.time_first.detach() / np.log(2))}
+        integers = quantize(mixer.time_decay.detach().double().numpy(), mixer.time_first.detach().double().numpy())
+        return {name: torch.from_numpy(FORMATS[name].real(value)).float() for name, value in integers.items()}
 
     def surrogate(self, *streams: Stream) -> Tensor:
         k, v = streams

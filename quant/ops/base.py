@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.format import ExactnessError, Format, Ints
 
 State = dict[str, Ints]
 
@@ -62,6 +62,15 @@ class Operation:
 
     def initial_state(self, batch: int) -> State:
         return {name: np.zeros((batch, self.n_in), np.int64) for name in self.state}
+
+    def check_inputs(self, node: str, count: int) -> None:
+        """ExactnessError unless a node's inputs are the streams, the parameters, and all of the states or none."""
+        known = (*self.streams, *self.params)
+        if count not in (len(known), len(known) + len(self.state)):
+            raise ExactnessError(
+                f"node {node!r} has {count} inputs, but a {type(self).__name__} reads {', '.join(known)}: "
+                "if another version exported this graph, export it again from its checkpoint"
+            )
 
     def attributes(self) -> dict[str, int | list[int]]:
         """ONNX attributes: integers, and formats as three integers; what is at its default is left out."""
