@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ class Stepper:
     """``step`` equals the network's bit for bit, with parameters quantized once instead of at every token."""
 
     def __init__(self, network: QuantSpikeGPT) -> None:
-        self.nodes = blocks(network)
+        self.nodes = [replace(node, params=node.operation.prepare(node.params)) for node in blocks(network)]
 
     def step(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Ids (B,) to logits (B, outputs), and the state after them."""
