@@ -15,7 +15,7 @@ from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format, bits_for
 from spikegpt_hls.quant.plain_units import LIF, Gate, Residual, Sigmoid, SquaredReLU
 from spikegpt_hls.quant.quantizers import Edge
-from spikegpt_hls.quant.trained_units import WKV, BinaryEmbedding, LayerNorm, Linear, TokenShift
+from spikegpt_hls.quant.trained_units import WKV, BinaryEmbedding, LayerNorm, Linear, TokenShift, shifted
 from spikegpt_hls.quant.units import Node, Run, State, Stream, Unit
 from spikegpt_hls.quant.widths import Precision
 
@@ -37,9 +37,9 @@ class TimeMix(nn.Module):
         self.lif, self.residual = neurons(config, self.output.out)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
-        k = self.key(run, self.shift_k(run, normed))
-        v = self.value(run, self.shift_v(run, normed))
-        r = self.sigmoid(run, self.receptance(run, self.shift_r(run, normed)))
+        k, v, r = shifted(run, normed, self.shift_k, self.shift_v, self.shift_r)
+        k, v = self.key(run, k), self.value(run, v)
+        r = self.sigmoid(run, self.receptance(run, r))
         y = self.output(run, self.gate(run, r, self.wkv(run, k, v)))
         return self.residual(run, x, self.lif(run, y) if self.lif else y)  # type: ignore[no-any-return]
 
@@ -62,8 +62,9 @@ class ChannelMix(nn.Module):
         self.lif, self.residual = neurons(config, self.gate.out)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
-        k = self.squared_relu(run, self.key(run, self.shift_k(run, normed)))
-        r = self.sigmoid(run, self.receptance(run, self.shift_r(run, normed)))
+        k, r = shifted(run, normed, self.shift_k, self.shift_r)
+        k = self.squared_relu(run, self.key(run, k))
+        r = self.sigmoid(run, self.receptance(run, r))
         y = self.gate(run, r, self.value(run, k))
         return self.residual(run, x, self.lif(run, y) if self.lif else y)  # type: ignore[no-any-return]
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from spikegpt_hls.model.channel_mix import squared_relu
 from spikegpt_hls.model.lif import LIFFunction
 from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.fake_quantize import Grid, quantized_product, quantized_sigmoid, quantized_squared_relu
 from spikegpt_hls.quant.format import Format, shift_half_even
 from spikegpt_hls.quant.quantizers import Edge
 from spikegpt_hls.quant.units import Stream, Unit
@@ -30,7 +31,9 @@ class Sigmoid(Unit):
         return ops.Sigmoid(self.OUT, self.channels, formats[0])
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return self.fake_quantize(torch.sigmoid(streams[0].value), self.OUT)
+        if self.calibrating:
+            return torch.sigmoid(streams[0].value)
+        return quantized_sigmoid(streams[0].value, Grid.of(self.OUT))  # type: ignore[no-any-return]
 
 
 class Gate(Unit):
@@ -45,7 +48,10 @@ class Gate(Unit):
         return ops.Gate(self.out.format, self.channels, *formats)
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return self.out(streams[0].value * streams[1].value)  # type: ignore[no-any-return]
+        r, y = streams
+        if self.calibrating:
+            return self.out(r.value * y.value)  # type: ignore[no-any-return]
+        return quantized_product(r.value, y.value, *self.out.scale_and_grid)  # type: ignore[no-any-return]
 
 
 class SquaredReLU(Unit):
@@ -60,7 +66,9 @@ class SquaredReLU(Unit):
         return ops.SquaredReLU(self.out.format, self.channels, formats[0])
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return self.out(squared_relu(streams[0].value))  # type: ignore[no-any-return]
+        if self.calibrating:
+            return self.out(squared_relu(streams[0].value))  # type: ignore[no-any-return]
+        return quantized_squared_relu(streams[0].value, *self.out.scale_and_grid)  # type: ignore[no-any-return]
 
 
 class LIF(Unit):

@@ -12,6 +12,7 @@ from spikegpt_hls.model.lif import SpikeFunction
 from spikegpt_hls.model.time_mix import shift_mix
 from spikegpt_hls.model.wkv import wkv
 from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.fake_quantize import Grid, quantized_layer_norm, quantized_shift_mix
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops.wkv import BONUS, DECAY
 from spikegpt_hls.quant.quantizers import (
@@ -71,8 +72,12 @@ class LayerNorm(Unit):
         return {"gain": on_grid(self.gain, self.weight), "bias": on_grid(BIAS, self.bias)}
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        gain, bias = self.fake_quantize(self.weight, self.gain), self.fake_quantize(self.bias, BIAS)
-        return self.out(F.layer_norm(streams[0].value, gain.shape, gain, bias))  # type: ignore[no-any-return]
+        x = streams[0].value
+        if self.calibrating:
+            return self.out(F.layer_norm(x, self.weight.shape, self.weight, self.bias))  # type: ignore[no-any-return]
+        r, grid = self.out.scale_and_grid
+        grids = Grid.of(self.gain), Grid.of(BIAS), grid
+        return quantized_layer_norm(x, self.weight, self.bias, r, *grids)  # type: ignore[no-any-return]
 
 
 class TokenShift(Unit):
@@ -90,8 +95,23 @@ class TokenShift(Unit):
         return {"mu": on_grid(MU, self.mu().flatten())}
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        (mixed,) = shift_mix(streams[0].value, None, self.fake_quantize(self.mu(), MU))
-        return self.fake_quantize(mixed, streams[0].format)
+        return self.mix(streams[0], self)[0]
+
+    def mix(self, x: Stream, *units: TokenShift) -> tuple[Tensor, ...]:
+        """What ``units``, which all read ``x``, write."""
+        mus = [unit.mu() for unit in units]
+        if self.calibrating:
+            return shift_mix(x.value, None, *mus)  # type: ignore[no-any-return]
+        return quantized_shift_mix(x.value, Grid.of(MU), Grid.of(x.format), *mus)  # type: ignore[no-any-return]
+
+
+def shifted(run: Run, x: Stream, *units: TokenShift) -> tuple[Stream, ...]:
+    """What token shifts that read the same stream write; in training in one pass."""
+    if not units[0].training:
+        return tuple(unit(run, x) for unit in units)
+    return tuple(
+        Stream(mixed, x.format, unit.node) for unit, mixed in zip(units, units[0].mix(x, *units), strict=True)
+    )
 
 
 class Linear(qnn.QuantLinear, Unit):
@@ -117,8 +137,8 @@ class Linear(qnn.QuantLinear, Unit):
         return ops.Linear(accumulator, *sizes, formats[0], self.weight_format)
 
     def quantized_weight(self) -> Tensor:
-        weight = self.quant_weight()
-        return weight if isinstance(weight, Tensor) else weight.value  # type: ignore[no-any-return]
+        """As ``quant_weight`` of Brevitas has it, whose proxies take longer than the rounding."""
+        return self.weight_quant.tensor_quant.rounded(self.weight)  # type: ignore[no-any-return]
 
     def params(self) -> dict[str, Tensor]:
         return {"weight": self.quantized_weight()}

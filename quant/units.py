@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.bridge import run_integers
+from spikegpt_hls.quant.fake_quantize import Grid, fake_quantize
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS, ONNX_EXACT_BITS, ExactnessError, Format, Ints
-from spikegpt_hls.quant.quantizers import fake_quantize
 
 #: Integers (int64) by ``<node>.<state>``; a missing one is the operation's initial state.
 State = dict[str, Tensor]
@@ -70,7 +70,7 @@ class Unit(nn.Module):
         raise NotImplementedError
 
     def fake_quantize(self, x: Tensor, fmt: Format) -> Tensor:
-        return x if self.calibrating else fake_quantize(x, fmt)
+        return x if self.calibrating else fake_quantize(x, None, Grid.of(fmt))  # type: ignore[no-any-return]
 
     def forward(self, run: Run, *streams: Stream) -> Stream:
         operation = self.operation(*(stream.format for stream in streams))

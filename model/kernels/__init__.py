@@ -24,8 +24,8 @@ def accelerated(plain: F) -> F:
     """``plain``, replaced at every call by the kernel of its name, where the tensors' device and type have one."""
 
     @functools.wraps(plain)
-    def fastest(*tensors: Tensor | None) -> object:
-        return getattr(_kernels(tensors), plain.__name__, plain)(*tensors)
+    def fastest(*arguments: object) -> object:
+        return getattr(_kernels(arguments), plain.__name__, plain)(*arguments)
 
     return fastest  # type: ignore[return-value]
 
@@ -35,12 +35,12 @@ def in_full_precision(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _kernels(tensors: tuple[Tensor | None, ...]) -> ModuleType | None:
+def _kernels(arguments: tuple[object, ...]) -> ModuleType | None:
     if os.environ.get(VARIABLE):
         if os.environ[VARIABLE] != "torch":
             raise ModelError(f"{VARIABLE} is {os.environ[VARIABLE]!r}: 'torch' is the only value it knows")
         return None
-    kinds = {(tensor.device.type, tensor.dtype) for tensor in tensors if tensor is not None}
+    kinds = {(x.device.type, x.dtype) for x in arguments if isinstance(x, Tensor)}
     device, dtype = kinds.pop()
     if kinds or dtype not in (torch.float32, torch.float64):
         return None
@@ -49,9 +49,9 @@ def _kernels(tensors: tuple[Tensor | None, ...]) -> ModuleType | None:
 
 @functools.cache
 def _for_cpu(dtype: torch.dtype) -> ModuleType | None:
-    from spikegpt_hls.model.kernels import compiled
+    from spikegpt_hls.model.kernels import calls, compiled
 
-    return compiled if compiled.available(dtype) else None
+    return compiled if calls.available(dtype) else None
 
 
 @functools.cache
