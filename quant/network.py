@@ -108,6 +108,7 @@ class QuantSpikeGPT(nn.Module):
         self.ln_out = LayerNorm(config.channels, widths.activation("ln_out"))
         self.head = Linear(config.channels, config.outputs, widths.weight("head"), None)
         widths.check_used()
+        self.residuals = [unit for unit in self.units() if isinstance(unit, Residual)]
         for path, module in self.named_modules():
             if isinstance(module, Unit):
                 module.node = path.replace(".", "_")
@@ -139,10 +140,10 @@ class QuantSpikeGPT(nn.Module):
 
     def _widen_residuals(self, x: Format) -> None:
         """One format for the whole residual stream, in which what all layers add never saturates."""
-        residuals = [unit for unit in self.units() if isinstance(unit, Residual)]
-        lows, highs = zip(*(unit.reach(x.frac) for unit in residuals), strict=True)
-        for unit in residuals:
-            unit.out = Format(bits_for(x.lo + sum(lows), x.hi + sum(highs)), x.frac)
+        lows, highs = zip(*(unit.reach(x.frac) for unit in self.residuals), strict=True)
+        out = Format(bits_for(x.lo + sum(lows), x.hi + sum(highs)), x.frac)
+        for unit in self.residuals:
+            unit.out = out
 
     def units(self) -> Iterable[Unit]:
         return (module for module in self.modules() if isinstance(module, Unit))

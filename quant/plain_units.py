@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -102,9 +103,7 @@ class Residual(Unit):
 
     def reach(self, frac: int) -> tuple[int, int]:
         """The least and the most that an addition adds, on a grid of ``frac``."""
-        s = self.s()
-        lo, hi = shift_half_even(np.array([s.lo, s.hi]), s.frac - frac).tolist()
-        return lo, hi
+        return _reach(self.s(), frac)
 
     def operation(self, *formats: Format) -> ops.Operation:
         return ops.Residual(self.out, self.channels, *formats)
@@ -115,3 +114,9 @@ class Residual(Unit):
         if s.format.frac > x.format.frac:
             added = self.fake_quantize(added, Format(s.format.bits + 1, x.format.frac))
         return x.value + F.dropout(added, self.dropout)
+
+
+@cache
+def _reach(s: Format, frac: int) -> tuple[int, int]:
+    lo, hi = shift_half_even(np.array([s.lo, s.hi]), s.frac - frac).tolist()
+    return lo, hi

@@ -6,6 +6,8 @@ that weights and binary points train together (TQT, arXiv 1903.08066). Calibrati
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import brevitas.nn as qnn
 import numpy as np
 import torch
@@ -105,7 +107,7 @@ class Edge(nn.Module):
         )
         self.samples: list[NDArray] | None = None  # a list while calibrating
 
-    @property
+    @cached_property
     def quant(self) -> PowerOfTwoQuant:
         return self.quantizer.act_quant.fused_activation_quant_proxy.tensor_quant  # type: ignore[no-any-return]
 

@@ -136,15 +136,13 @@ class Linear(qnn.QuantLinear, Unit):
         accumulator = ops.Linear(ops.BIT, *sizes, formats[0], self.weight_format).accumulator
         return ops.Linear(accumulator, *sizes, formats[0], self.weight_format)
 
-    def quantized_weight(self) -> Tensor:
-        """As ``quant_weight`` of Brevitas has it, whose proxies take longer than the rounding."""
-        return self.weight_quant.tensor_quant.rounded(self.weight)  # type: ignore[no-any-return]
-
     def params(self) -> dict[str, Tensor]:
-        return {"weight": self.quantized_weight()}
+        """By way of Brevitas's proxies, whose export writes the weights as a QONNX ``Quant``."""
+        weight = self.quant_weight()
+        return {"weight": weight if isinstance(weight, Tensor) else weight.value}
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        y = F.linear(streams[0].value, self.quantized_weight())
+        y = F.linear(streams[0].value, self.weight_quant.tensor_quant.rounded(self.weight))
         return y if self.out is None else self.out(y)
 
     def forward(self, run: Run, *streams: Stream) -> Stream:

@@ -36,13 +36,15 @@ def in_full_precision(x: Tensor) -> Tensor:
 
 
 def _kernels(arguments: tuple[object, ...]) -> ModuleType | None:
-    if os.environ.get(VARIABLE):
-        if os.environ[VARIABLE] != "torch":
-            raise ModelError(f"{VARIABLE} is {os.environ[VARIABLE]!r}: 'torch' is the only value it knows")
+    if chosen := os.environ.get(VARIABLE):
+        if chosen != "torch":
+            raise ModelError(f"{VARIABLE} is {chosen!r}: 'torch' is the only value it knows")
         return None
-    kinds = {(x.device.type, x.dtype) for x in arguments if isinstance(x, Tensor)}
-    device, dtype = kinds.pop()
-    if kinds or dtype not in (torch.float32, torch.float64):
+    tensors = [x for x in arguments if isinstance(x, Tensor)]
+    device, dtype = tensors[0].device.type, tensors[0].dtype
+    if dtype not in (torch.float32, torch.float64):
+        return None
+    if any(x.dtype != dtype or x.device.type != device for x in tensors):
         return None
     return _for_cpu(dtype) if device == "cpu" else _for_cuda() if device == "cuda" else None
 

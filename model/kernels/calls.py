@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,22 +22,31 @@ def available(dtype: torch.dtype) -> bool:
 
 def call(kernel: str, sizes: Sequence[int], *tensors: Tensor | Sequence[Tensor]) -> None:
     """The first tensor tells the type; all are contiguous, and have the shapes that the kernel expects."""
-    library = build.library(REALS[tensors[0].dtype])  # type: ignore[union-attr]
-    function = getattr(library, kernel)
-    if function.argtypes is None:  # ctypes would pass integers in 32 bits
-        function.argtypes = [ctypes.c_long] * (len(sizes) + 1) + [ctypes.c_void_p] * len(tensors)
-    function(*sizes, torch.get_num_threads(), *map(_pointer, tensors))
+    function = _function(kernel, tensors[0].dtype, len(sizes) + 1, len(tensors))  # type: ignore[union-attr]
+    addresses = [x.data_ptr() if isinstance(x, Tensor) else _addresses(x) for x in tensors]
+    function(*sizes, torch.get_num_threads(), *addresses)
 
 
-def _pointer(tensors: Tensor | Sequence[Tensor]) -> Any:
-    if isinstance(tensors, Tensor):
-        return tensors.data_ptr()
+@functools.cache
+def _function(kernel: str, dtype: torch.dtype, sizes: int, tensors: int) -> Callable[..., None]:
+    function: Any = getattr(build.library(REALS[dtype]), kernel)
+    function.argtypes = [ctypes.c_long] * sizes + [ctypes.c_void_p] * tensors  # ctypes would pass integers in 32 bits
+    function.restype = None
+    return function  # type: ignore[no-any-return]
+
+
+def _addresses(tensors: Sequence[Tensor]) -> Any:
     return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 def rows(x: Tensor, sequences: Tensor) -> Tensor:
     """``x`` as (B, C), one row per sequence of ``sequences`` (B, T, C)."""
-    return x.expand(sequences.shape[0], sequences.shape[2]).contiguous()
+    return expanded(x, (sequences.shape[0], sequences.shape[2]))
+
+
+def expanded(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """``x`` in this shape, contiguous; itself where it is so already, which costs next to nothing to see."""
+    return (x if x.shape == shape else x.expand(shape)).contiguous()
 
 
 def like(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd import Function
 
-from spikegpt_hls.model.kernels.calls import call, like, new_rows, rows
+from spikegpt_hls.model.kernels.calls import call, expanded, like, new_rows, rows
 from spikegpt_hls.model.kernels.quantized import (
     fake_quantize,
     quantized_layer_norm,
@@ -67,8 +67,8 @@ def wkv_backward(
 
 
 def _wkv_inputs(w: Tensor, u: Tensor, k: Tensor, v: Tensor, *state: Tensor) -> list[Tensor]:
-    channels = [x.expand(k.shape[2]).contiguous() for x in (w, u)]
-    return [*channels, k.contiguous(), v.expand_as(k).contiguous(), *(rows(x, k) for x in state)]
+    channels = [expanded(x, k.shape[2:]) for x in (w, u)]
+    return [*channels, k.contiguous(), expanded(v, k.shape), *(rows(x, k) for x in state)]
 
 
 def shift_mix(x: Tensor, before: Tensor | None, *mus: Tensor) -> tuple[Tensor, ...]:
@@ -80,7 +80,7 @@ class ShiftMix(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, before: Tensor | None, *mus: Tensor) -> tuple[Tensor, ...]:
         start = x.new_zeros(x.shape[0], x.shape[2]) if before is None else rows(before, x)
-        x, flat = x.contiguous(), [mu.expand(1, 1, x.shape[2]).contiguous() for mu in mus]
+        x, flat = x.contiguous(), [expanded(mu, (1, 1, x.shape[2])) for mu in mus]
         mixed = tuple(like(x) for _ in mus)
         call("shift_mix_forward", (*x.shape, len(mus)), x, start, flat, mixed)
         ctx.save_for_backward(x, start, *flat)
@@ -103,7 +103,7 @@ def gate(r: Tensor, x: Tensor) -> Tensor:
 class Gate(Function):
     @staticmethod
     def forward(ctx: Any, r: Tensor, x: Tensor) -> Tensor:
-        r, x = r.contiguous(), x.expand_as(r).contiguous()
+        r, x = r.contiguous(), expanded(x, r.shape)
         y = like(r)
         call("gate_forward", (r.numel(),), r, x, y)
         ctx.save_for_backward(r, x)

@@ -1,8 +1,8 @@
 // Operations whose outputs are rounded to a grid in the same pass, forward and backward.
 //
-// A grid's scale is 2^r for a trained r: with y = round(raw), its gradient is ln 2 times the sum of grad y - passed raw,
-// where `passed` is what of the gradient reaches raw. Sums are made of parts, each of the same numbers and in the same
-// order whatever the number of threads.
+// A grid's scale is 2^r for a trained r: with y = round(raw), its gradient is ln 2 times the sum of grad y - passed
+// raw, where `passed` is what of the gradient reaches raw. Sums are made of parts, each of the same numbers and in the
+// same order whatever the number of threads.
 
 #include "grid.h"
 #include <vector>
@@ -41,9 +41,8 @@ template <class F> double sum_of_parts(long size, long part, long threads, F f) 
 
 // y = round(f(x...)), elementwise
 template <class F, class... X> void quantized(Grid grid, long size, long threads, F f, Real *y, const X *...x) {
-    for_strips(1, 1, size, threads, [=](long i, long, long, long count) {
-        store(y + i, grid.round(f(load(x + i, count)...)), count);
-    });
+    for_strips(1, 1, size, threads,
+               [=](long i, long, long, long count) { store(y + i, grid.round(f(load(x + i, count)...)), count); });
 }
 
 // back(i, count, g, raw) stores the gradients of x, given that of raw = f(x...); returns that of r
@@ -164,7 +163,8 @@ void quantized_layer_norm_forward(long tokens, long channels, long gain_frac, lo
             Norm norm(x + t * channels, channels);
             for (long c = 0; c < channels; c += WIDTH) {
                 const long count = channels - c;
-                Strip raw = norm.n[c / WIDTH] * gains.round(load(gain + c, count)) + biases.round(load(bias + c, count));
+                Strip raw =
+                    norm.n[c / WIDTH] * gains.round(load(gain + c, count)) + biases.round(load(bias + c, count));
                 store(y + t * channels + c, out.round(raw), count);
             }
         }
