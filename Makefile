@@ -27,7 +27,7 @@ PACKAGES := model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
 TARGETS := $(filter-out __init__,$(basename $(notdir $(wildcard cli/targets/*.py))))
 SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*/*.sv)
-CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp model/kernels/*.h rtl_tests/mutants/*.cpp)
+CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp model/kernels/*.h quant/kernels/*.cpp rtl_tests/mutants/*.cpp)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train-qat export hls cosim report generate figures size explore accountings toggles nlu test formal mutate coverage soak lint bench clean

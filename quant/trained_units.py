@@ -109,9 +109,7 @@ def shifted(run: Run, x: Stream, *units: TokenShift) -> tuple[Stream, ...]:
     """What token shifts that read the same stream write; in training in one pass."""
     if not units[0].training:
         return tuple(unit(run, x) for unit in units)
-    return tuple(
-        Stream(mixed, x.format, unit.node) for unit, mixed in zip(units, units[0].mix(x, *units), strict=True)
-    )
+    return tuple(Stream(mixed, x.format, unit.node) for unit, mixed in zip(units, units[0].mix(x, *units), strict=True))
 
 
 class Linear(qnn.QuantLinear, Unit):

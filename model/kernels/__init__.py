@@ -35,10 +35,16 @@ def in_full_precision(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
+def plain_everywhere() -> bool:
+    """Whether the user asked to do without kernels; ModelError where the variable says anything else."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen and chosen != "torch":
+        raise ModelError(f"{VARIABLE} is {chosen!r}: 'torch' is the only value it knows")
+    return bool(chosen)
+
+
 def _kernels(arguments: tuple[object, ...]) -> ModuleType | None:
-    if chosen := os.environ.get(VARIABLE):
-        if chosen != "torch":
-            raise ModelError(f"{VARIABLE} is {chosen!r}: 'torch' is the only value it knows")
+    if plain_everywhere():
         return None
     tensors = [x for x in arguments if isinstance(x, Tensor)]
     device, dtype = tensors[0].device.type, tensors[0].dtype
