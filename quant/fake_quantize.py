@@ -1,4 +1,4 @@
-"""Rounding to a grid in training, alone and behind the operation that writes the edge.
+"""Rounding to a grid in training, alone and with the operation that reads or writes the edge.
 
 Everything here is plain PyTorch and the oracle of the compiled kernel of its name, which computes and rounds in one pass.
 ``r`` is log2 of the grid's scale up to a constant, or None where the grid is fixed.
@@ -65,19 +65,21 @@ def fake_quantize(x: Tensor, r: Tensor | None, grid: Grid) -> Tensor:
 
 
 @accelerated
-def quantized_sigmoid(x: Tensor, grid: Grid) -> Tensor:
-    return fake_quantize(torch.sigmoid(x), None, grid)  # type: ignore[no-any-return]
+def quantized_sigmoid(x: Tensor, r_x: Tensor | None, x_grid: Grid, grid: Grid) -> Tensor:
+    """``sigmoid(x)`` of a rounded ``x``."""
+    return fake_quantize(torch.sigmoid(fake_quantize(x, r_x, x_grid)), None, grid)  # type: ignore[no-any-return]
 
 
 @accelerated
-def quantized_product(x: Tensor, y: Tensor, r: Tensor, grid: Grid) -> Tensor:
-    """Of two tensors of the same shape."""
-    return fake_quantize(x * y, r, grid)  # type: ignore[no-any-return]
+def quantized_product(x: Tensor, r_x: Tensor | None, x_grid: Grid, y: Tensor, r: Tensor | None, grid: Grid) -> Tensor:
+    """``x * y`` of a rounded ``x`` and a ``y`` of its shape."""
+    return fake_quantize(fake_quantize(x, r_x, x_grid) * y, r, grid)  # type: ignore[no-any-return]
 
 
 @accelerated
-def quantized_squared_relu(x: Tensor, r: Tensor, grid: Grid) -> Tensor:
-    return fake_quantize(squared_relu(x), r, grid)  # type: ignore[no-any-return]
+def quantized_squared_relu(x: Tensor, r_x: Tensor | None, x_grid: Grid, r: Tensor | None, grid: Grid) -> Tensor:
+    """``relu(x)**2`` of a rounded ``x``."""
+    return fake_quantize(squared_relu(fake_quantize(x, r_x, x_grid)), r, grid)  # type: ignore[no-any-return]
 
 
 @accelerated

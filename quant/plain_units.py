@@ -32,9 +32,10 @@ class Sigmoid(Unit):
         return ops.Sigmoid(self.OUT, self.channels, formats[0])
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        if self.calibrating:
-            return torch.sigmoid(streams[0].value)
-        return quantized_sigmoid(streams[0].value, Grid.of(self.OUT))  # type: ignore[no-any-return]
+        (x,) = streams
+        if x.rounding is None:
+            return self.fake_quantize(torch.sigmoid(x.value), self.OUT)
+        return quantized_sigmoid(x.raw, *x.rounding, Grid.of(self.OUT))  # type: ignore[no-any-return]
 
 
 class Gate(Unit):
@@ -50,9 +51,9 @@ class Gate(Unit):
 
     def surrogate(self, *streams: Stream) -> Tensor:
         r, y = streams
-        if self.calibrating:
+        if y.rounding is None:
             return self.out(r.value * y.value)  # type: ignore[no-any-return]
-        return quantized_product(r.value, y.value, *self.out.scale_and_grid)  # type: ignore[no-any-return]
+        return quantized_product(y.raw, *y.rounding, r.value, *self.out.scale_and_grid)  # type: ignore[no-any-return]
 
 
 class SquaredReLU(Unit):
@@ -67,9 +68,10 @@ class SquaredReLU(Unit):
         return ops.SquaredReLU(self.out.format, self.channels, formats[0])
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        if self.calibrating:
-            return self.out(squared_relu(streams[0].value))  # type: ignore[no-any-return]
-        return quantized_squared_relu(streams[0].value, *self.out.scale_and_grid)  # type: ignore[no-any-return]
+        (x,) = streams
+        if x.rounding is None:
+            return self.out(squared_relu(x.value))  # type: ignore[no-any-return]
+        return quantized_squared_relu(x.raw, *x.rounding, *self.out.scale_and_grid)  # type: ignore[no-any-return]
 
 
 class LIF(Unit):

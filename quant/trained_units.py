@@ -22,7 +22,7 @@ from spikegpt_hls.quant.quantizers import (
     Edge,
     FixedWeight,
 )
-from spikegpt_hls.quant.units import Run, Stream, Unit, on_grid
+from spikegpt_hls.quant.units import Rounding, Run, Stream, Unit, on_grid
 
 
 class BinaryEmbedding(Unit):
@@ -141,7 +141,10 @@ class Linear(qnn.QuantLinear, Unit):
 
     def surrogate(self, *streams: Stream) -> Tensor:
         y = F.linear(streams[0].value, self.weight_quant.tensor_quant.rounded(self.weight))
-        return y if self.out is None else self.out(y)
+        return self.out(y) if self.out and self.calibrating else y
+
+    def rounding(self, out: Format) -> Rounding | None:
+        return self.out.scale_and_grid if self.out else None
 
     def forward(self, run: Run, *streams: Stream) -> Stream:
         return Unit.forward(self, run, *streams)
@@ -167,4 +170,7 @@ class WKV(Unit):
     def surrogate(self, *streams: Stream) -> Tensor:
         k, v = streams
         y, _ = wkv(self.mixer().time_decay, self.mixer().time_first, k.value, v.value)
-        return self.fake_quantize(y, Format(10, v.format.frac + 2))
+        return y  # type: ignore[no-any-return]
+
+    def rounding(self, out: Format) -> Rounding | None:
+        return None, Grid.of(out)

@@ -85,8 +85,8 @@ def relu_squared(i: Inputs) -> tuple[Tensor, ...]:
     return (squared_relu(i["x"]),)
 
 
-#: Clips some of what a normal distribution gives.
-NARROW = Grid(3, -12, 12)
+#: Both clip some of what a normal distribution gives.
+NARROW, WIDE = Grid(3, -12, 12), Grid(4, -30, 36)
 
 
 def on_grid(x: Tensor) -> Tensor:
@@ -95,11 +95,11 @@ def on_grid(x: Tensor) -> Tensor:
 
 
 def rounding(inputs: Callable[..., Inputs]) -> Callable:
-    """A case whose output is rounded, so that its gradient is not the derivative; with the logarithm ``r``."""
+    """A case whose output is rounded, so that its gradient is not the derivative; with the logarithms that some have."""
 
     def register(compute: Callable[[Inputs], tuple[Tensor, ...]]) -> None:
         ROUNDING.add(compute.__name__)
-        case(lambda n, b, t, c: {**inputs(n, b, t, c), "r": 0 * n(1)[0]})(compute)
+        case(lambda n, b, t, c: {**inputs(n, b, t, c), "r": 0 * n(1)[0], "r_x": 0 * n(1)[0]})(compute)
 
     return register
 
@@ -114,17 +114,17 @@ def rounded(i: Inputs) -> tuple[Tensor, ...]:
 
 @rounding(lambda n, b, t, c: {"x": on_grid(n(b, t, c)), "y": on_grid(n(b, t, c))})
 def rounded_product(i: Inputs) -> tuple[Tensor, ...]:
-    return (quantized_product(i["x"], i["y"], i["r"], NARROW),)
+    return (quantized_product(i["x"], i["r_x"], WIDE, i["y"], i["r"], NARROW),)
 
 
 @rounding(lambda n, b, t, c: {"x": on_grid(n(b, t, c))})
 def rounded_squared_relu(i: Inputs) -> tuple[Tensor, ...]:
-    return (quantized_squared_relu(i["x"], i["r"], Grid(3, 0, 24)),)
+    return (quantized_squared_relu(i["x"], i["r_x"], WIDE, i["r"], Grid(3, 0, 24)),)
 
 
 @rounding(lambda n, b, t, c: {"x": 3 * n(b, t, c)})
 def rounded_sigmoid(i: Inputs) -> tuple[Tensor, ...]:
-    return (quantized_sigmoid(i["x"], Grid(8, 0, 250)),)
+    return (quantized_sigmoid(i["x"], i["r_x"], WIDE, Grid(8, 0, 250)),)
 
 
 @rounding(lambda n, b, t, c: {"x": n(b, t, c), "gain": 1 + n(c), "bias": n(c)})

@@ -13,30 +13,35 @@ struct Grid {
     Grid(long frac, long lo, long hi)
         : up(std::ldexp(Real(1), frac)), down(std::ldexp(Real(1), -frac)), lo(lo), hi(hi) {}
 
-    Strip round(const Strip &x) const {
+    Vector round(Vector x) const {
         constexpr Real WHOLE = Real(3) * Real(Integer(1) << (std::numeric_limits<Real>::digits - 2)); // rounds its sum
         const Vector low = lo - Vector{}, high = hi - Vector{};
-        return each(
-            [=](Vector a) {
-                a = a * up;
-                a = a < low ? low : a;
-                a = a > high ? high : a;
-                return ((a + WHOLE) - WHOLE) * down;
-            },
-            x);
+        x = x * up;
+        x = x < low ? low : x;
+        x = x > high ? high : x;
+        return ((x + WHOLE) - WHOLE) * down;
     }
 
     // What of a gradient reaches x: all of it where nothing was clipped
-    Strip pass(const Strip &grad, const Strip &x) const {
+    Vector pass(Vector grad, Vector x) const {
         const Vector low = (lo - Real(0.5)) * down - Vector{}, high = (hi + Real(0.5)) * down - Vector{};
-        return each([=](Vector g, Vector a) { return a <= low || a >= high ? Vector{} : g; }, grad, x);
+        grad = x <= low ? Vector{} : grad;
+        return x >= high ? Vector{} : grad;
+    }
+
+    Strip round(const Strip &x) const {
+        return each([this](Vector a) { return round(a); }, x);
+    }
+
+    Strip pass(const Strip &grad, const Strip &x) const {
+        return each([this](Vector g, Vector a) { return pass(g, a); }, grad, x);
     }
 };
 
 // No grid
 struct Exact {
-    const Strip &round(const Strip &x) const { return x; }
-    const Strip &pass(const Strip &grad, const Strip &) const { return grad; }
+    template <class X> const X &round(const X &x) const { return x; }
+    template <class X> const X &pass(const X &grad, const X &) const { return grad; }
 };
 
 } // namespace

@@ -16,40 +16,41 @@ ROWS = 32  # tokens whose gradients of gain and bias are added up on their own, 
 
 
 def fake_quantize(x: Tensor, r: Tensor | None, grid: Grid) -> Tensor:
-    return Rounded.apply("fake_quantize", grid, r, x)  # type: ignore[no-any-return]
+    return Rounded.apply("fake_quantize", grid, x, r)  # type: ignore[no-any-return]
 
 
-def quantized_product(x: Tensor, y: Tensor, r: Tensor, grid: Grid) -> Tensor:
-    return Rounded.apply("quantized_product", grid, r, x, y)  # type: ignore[no-any-return]
+def quantized_product(x: Tensor, r_x: Tensor | None, x_grid: Grid, y: Tensor, r: Tensor | None, grid: Grid) -> Tensor:
+    return Rounded.apply("quantized_product", (*x_grid, *grid), x, y, r_x, r)  # type: ignore[no-any-return]
 
 
-def quantized_squared_relu(x: Tensor, r: Tensor, grid: Grid) -> Tensor:
-    return Rounded.apply("quantized_squared_relu", grid, r, x)  # type: ignore[no-any-return]
+def quantized_squared_relu(x: Tensor, r_x: Tensor | None, x_grid: Grid, r: Tensor | None, grid: Grid) -> Tensor:
+    return Rounded.apply("quantized_squared_relu", (*x_grid, *grid), x, r_x, r)  # type: ignore[no-any-return]
 
 
-def quantized_sigmoid(x: Tensor, grid: Grid) -> Tensor:
-    return Rounded.apply("quantized_sigmoid", grid, None, x)  # type: ignore[no-any-return]
+def quantized_sigmoid(x: Tensor, r_x: Tensor | None, x_grid: Grid, grid: Grid) -> Tensor:
+    return Rounded.apply("quantized_sigmoid", (*x_grid, *grid), x, r_x, None)  # type: ignore[no-any-return]
 
 
 class Rounded(Function):
-    """An elementwise kernel of tensors of one shape."""
+    """An elementwise kernel, given its grids, tensors of one shape, and a logarithm for every grid."""
 
     @staticmethod
-    def forward(ctx: Any, kernel: str, grid: Grid, r: Tensor | None, *inputs: Tensor) -> Tensor:
-        inputs = tuple(x.contiguous() for x in inputs)
-        ctx.kernel, ctx.sizes = kernel, (inputs[0].numel(), *grid)
-        ctx.save_for_backward(*inputs)
-        y = like(inputs[0])
-        call(f"{kernel}_forward", ctx.sizes, *inputs, y)
+    def forward(ctx: Any, kernel: str, grids: tuple[int, ...], *inputs: Tensor | None) -> Tensor:
+        tensors = tuple(x.contiguous() for x in inputs[: -len(grids) // 3] if x is not None)
+        ctx.kernel, ctx.sizes = kernel, (tensors[0].numel(), *grids)
+        ctx.save_for_backward(*tensors)
+        y = like(tensors[0])
+        call(f"{kernel}_forward", ctx.sizes, *tensors, y)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        inputs = ctx.saved_tensors
-        to_inputs, to_r = [like(x) for x in inputs], torch.empty((), dtype=grad.dtype)
-        call(f"{ctx.kernel}_backward", ctx.sizes, grad.contiguous(), *inputs, *to_inputs, to_r)
-        return None, None, to_r if ctx.needs_input_grad[2] else None, *to_inputs
+        tensors = ctx.saved_tensors
+        logarithms = len(ctx.sizes) // 3
+        results = [*map(like, tensors), *torch.empty(logarithms, dtype=grad.dtype)]
+        call(f"{ctx.kernel}_backward", ctx.sizes, grad.contiguous(), *tensors, *results)
+        return None, None, *(x if needed else None for x, needed in zip(results, ctx.needs_input_grad[2:], strict=True))
 
 
 def quantized_layer_norm(

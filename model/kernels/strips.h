@@ -109,9 +109,24 @@ inline Strip exp_of_negative(const Strip &x) {
     return each([](Vector a) { return exp_of_negative(a); }, x);
 }
 
+inline Vector sigmoid(Vector x) {
+    const Vector one = Real(1) - Vector{}, e = exp_of_negative(x >= 0 ? -x : x);
+    return (x >= 0 ? one : e) / (one + e);
+}
+
 inline Strip sigmoid(const Strip &x) {
-    Strip e = exp_of_negative(all(0) - magnitude(x));
-    return where_at_least(x, all(0), all(1), e) / (all(1) + e);
+    return each([](Vector a) { return sigmoid(a); }, x);
+}
+
+// The `count` first numbers of a vector; the others are zero
+inline Vector read(const Real *from, long count) {
+    Vector vector = {};
+    std::memcpy(&vector, from, count >= LANES ? BYTES : count * sizeof(Real));
+    return vector;
+}
+
+inline void write(Real *to, const Vector &vector, long count) {
+    std::memcpy(to, &vector, count >= LANES ? BYTES : count * sizeof(Real));
 }
 
 inline Strip load(const Real *from) {

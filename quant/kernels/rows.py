@@ -5,7 +5,7 @@ An operation without a row here, or whose numbers are wider than its kernel's, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
