@@ -1,6 +1,6 @@
 """Rounding to a grid in training, alone and with the operation that reads or writes the edge.
 
-Everything here is plain PyTorch and the oracle of the compiled kernel of its name, which computes and rounds in one pass.
+All is plain PyTorch, and the oracle of the compiled kernel of its name, which computes and rounds in one pass.
 ``r`` is log2 of the grid's scale up to a constant, or None where the grid is fixed.
 """
 

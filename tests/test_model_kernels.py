@@ -95,7 +95,7 @@ def on_grid(x: Tensor) -> Tensor:
 
 
 def rounding(inputs: Callable[..., Inputs]) -> Callable:
-    """A case whose output is rounded, so that its gradient is not the derivative; with the logarithms that some have."""
+    """A case whose output is rounded, so that its gradient is no derivative; with the logarithms that some have."""
 
     def register(compute: Callable[[Inputs], tuple[Tensor, ...]]) -> None:
         ROUNDING.add(compute.__name__)

@@ -23,7 +23,7 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping
 
 @functools.cache
 def library(real: str, folder: Path = FOLDER) -> ctypes.CDLL | None:
-    """What is in ``folder``, where ``Real`` is ``float`` or ``double``; None, with a warning, where they cannot be compiled or loaded."""
+    """The kernels of ``folder`` for ``real``, float or double; None, with a warning, where there can be none."""
     try:
         return ctypes.CDLL(str(compile_once(real, user_cache_path("spikegpt-hls") / "kernels", folder)))
     except (OSError, subprocess.CalledProcessError, ModelError) as error:

@@ -1,8 +1,9 @@
 """A token of the integer model beside the ``rwkv`` package: ``python -m spikegpt_hls.quant.export.peer --rwkv FOLDER``.
 
-``FOLDER`` is where ``pip install --no-deps --target FOLDER rwkv`` put the package. It runs its own code, in its strategy
-``cpu fp32``, over an RWKV-4 of random weights in the geometry and with the vocabulary of the integer model beside it: the
-same matrices, without neurons. Both take a token in turns, in one process and on one thread, each fed what it gave.
+``FOLDER`` is where ``pip install --no-deps --target FOLDER rwkv`` put the package. It runs its own code, in its
+strategy ``cpu fp32``, over an RWKV-4 of random weights in the geometry and with the vocabulary of the integer model
+beside it: the same matrices, without neurons. Both take a token in turns, in one process and on one thread, each fed
+what it gave.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,7 +28,7 @@ class Stepper:
         program.ids[:, 0] = ids.numpy()
         program.memory[:] = program.initial if state is None else state
         program.run()
-        logits = self.nodes[-1].operation.out.real(program.out)
+        logits = self.nodes[-1].operation.out.real(program.out.astype(np.int64))
         return torch.from_numpy(logits).float(), program.memory.copy()
 
     def program(self, batch: int) -> Program:

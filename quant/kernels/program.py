@@ -1,4 +1,4 @@
-"""A network's operations for one token of every sequence: by compiled kernels, and by their meaning where there is none.
+"""Operations for one token of every sequence: by compiled kernels, or by their meaning where there is none.
 
 Between two operations that their meaning runs, all others run in one call. What is computed is the meaning's, bit for
 bit, whichever of the two does it.

@@ -1,7 +1,7 @@
 """A training step of SpikeGPT beside nanoGPT's own: ``python -m spikegpt_hls.quant.training.peer --nanogpt FOLDER``.
 
-``FOLDER`` is a clone of github.com/karpathy/nanoGPT, whose ``model.py`` runs as it is, in the geometry of its README for
-a CPU: 4 layers of 128 channels, 4 heads, 12 rows of 64 characters, no dropout, no biases (its ``train.py``'s default).
+``FOLDER`` is a clone of github.com/karpathy/nanoGPT, whose ``model.py`` runs as it is, in the geometry of its README
+for a CPU: 4 layers of 128 channels, 4 heads, 12 rows of 64 characters, no dropout, no biases (``train.py``'s default).
 A step is forward, cross entropy, backward and the fused AdamW. Networks take their steps in turns, in one process, so
 that another program's load slows all of them.
 """
