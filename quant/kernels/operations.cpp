@@ -75,7 +75,8 @@ void layer_norm(Arguments a) {
         const int64_t mantissa = up > 0 ? n << up : n >> -up;
         const int64_t seed = seeds[(mantissa >> index_shift) - 64];
         const int64_t u = (((mantissa * seed) >> mantissa_frac) * seed) >> seed_frac;
-        const int64_t root = (seed * ((int64_t(3) << seed_frac) - u)) >> seed_frac, down = mantissa_frac + e - norm_frac;
+        const int64_t root = (seed * ((int64_t(3) << seed_frac) - u)) >> seed_frac,
+                      down = mantissa_frac + e - norm_frac;
         for (int64_t c = 0; c < channels; ++c) {
             const int64_t norm = shift_half_even((channels * x[c] - total) * root, down);
             out[c] = requantize(std::min(std::max(norm, norm_lo), norm_hi) * gain[c] + bias[c]);
