@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikegpt_hls.quant.format import ExactnessError, Format, Ints
 
@@ -29,6 +30,10 @@ class Operation:
     state: ClassVar[tuple[str, ...]] = ()
 
     out: Format
+
+    def prepare(self, params: Mapping[str, Ints]) -> Mapping[str, NDArray]:
+        """The parameters in the form that ``run``, which takes either, computes with: for many runs with the same."""
+        return params
 
     def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
         """Integers in, integers out, and the state after the last token."""
