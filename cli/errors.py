@@ -13,8 +13,7 @@ def user_errors() -> tuple[type[Exception], ...]:
 
     known = {
         "spikegpt_hls.model.errors": "ModelError",
-        "spikegpt_hls.quant.format": "ExactnessError",
-        "spikegpt_hls.hls.errors": "ConversionError",
+        "spikegpt_hls.quant.errors": "GraphError",
         "spikegpt_hls.sim.errors": "SimulationError",
         "spikegpt_hls.rtl_tests.simulator": "ToolError",
     }

@@ -13,7 +13,7 @@ from qonnx.core.onnx_exec import execute_onnx
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.bridge import run_integers
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.qonnx_ops import DOMAIN, operation_of
+from spikegpt_hls.quant.graph import DOMAIN, operation_of
 
 S8, U8 = Format(8, 5), Format(8, 6, signed=False)
 CHANNELS = (8, 48, 64, 96)

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from spikegpt_hls.quant.format import ExactnessError, Format, Ints, bits_for
 from spikegpt_hls.quant.ops.base import Operation, State
 from spikegpt_hls.quant.ops.embedding import BIT
+from spikegpt_hls.quant.ops.schema import Bit, Channels, Formats, Rule
 
 GUARD_BITS = 8  # fraction bits that the membrane has beyond its input
+
+
+def _needed(x: Format, frac: int) -> int:
+    """Bits of a membrane that holds every reachable value."""
+    up = frac - x.frac
+    return bits_for(x.lo << up, max(x.hi << up, 1 << frac))
 
 
 @dataclass(frozen=True)
@@ -24,10 +31,14 @@ class LIF(Operation):
     """State ``membrane``. The output is one bit."""
 
     state: ClassVar[tuple[str, ...]] = ("membrane",)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("membrane", "hold all of x, and 1", lambda op: op.membrane.bits >= _needed(op.x, op.membrane.frac)),
+    )
 
-    channels: int
-    x: Format
-    membrane: Format
+    out: Bit
+    channels: Channels
+    x: Annotated[Format, Formats((1, 16), (-8, 16), (True,))]
+    membrane: Annotated[Format, Formats((1, 48), (0, 24), (True,))]
 
     def __post_init__(self) -> None:
         if self.membrane.frac < max(self.x.frac, 0) or self.out != BIT:
@@ -37,8 +48,7 @@ class LIF(Operation):
     def of(cls, channels: int, x: Format) -> LIF:
         """With the standard guard bits, and a membrane that holds every reachable value."""
         frac = max(x.frac, 0) + GUARD_BITS
-        up = frac - x.frac
-        return cls(BIT, channels, x, Format(bits_for(x.lo << up, max(x.hi << up, 1 << frac)), frac))
+        return cls(BIT, channels, x, Format(_needed(x, frac), frac))
 
     @property
     def threshold(self) -> int:

@@ -17,13 +17,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.quant.format import Format, Ints, shift_half_up
 from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule
 
 MANTISSA_BITS = 22  # the denominator, normalised
 DECAY = Format(16, 16, signed=False)  # exp(w), below 1
@@ -48,10 +49,14 @@ class WKV(Operation):
     streams: ClassVar[tuple[str, ...]] = ("k", "v")
     params: ClassVar[tuple[str, ...]] = ("decay", "bonus")
     state: ClassVar[tuple[str, ...]] = ("a", "b", "exponent")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("out", "have 0 to 8 fraction bits more than v", lambda op: 0 <= op.out.frac - op.v.frac <= 8),
+    )
 
-    channels: int
-    k: Format
-    v: Format
+    out: Annotated[Format, Formats((1, 24), (-8, 24))]
+    channels: Channels
+    k: Annotated[Format, Formats((1, 8), (0, 8))]
+    v: Annotated[Format, Formats((1, 8), (-8, 16))]
 
     @property
     def decay(self) -> Format:
@@ -68,7 +73,9 @@ class WKV(Operation):
 
     def state_format(self, name: str) -> Format:
         denominator = Format(MANTISSA_BITS + 2, 0)  # below 2**(MANTISSA_BITS + 1), and a sign
-        return {"a": Format(denominator.bits + self.v.bits - 1, 0), "b": denominator, "exponent": EXPONENT}[name]
+        return {"a": Format(denominator.bits + self.v.bits - self.v.signed, 0), "b": denominator, "exponent": EXPONENT}[
+            name
+        ]
 
     def initial_state(self, batch: int) -> State:
         zero = np.zeros((batch, self.channels), np.int64)
