@@ -97,11 +97,9 @@ def _check_stream(
     fmt = operation.stream_format(stream)
     if writer.out != fmt:
         raise GraphError(f"its {stream} is {fmt}, and the out of {name!r}, which it reads, is {writer.out}")
+    axis = operation.axes[-1]
     if writer.n_out != operation.n_in:
-        raise GraphError(
-            f"its {operation.width} is {operation.n_in}, and the out of {name!r}, which it reads as its {stream}, has "
-            f"{writer.n_out} channels"
-        )
+        raise GraphError(f"its {axis} is {operation.n_in}, and the out of {name!r}, which it reads, has {writer.n_out}")
 
 
 def parameters(node: NodeProto, operation: Operation, constants: Constants) -> dict[str, Ints]:
@@ -123,7 +121,7 @@ def parameters(node: NodeProto, operation: Operation, constants: Constants) -> d
 def check(graph: GraphProto) -> None:
     """GraphError for the first node whose attributes, streams or parameters are not what they must be."""
     constants = Constants(graph)
-    for node, operation in operations(graph):
+    for node, operation in list(operations(graph)):
         parameters(node, operation, constants)
 
 

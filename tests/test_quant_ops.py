@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
+from corners import CORNERS, corner_parameters, corner_streams
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.bridge import run_integers
 from spikegpt_hls.quant.format import Format, Ints
@@ -110,7 +111,10 @@ GRID = (
 @pytest.mark.parametrize(("name", "channels", "weight_bits"), GRID)
 def test_numpy_torch_and_qonnx_agree(name: str, channels: int, weight_bits: int) -> None:
     operation = operations(channels, weight_bits)[name]
-    streams, params = example(operation, seed=channels + weight_bits)
+    check_agreement(operation, *example(operation, seed=channels + weight_bits))
+
+
+def check_agreement(operation: ops.Operation, streams: list[Ints], params: dict[str, Ints]) -> None:
     before = operation.initial_state(1)
     expected, after = operation.run(streams, params, before)
     inputs, constants = real(operation, streams, params)
@@ -124,6 +128,14 @@ def test_numpy_torch_and_qonnx_agree(name: str, channels: int, weight_bits: int)
     extra = {"tokens2": inputs[1]} if len(inputs) == 2 else {}
     got = execute_graph(one_node_graph(operation, constants, stateful=False), inputs[0], extra)
     assert np.array_equal(got, expected)
+
+
+@pytest.mark.parametrize("name", list(ops.OPERATIONS))
+def test_numpy_torch_and_qonnx_agree_at_the_corners_of_the_schema(name: str) -> None:
+    for operation in (op for op in CORNERS if type(op).__name__ == name):
+        streams = [x[None] for x in corner_streams(operation, 24)]
+        params = corner_parameters(operation)
+        check_agreement(operation, streams, params)
 
 
 def execute_graph(model: ModelWrapper, first: NDArray, extra: dict[str, NDArray]) -> Ints:

@@ -35,7 +35,7 @@ def per_token(model: ModelProto, target: str) -> ModelProto:
     streams = {_only_input(model.graph): INPUT}
     taken = {INPUT}
     _check_known(model.graph, constants, target)
-    for node, op in operations(model.graph):
+    for node, op in list(operations(model.graph)):  # all are checked before any parameter is read
         if is_stateful(node, op):
             raise ConversionError(f"node {node.name!r}: its state must be its own, as in a graph of whole sequences")
         name = _unique(block_name(node.name or f"{node.op_type}_{len(nodes)}"), taken)

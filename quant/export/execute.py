@@ -28,10 +28,10 @@ def load(path: str | Path) -> ModelWrapper:
 
 def with_tokens(model: ModelWrapper, batch: int, tokens: int) -> ModelWrapper:
     """A copy of a sequence graph for inputs (batch, tokens), every shape set anew; GraphError as in ``execute``."""
-    copy = ModelWrapper(model.model, make_deepcopy=True)
-    check(copy.graph)
-    if "tokens" not in {value.name for value in copy.graph.input}:
+    check(model.graph)
+    if "tokens" not in {value.name for value in model.graph.input}:
         raise GraphError("the graph has no input called 'tokens'")
+    copy = ModelWrapper(model.model, make_deepcopy=True)
     element = copy.get_tensor_valueinfo("tokens").type.tensor_type.elem_type
     copy.set_tensor_shape("tokens", [batch, tokens], dtype=element)
     for node, operation in operations(copy.graph):

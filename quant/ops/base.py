@@ -30,8 +30,8 @@ class Operation:
     streams: ClassVar[tuple[str, ...]] = ("x",)
     params: ClassVar[tuple[str, ...]] = ()
     state: ClassVar[tuple[str, ...]] = ()
-    #: The attribute that counts the channels of the streams.
-    width: ClassVar[str] = "channels"
+    #: The attributes that are the shape of a parameter; the last counts the channels of the streams.
+    axes: ClassVar[tuple[str, ...]] = ("channels",)
     #: What attributes must be beside each other.
     rules: ClassVar[tuple[Rule, ...]] = ()
     #: Attributes of earlier versions, which mean nothing any more.
@@ -50,7 +50,7 @@ class Operation:
     @property
     def n_in(self) -> int:
         """Channels of every stream."""
-        return getattr(self, self.width)  # type: ignore[no-any-return]
+        return getattr(self, self.axes[-1])  # type: ignore[no-any-return]
 
     @property
     def n_out(self) -> int:
@@ -64,7 +64,7 @@ class Operation:
         return getattr(self, name)  # type: ignore[no-any-return]
 
     def param_shape(self, name: str) -> tuple[int, ...]:
-        return (self.n_in,)
+        return tuple(getattr(self, axis) for axis in self.axes)
 
     def stream_shape(self, name: str) -> tuple[int, ...]:
         """Behind batch and tokens."""
@@ -81,7 +81,7 @@ class Operation:
         shape = np.shape(real)[2:] if stream else np.shape(real)
         due = self.stream_shape(name) if stream else self.param_shape(name)
         if shape != due:
-            raise GraphError(f"its {name} has the shape {shape}, not {due}")
+            raise GraphError(f"its {name} has the shape {shape}, and its {' x '.join(self.axes)} is {due}")
         n = (self.stream_format(name) if stream else self.param_format(name)).integers(real, f"its {name}")
         lo, hi = self.limits(name)
         if n.size and (n.min() < lo or n.max() > hi):

@@ -19,6 +19,7 @@ class BinaryEmbedding(Operation):
 
     streams: ClassVar[tuple[str, ...]] = ("ids",)
     params: ClassVar[tuple[str, ...]] = ("table",)
+    axes: ClassVar[tuple[str, ...]] = ("vocabulary", "channels")
 
     out: Bit
     vocabulary: Vocabulary
@@ -31,9 +32,6 @@ class BinaryEmbedding(Operation):
     @property
     def table(self) -> Format:
         return BIT
-
-    def param_shape(self, name: str) -> tuple[int, ...]:
-        return (self.vocabulary, self.channels)
 
     def stream_shape(self, name: str) -> tuple[int, ...]:
         return ()

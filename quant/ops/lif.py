@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from spikegpt_hls.quant.format import ExactnessError, Format, Ints, bits_for
+from spikegpt_hls.quant.format import Format, Ints, bits_for
 from spikegpt_hls.quant.ops.base import Operation, State
 from spikegpt_hls.quant.ops.embedding import BIT
 from spikegpt_hls.quant.ops.schema import Bit, Channels, Formats, Rule
@@ -32,6 +32,7 @@ class LIF(Operation):
 
     state: ClassVar[tuple[str, ...]] = ("membrane",)
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("membrane", "be no coarser than x", lambda op: op.membrane.frac >= op.x.frac),
         Rule("membrane", "hold all of x, and 1", lambda op: op.membrane.bits >= _needed(op.x, op.membrane.frac)),
     )
 
@@ -39,10 +40,6 @@ class LIF(Operation):
     channels: Channels
     x: Annotated[Format, Formats((1, 16), (-8, 16), (True,))]
     membrane: Annotated[Format, Formats((1, 48), (0, 24), (True,))]
-
-    def __post_init__(self) -> None:
-        if self.membrane.frac < max(self.x.frac, 0) or self.out != BIT:
-            raise ExactnessError(f"a membrane of {self.membrane} cannot hold an input of {self.x} and the threshold 1")
 
     @classmethod
     def of(cls, channels: int, x: Format) -> LIF:

@@ -18,7 +18,7 @@ class Linear(Operation):
     """Parameter ``weight`` (outputs, inputs), symmetric about zero: 8 bits are -127..127, 2 bits are ternary."""
 
     params: ClassVar[tuple[str, ...]] = ("weight",)
-    width: ClassVar[str] = "inputs"
+    axes: ClassVar[tuple[str, ...]] = ("outputs", "inputs")
     rules: ClassVar[tuple[Rule, ...]] = (not_finer_than("x and the weight together", lambda op: op.accumulator.frac),)
 
     inputs: Channels
@@ -35,9 +35,6 @@ class Linear(Operation):
         """Wide enough for the worst case of all inputs and weights: nothing ever wraps."""
         reach = self.inputs * self.weight.hi * max(-self.x.lo, self.x.hi)
         return Format(bits_for(-reach, reach), self.x.frac + self.weight.frac)
-
-    def param_shape(self, name: str) -> tuple[int, ...]:
-        return (self.outputs, self.inputs)
 
     def limits(self, name: str) -> tuple[int, int]:
         return (-self.weight.hi, self.weight.hi) if name == "weight" else super().limits(name)
