@@ -111,7 +111,7 @@ def parameters(node: NodeProto, operation: Operation, constants: Constants) -> d
             if tensor not in constants:
                 raise GraphError(f"its {name} must be a constant, which {tensor!r} is not")
             try:
-                real = np.asarray(constants[tensor], np.float64)
+                real = constants[tensor].astype(np.float64, casting="same_kind")
             except Exception as error:  # protobuf, onnx and qonnx raise what they like
                 raise GraphError(f"its {name} cannot be read from {tensor!r} ({error})") from error
             found[name] = operation.integers(name, real)

@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import AttributeProto, ModelProto, NodeProto, helper
+from onnx import AttributeProto, ModelProto, NodeProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from test_vitis import Case, compile_cases, run
 
+from corners import CORNERS
 from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.convert import operations as converted
 from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.export.execute import execute, load
 from spikegpt_hls.quant.export.qonnx import export_sequence
-from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.format import ExactnessError, Format, Ints
 from spikegpt_hls.quant.graph import DOMAIN, Constants, operation_of, operations, parameters
 from spikegpt_hls.quant.ops import OPERATIONS, Linear
 from spikegpt_hls.quant.ops.schema import Count, Formats, domains
@@ -221,11 +222,17 @@ def test_changed_parameters_are_refused(exported: ModelProto, kind: str) -> None
 def test_a_stream_that_nobody_writes_is_refused(exported: ModelProto, kind: str, tensor: str) -> None:
     model = copy_of(exported)
     node = node_of(model, kind)
-    if (tensor == "tokens") == (kind == "BinaryEmbedding"):
-        tensor = "blocks_0_ln0.out"  # the embedding reads ids and nothing else
-    node.input[0] = tensor
+    node.input[0] = "logits" if tensor == "tokens" and kind == "BinaryEmbedding" else tensor
     stream = OPERATIONS[kind].streams[0]
     assert re.search(rf"node '{node.name}': its {stream} ", refusal(model))
+
+
+def test_a_stream_that_nobody_reads_is_refused_by_hardware(exported: ModelProto, tmp_path: Path) -> None:
+    model = copy_of(exported)
+    model.graph.node.append(copy_of(model).graph.node[0])
+    model.graph.node[-1].name, model.graph.node[-1].output[0] = "second", "bits"
+    with pytest.raises(GraphError, match="node 'second': nobody reads its out"):
+        convert(model, tmp_path)
 
 
 def test_an_operation_that_there_is_not_is_refused(exported: ModelProto) -> None:
@@ -254,7 +261,7 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_every_corner_is_tested_or_refused_by_a_rule() -> None:
-    """``corners.CORNERS`` are computed by NumPy, torch, QONNX, the C++ kernels and the RTL in the tests that share them."""
+    """``CORNERS`` are what NumPy, torch, QONNX, the C++ kernels and the RTL compute in the tests that share them."""
     left = set()
     for cls in OPERATIONS.values():
         for name, domain in domains(cls).items():
@@ -266,7 +273,7 @@ def test_every_corner_is_tested_or_refused_by_a_rule() -> None:
 
 def test_formats_saturate_whatever_is_beyond_them() -> None:
     for fmt in (Format(8, 4), Format(8, 4, signed=False), Format(25, -8), Format(62, 0)):
-        beyond = np.array([np.inf, 1e308, 1e38, 2.0**63, -(2.0**63), -1e38, -np.inf])
+        beyond = np.array([np.inf, 1e300, 1e38, 2.0**63, -(2.0**63), -1e38, -np.inf])
         assert fmt.quantize(beyond).tolist() == [fmt.hi] * 4 + [fmt.lo] * 3
         with pytest.raises(ExactnessError, match="no number for a NaN"):
             fmt.quantize(np.array([0, np.nan]))
@@ -279,3 +286,17 @@ def test_a_format_of_no_bits_or_too_many_is_refused() -> None:
     for bits, frac in ((0, 0), (-8, 4), (HUGE, 4), (8, HUGE), (8, -HUGE)):
         with pytest.raises(ExactnessError, match="is no format"):
             Format(bits, frac)
+
+
+def documented() -> Iterator[str]:
+    """The rows of the table in ``docs/graphs.md``."""
+    for kind, cls in OPERATIONS.items():
+        for name, domain in domains(cls).items():
+            rules = [f"; it must {rule.must}" for rule in cls.rules if rule.attribute == name]
+            yield f"| {kind} | `{name}` | {domain}{''.join(rules)} |"
+
+
+def test_the_docs_say_what_an_attribute_may_be() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "graphs.md").read_text()
+    table = re.findall(r"^\| \w+ \| `.*$", text, re.MULTILINE)
+    assert table == list(documented()), "the table is:\n" + "\n".join(documented())

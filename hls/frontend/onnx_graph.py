@@ -13,7 +13,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.handlers import make_node
-from spikegpt_hls.quant.graph import DOMAIN, Constants, is_stateful, operations, parameters
+from spikegpt_hls.quant.graph import DOMAIN, Constants, is_stateful, name_of, operations, parameters
+from spikegpt_hls.quant.ops import Operation
 
 INPUT = "tokens"
 
@@ -34,10 +35,7 @@ def per_token(model: ModelProto, target: str) -> ModelProto:
     infos: list[ValueInfoProto] = []
     streams = {_only_input(model.graph): INPUT}
     taken = {INPUT}
-    _check_known(model.graph, constants, target)
-    for node, op in list(operations(model.graph)):  # all are checked before any parameter is read
-        if is_stateful(node, op):
-            raise ConversionError(f"node {node.name!r}: its state must be its own, as in a graph of whole sequences")
+    for node, op in _buildable(model.graph, constants, target):
         name = _unique(block_name(node.name or f"{node.op_type}_{len(nodes)}"), taken)
         for param, integers in parameters(node, op, constants).items():
             real = op.param_format(param).real(integers).astype(np.float32)
@@ -53,10 +51,21 @@ def per_token(model: ModelProto, target: str) -> ModelProto:
     return _model(nodes, initializers, infos, streams[output])
 
 
-def _check_known(graph: GraphProto, constants: Constants, target: str) -> None:
+def _buildable(graph: GraphProto, constants: Constants, target: str) -> list[tuple[NodeProto, Operation]]:
+    """Every node of ours, where there is no other one, and each has a reader and keeps its own state."""
     for node in graph.node:
         if node.domain != DOMAIN and node.output[0] not in constants:
-            raise ConversionError(f"node {node.name or node.output[0]!r} ({node.op_type}) cannot be built for {target}")
+            raise ConversionError(f"node {name_of(node)!r} ({node.op_type}) cannot be built for {target}")
+    read = {tensor for node in graph.node for tensor in node.input} | {value.name for value in graph.output}
+    found = list(operations(graph))
+    for node, operation in found:
+        if is_stateful(node, operation):
+            raise ConversionError(
+                f"node {name_of(node)!r}: its state must be its own, as in a graph of whole sequences"
+            )
+        if node.output[0] not in read:
+            raise ConversionError(f"node {name_of(node)!r}: nobody reads its out")
+    return found
 
 
 def _unique(name: str, taken: set[str]) -> str:
