@@ -10,11 +10,11 @@ from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
-from corners import CORNERS, corner_parameters, corner_streams
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.bridge import run_integers
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.graph import DOMAIN, operation_of
+from spikegpt_hls.rtl_tests.corners import CORNERS, corner_parameters, corner_streams
 
 S8, U8 = Format(8, 5), Format(8, 6, signed=False)
 CHANNELS = (8, 48, 64, 96)

@@ -16,7 +16,6 @@ import hls4ml
 import numpy as np
 import pytest
 
-from corners import CORNERS, corner_parameters, corner_streams, lanes_of
 from spikegpt_hls.hls.fold.folding import fold, legal_factors
 from spikegpt_hls.hls.vitis.kernels import SOURCES, kernel
 from spikegpt_hls.quant.format import Format
@@ -34,6 +33,7 @@ from spikegpt_hls.quant.ops import (
     SquaredReLU,
     TokenShift,
 )
+from spikegpt_hls.rtl_tests.corners import CORNERS, corner_parameters, corner_streams, lanes_of
 
 CHANNELS, LANES, WEIGHT_BITS = (8, 48, 64, 96), (1, 2, 8), (2, 4, 8)
 X, U = Format(8, 4), Format(8, 8, signed=False)

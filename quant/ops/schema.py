@@ -101,8 +101,12 @@ def not_finer_than(what: str, frac: Callable[[Any], int]) -> Rule:
     )
 
 
-@cache
 def domains(operation: type) -> dict[str, Domain]:
     """The domain of every attribute of an operation's class, in the order in which they are declared."""
+    return _domains(operation)
+
+
+@cache
+def _domains(operation: type) -> dict[str, Domain]:
     hints = get_type_hints(operation, include_extras=True)
     return {name: domain for name in operation.__dataclass_fields__ for domain in get_args(hints[name])[1:]}  # type: ignore[attr-defined]

@@ -17,7 +17,6 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from corners import CORNERS, corner_parameters, corner_streams, lanes_of
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.fold.folding import legal_factors
 from spikegpt_hls.hls.rtl.blocks import image_file, images, pack, single, sources
@@ -26,6 +25,7 @@ from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import expected
+from spikegpt_hls.rtl_tests.corners import CORNERS, corner_parameters, corner_streams, lanes_of
 
 LENGTHS = (9, 1, 14)
 CYCLES = 4000
