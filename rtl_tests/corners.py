@@ -28,7 +28,7 @@ def admitted(cls: type[Operation], values: dict[str, Any]) -> Operation | None:
 
 def corner_operations(cls: type[Operation]) -> list[Operation]:
     """So many that each attribute is at each of its corners that the rules leave, beside corners of the others and what
-    lies between; every other one with as many fraction bits in its result as it may have."""
+    lies between; of four results one is as coarse as it may be, and two as fine."""
     rng = random.Random(cls.__name__)
     due = [(name, corner) for name, domain in domains(cls).items() for corner in _corners(domain)]
     found: list[Operation] = []
@@ -38,7 +38,8 @@ def corner_operations(cls: type[Operation]) -> list[Operation]:
             drawn = {other: _drawn(domain, rng) for other, domain in domains(cls).items()}
             operation = admitted(cls, {**drawn, name: corner})
             if operation is not None:
-                found.append(_finest(operation) if len(found) % 2 and name != "out" else operation)
+                as_drawn = name == "out" or len(found) % 4 == 2
+                found.append(operation if as_drawn else _at_its_rule(operation, finest=len(found) % 2 == 1))
                 due = [(other, value) for other, value in due if getattr(found[-1], other) != value]
                 break
     return found
@@ -56,16 +57,17 @@ def _drawn(domain: Count | Formats, rng: random.Random) -> Any:
     return Format(rng.randint(*domain.bits) + signed, rng.randint(*domain.frac), signed)
 
 
-def _finest(operation: Operation) -> Operation:
-    """As the rules allow, a re-quantization shifts no further to the left."""
+def _at_its_rule(operation: Operation, finest: bool) -> Operation:
+    """With as many fraction bits in its result as the rules allow, or as few."""
     domain = domains(type(operation))["out"]
     assert isinstance(domain, Formats)
     values = {field.name: getattr(operation, field.name) for field in fields(operation)}
-    finest = (
+    fracs = range(domain.frac[0], domain.frac[1] + 1)
+    tried = (
         admitted(type(operation), {**values, "out": replace(operation.out, frac=frac)})
-        for frac in range(domain.frac[1], domain.frac[0] - 1, -1)
+        for frac in (reversed(fracs) if finest else fracs)
     )
-    return next(found for found in finest if found is not None)
+    return next(found for found in tried if found is not None)
 
 
 def corner_parameters(operation: Operation, seed: int = 0) -> dict[str, Ints]:

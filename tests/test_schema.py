@@ -229,7 +229,7 @@ def test_a_stream_that_nobody_writes_is_refused(exported: ModelProto, kind: str,
 
 def test_a_stream_that_nobody_reads_is_refused_by_hardware(exported: ModelProto, tmp_path: Path) -> None:
     model = copy_of(exported)
-    model.graph.node.append(copy_of(model).graph.node[0])
+    model.graph.node.append(node_of(model, "BinaryEmbedding"))
     model.graph.node[-1].name, model.graph.node[-1].output[0] = "second", "bits"
     with pytest.raises(GraphError, match="node 'second': nobody reads its out"):
         convert(model, tmp_path)

@@ -50,7 +50,7 @@ class WKV(Operation):
     params: ClassVar[tuple[str, ...]] = ("decay", "bonus")
     state: ClassVar[tuple[str, ...]] = ("a", "b", "exponent")
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("out", "have 0 to 8 fraction bits more than v", lambda op: 0 <= op.out.frac - op.v.frac <= 8),
+        Rule("out", "have -1 to 8 fraction bits more than v", lambda op: -1 <= op.out.frac - op.v.frac <= 8),
     )
 
     out: Annotated[Format, Formats((1, 24), (-8, 24))]
