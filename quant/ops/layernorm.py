@@ -16,7 +16,7 @@ import numpy as np
 
 from spikegpt_hls.quant.format import Format, Ints, bits_for, requantize, shift_half_even
 from spikegpt_hls.quant.ops.base import Operation, State
-from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, Signal, not_finer_than
+from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, not_finer_than
 
 EPSILON = 1e-5  # torch.nn.LayerNorm's default, which the released code uses
 NORM_FRAC = 10  # fraction bits of the normalised value, before gain and bias
@@ -58,7 +58,7 @@ class LayerNorm(Operation):
     )
 
     channels: Channels
-    x: Signal
+    x: Annotated[Format, Formats((1, 20), (-8, 16))]
     gain: Annotated[Format, Formats((1, 15), (0, 16), (True,))]
     bias: Annotated[Format, Formats((1, 15), (0, 16), (True,))]
 

@@ -25,7 +25,7 @@ class Residual(Operation):
 
     out: Annotated[Format, Formats((1, 24), (0, 16))]
     channels: Channels
-    x: Annotated[Format, Formats((1, 16), (0, 16))]
+    x: Annotated[Format, Formats((1, 20), (0, 16))]
     s: Signal = BIT
 
     def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:

@@ -55,7 +55,7 @@ class WKV(Operation):
 
     out: Annotated[Format, Formats((1, 24), (-8, 24))]
     channels: Channels
-    k: Annotated[Format, Formats((1, 8), (0, 8))]
+    k: Annotated[Format, Formats((1, 8), (0, 12))]
     v: Annotated[Format, Formats((1, 8), (-8, 16))]
 
     @property
