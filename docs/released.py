@@ -1,0 +1,124 @@
+"""Runs both networks of the released SpikeGPT beside ``SpikeGPT.from_pretrained``: ``python docs/released.py FOLDER``.
+
+``FOLDER`` is a checkout of github.com/ridgerchu/SpikeGPT. Its ``src/model.py`` and ``src/model_run.py`` run as they are,
+on one CPU, but for two replacements: the CUDA kernel of WKV by the recurrence that it computes, and the neurons' CuPy
+backend by the PyTorch one that comes with them. ``docs/released.md`` says what comes out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import cpp_extension
+
+from spikegpt_hls.model.spikegpt import SpikeGPT
+
+TOKENS = 1024  # the longest that the released kernel takes
+GAIN = 2.0  # weights large enough that neurons fire
+
+
+def recurrence(batch: int, tokens: int, channels: int, decay: Tensor, first: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """``cuda/wkv_cuda.cu``, ``kernel_forward``: k, v (B, T, C) to y (B, T, C), with its running maximum."""
+    w, y = -torch.exp(decay), torch.empty_like(v)
+    p, q, o = torch.zeros(batch, channels), torch.zeros(batch, channels), torch.full((batch, channels), -1e38)
+    for t in range(tokens):
+        top = torch.maximum(o, first + k[:, t])
+        a, b = torch.exp(o - top), torch.exp(first + k[:, t] - top)
+        y[:, t] = (a * p + b * v[:, t]) / (a * q + b)
+        top = torch.maximum(w + o, k[:, t])
+        a, b = torch.exp(w + o - top), torch.exp(k[:, t] - top)
+        p, q, o = a * p + b * v[:, t], a * q + b, top
+    return y
+
+
+def load(folder: str) -> tuple[Any, Any]:
+    """The released modules ``src.model`` and ``src.model_run``."""
+    sys.path.insert(0, folder)
+    os.environ["RWKV_JIT_ON"] = "0"
+    cpp_extension.load = lambda **_: None  # what would compile the CUDA kernel
+    with contextlib.redirect_stdout(None):
+        from src import model, model_run  # type: ignore[import-not-found]
+        from src.spikingjelly.clock_driven import neuron  # type: ignore[import-not-found]
+    neuron.check_backend = lambda backend: None
+    model.RUN_CUDA = recurrence
+    return model, model_run
+
+
+def random_network(released: Any, layers: int, channels: int, vocabulary: int) -> Any:
+    """A released ``GPT``, its own initial values but for matrices, which are normal with ``GAIN / sqrt(inputs)``."""
+    torch.manual_seed(0)
+    config = released.GPTConfig(vocabulary, TOKENS, model_type="RWKV", n_layer=layers, n_embd=channels)
+    network = released.GPT(config).eval()
+    for module in network.modules():
+        if hasattr(module, "backend"):
+            module.backend = "torch"
+    for name, value in network.named_parameters():
+        if value.dim() == 2 and name != "emb.weight":
+            nn.init.normal_(value, std=GAIN / value.shape[1] ** 0.5)
+    return network
+
+
+def training_logits(network: Any, ids: Tensor) -> tuple[Tensor, float]:
+    """Of ``src/model.py`` (T, V), and the share of neurons that fire."""
+    fired: list[Tensor] = []
+    for block in network.blocks:
+        for neurons in (block.lif1, block.lif2):
+            neurons.register_forward_hook(lambda *found: fired.append(found[2].mean()))
+    network.head.register_forward_hook(lambda *found: fired.append(found[2]))
+    network(ids[None], ids[None])
+    *rates, logits = fired
+    return logits[0], float(torch.stack(rates).mean())
+
+
+def running_logits(model_run: Any, path: Path, ids: Tensor, network: Any) -> Tensor:
+    """Of ``src/model_run.py`` (T, V), token by token, as ``run.py`` calls it."""
+    config = network.config
+    arguments = types.SimpleNamespace(
+        FLOAT_MODE="fp32", RUN_DEVICE="cpu", MODEL_NAME=str(path.with_suffix("")), ctx_len=TOKENS,
+        vocab_size=config.vocab_size, n_layer=config.n_layer, n_embd=config.n_embd,
+    )  # fmt: skip
+    with contextlib.redirect_stdout(None):
+        running = model_run.RWKV_RNN(arguments)
+    state, first, second, rows = None, None, None, []
+    for token in ids.tolist():
+        row, state, first, second = running.forward([token], state, first, second)
+        rows.append(row)
+    return torch.stack(rows)
+
+
+def compare(released: Any, model_run: Any, layers: int, channels: int, vocabulary: int) -> str:
+    """One row of the table."""
+    network = random_network(released, layers, channels, vocabulary)
+    ids = torch.randint(vocabulary, (TOKENS,))
+    want, rate = training_logits(network, ids)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "released.pth"
+        torch.save(network.state_dict(), path)
+        ours = SpikeGPT.from_pretrained(path).eval()(ids[None])[0]
+        run = running_logits(model_run, path, ids, network)
+    same, other = (float((logits.argmax(-1) == want.argmax(-1)).float().mean()) for logits in (ours, run))
+    apart = float((ours - want).abs().max())
+    return f"| {layers} x {channels} | {vocabulary} | {rate:.1%} | {same:.1%} | {apart:.2g} | {other:.1%} |"
+
+
+@torch.no_grad()
+def main() -> None:
+    """One row for each depth, with and without the binary embedding in ``model_run.py``."""
+    released, model_run = load(sys.argv[1])
+    print("| layers x channels | vocabulary | firing | argmax, ours | largest difference | argmax, model_run.py |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for layers in (6, 12, 18):
+        for vocabulary in (77, 256):
+            print(compare(released, model_run, layers, 128, vocabulary), flush=True)
+
+
+if __name__ == "__main__":
+    main()
