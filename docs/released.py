@@ -1,8 +1,10 @@
-"""Runs both networks of the released SpikeGPT beside ``SpikeGPT.from_pretrained``: ``python docs/released.py FOLDER``.
+"""Runs both networks of the released SpikeGPT beside ``SpikeGPT.from_pretrained``.
 
-``FOLDER`` is a checkout of github.com/ridgerchu/SpikeGPT. Its ``src/model.py`` and ``src/model_run.py`` run as they are,
-on one CPU, but for two replacements: the CUDA kernel of WKV by the recurrence that it computes, and the neurons' CuPy
-backend by the PyTorch one that comes with them. ``docs/released.md`` says what comes out.
+    python docs/released.py FOLDER [GAIN [LAYERS ...]]
+
+``FOLDER`` is a checkout of github.com/ridgerchu/SpikeGPT. Its ``src/model.py`` and ``src/model_run.py`` run as they
+are, on one CPU, but for two replacements: the CUDA kernel of WKV by the recurrence that it computes, and the neurons'
+CuPy backend by the PyTorch one that comes with them. ``docs/released.md`` says what comes out.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ from torch.utils import cpp_extension
 from spikegpt_hls.model.spikegpt import SpikeGPT
 
 TOKENS = 1024  # the longest that the released kernel takes
+CHANNELS = 128
 GAIN = 2.0  # weights large enough that neurons fire
+LAYERS = (6, 12, 18)
+VOCABULARIES = (77, 256)  # with and without the binary embedding in model_run.py
 
 
 def recurrence(batch: int, tokens: int, channels: int, decay: Tensor, first: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -52,17 +57,17 @@ def load(folder: str) -> tuple[Any, Any]:
     return model, model_run
 
 
-def random_network(released: Any, layers: int, channels: int, vocabulary: int) -> Any:
-    """A released ``GPT``, its own initial values but for matrices, which are normal with ``GAIN / sqrt(inputs)``."""
+def random_network(released: Any, layers: int, vocabulary: int, gain: float) -> Any:
+    """A released ``GPT``, its own initial values but for matrices, which are normal with ``gain / sqrt(inputs)``."""
     torch.manual_seed(0)
-    config = released.GPTConfig(vocabulary, TOKENS, model_type="RWKV", n_layer=layers, n_embd=channels)
+    config = released.GPTConfig(vocabulary, TOKENS, model_type="RWKV", n_layer=layers, n_embd=CHANNELS)
     network = released.GPT(config).eval()
     for module in network.modules():
         if hasattr(module, "backend"):
             module.backend = "torch"
     for name, value in network.named_parameters():
         if value.dim() == 2 and name != "emb.weight":
-            nn.init.normal_(value, std=GAIN / value.shape[1] ** 0.5)
+            nn.init.normal_(value, std=gain / value.shape[1] ** 0.5)
     return network
 
 
@@ -94,9 +99,9 @@ def running_logits(model_run: Any, path: Path, ids: Tensor, network: Any) -> Ten
     return torch.stack(rows)
 
 
-def compare(released: Any, model_run: Any, layers: int, channels: int, vocabulary: int) -> str:
+def compare(released: Any, model_run: Any, layers: int, vocabulary: int, gain: float) -> str:
     """One row of the table."""
-    network = random_network(released, layers, channels, vocabulary)
+    network = random_network(released, layers, vocabulary, gain)
     ids = torch.randint(vocabulary, (TOKENS,))
     want, rate = training_logits(network, ids)
     with tempfile.TemporaryDirectory() as folder:
@@ -106,18 +111,20 @@ def compare(released: Any, model_run: Any, layers: int, channels: int, vocabular
         run = running_logits(model_run, path, ids, network)
     same, other = (float((logits.argmax(-1) == want.argmax(-1)).float().mean()) for logits in (ours, run))
     apart = float((ours - want).abs().max())
-    return f"| {layers} x {channels} | {vocabulary} | {rate:.1%} | {same:.1%} | {apart:.2g} | {other:.1%} |"
+    return f"| {layers} | {vocabulary} | {gain:g} | {rate:.1%} | {same:.1%} | {apart:.2g} | {other:.1%} |"
 
 
 @torch.no_grad()
 def main() -> None:
-    """One row for each depth, with and without the binary embedding in ``model_run.py``."""
-    released, model_run = load(sys.argv[1])
-    print("| layers x channels | vocabulary | firing | argmax, ours | largest difference | argmax, model_run.py |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for layers in (6, 12, 18):
-        for vocabulary in (77, 256):
-            print(compare(released, model_run, layers, 128, vocabulary), flush=True)
+    """The table, a row for each depth and vocabulary."""
+    folder, *more = sys.argv[1:]
+    gain, layers = float(more[0]) if more else GAIN, [int(count) for count in more[1:]] or LAYERS
+    released, model_run = load(folder)
+    print("| layers | vocabulary | gain | firing | argmax, ours | largest difference | argmax, model_run.py |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for count in layers:
+        for vocabulary in VOCABULARIES:
+            print(compare(released, model_run, count, vocabulary, gain), flush=True)
 
 
 if __name__ == "__main__":
