@@ -191,7 +191,7 @@ def test_a_point_rebuilds_to_the_same_figures(tmp_path: Path, text: Path, monkey
     flags = [word for name, value in named.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert run(["hls", "--build", str(build), *flags]) == 0
     rebuilt = Workspace(build / "tiny", "tiny")
-    again = point.figures(Request(rebuilt, {}), 100.0, tmp_path)
+    again = point.figures(Request(rebuilt, {}), 100.0)
     assert {name: row[name] for name in vars(again)} == vars(again)
     dataflow = Dataflow.from_json(json.loads((rebuilt.rtl / "dataflow.json").read_text()))
     with np.load(rebuilt.vectors) as arrays:
