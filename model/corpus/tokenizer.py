@@ -167,8 +167,8 @@ def of_content(content: bytes, name: str) -> Tokenizer:
 
 
 def beside(checkpoint: Path, header: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer that a checkpoint was trained with: the one in its header; else the one beside it, which must be the
-    one that the header names where it names one; else bytes."""
+    """The tokenizer that a checkpoint was trained with: the one in its header; else the one beside it, which must be
+    the one that the header names, where it names one; else bytes."""
     if isinstance(kept := header.get(HEADER), str):
         return of_content(kept.encode(), f"in {checkpoint.name}")
     path = checkpoint.with_name(FILE)
