@@ -12,7 +12,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, Gate, LayerNorm, Linear, Operation, SquaredReLU, TokenShift
 from spikegpt_hls.rtl_tests.bench import check, random_params, sequences
-from spikegpt_hls.rtl_tests.blocks import test_engine
+from spikegpt_hls.rtl_tests.blocks import engine
 from spikegpt_hls.rtl_tests.netlists import lattice
 from spikegpt_hls.rtl_tests.netlists.netlist import Edit, flip, gates
 
@@ -100,6 +100,6 @@ def test_gates_of_a_linear_pass_the_bench(lanes: int, bits: int, depth: float) -
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("number", range(len(test_engine.CASES)))
+@pytest.mark.parametrize("number", range(len(engine.CASES)))
 def test_gates_of_an_engine_with_its_members_pass_the_bench(number: int, tmp_path: Path) -> None:
-    test_engine.run_case(tmp_path, number, build=gates)
+    engine.run_case(tmp_path, number, build=gates)
