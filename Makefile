@@ -30,7 +30,7 @@ SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*/*.sv)
 CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp rtl_tests/mutants/*.cpp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train-qat export hls cosim report generate figures size explore accountings toggles nlu test formal mutate coverage soak lint bench clean
+.PHONY: help setup train-qat export hls cosim report generate figures size explore accountings toggles nlu test check faults formal mutate coverage soak lint bench clean
 
 help: ## Show the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,8 +98,14 @@ nlu: $(ENV) ## Train and quantize a classifier of sentences: task=mr|subj|sst2|s
 test: $(ENV) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+check: lint ## Run everything: the linters, the tests, and those that are slow (first proofs and syntheses)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak"
+
+faults: $(ENV) ## Apply one-line faults to a copy, and run the test that should notice each; word=WORD
+	$(BIN)/python tests/faults.py $(word)
+
 formal: $(ENV) ## Prove that every block keeps the rules of its streams
-	$(BIN)/python -m pytest -n 2 --dist worksteal -rP rtl_tests/proofs/test_formal.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rP -m "not soak" rtl_tests/proofs/test_formal.py
 
 mutate: $(ENV) ## Count the mutants of the blocks that their benches catch; block=NAME
 	$(BIN)/python -m spikegpt_hls.rtl_tests.mutants.mutate $(block)
