@@ -2,9 +2,9 @@
 
     python tests/faults.py [WORD ...] [--workers N]
 
-``faults.toml`` has of each fault its file, what a line of it says, what the faulty one would, and the test, which is one
-of ``make test``'s. WORDs choose the faults whose file or text contains one. A copy is made for each worker, and what
-was built in it is kept from fault to fault.
+``faults.toml`` has of each fault its file, what a line of it says, what the faulty one would, and the test, one that
+``make test`` runs. WORDs choose the faults whose file or text contains one. Each worker has a copy, in which what was
+built is kept from fault to fault.
 """
 
 from __future__ import annotations

@@ -117,20 +117,21 @@ def test_a_token_is_mixed_with_the_one_before_it_and_the_first_with_nothing() ->
         assert got[:, channel].tolist() == due
 
 
-def test_a_matrix_is_multiplied_exactly_and_rounded_once() -> None:
-    x, weight, out = Format(5, 2), Format(4, 3), Format(6, 3)
+@pytest.mark.parametrize(("inputs", "weight"), [(7, Format(4, 3)), (8, Format(2, 1))])
+def test_a_matrix_is_multiplied_exactly_and_rounded_once(inputs: int, weight: Format) -> None:
+    """The accumulator holds the worst sums; eight ternary weights of the least input reach one more than 7 bits."""
+    x, out = Format(5, 2), Format(6, weight.frac)
     rng = np.random.default_rng(1)
-    stream, matrix = rng.integers(x.lo, x.hi + 1, (1, 50, 7)), rng.integers(-weight.hi, weight.hi + 1, (3, 7))
-    stream[0, 0], matrix[0], stream[0, 1], matrix[1] = x.lo, weight.hi, x.lo, -weight.hi  # the most and the least
-    op = ops.Linear(out, 7, 3, x, weight)
-    sums = np.array(
-        [[sum(int(a) * int(b) for a, b in zip(token, row, strict=True)) for row in matrix] for token in stream[0]]
-    )
-    assert op(stream, weight=matrix)[0].tolist() == [[held(out, Fraction(int(n), 32)) for n in row] for row in sums]
+    stream = rng.integers(x.lo, x.hi + 1, (1, 50, inputs))
+    matrix = rng.integers(-weight.hi, weight.hi + 1, (3, inputs))
+    stream[0, 0], matrix[0], matrix[1] = x.lo, weight.hi, -weight.hi
+    op = ops.Linear(out, inputs, 3, x, weight)
+    sums = [[sum(map(int.__mul__, token, row)) for row in matrix.tolist()] for token in stream[0].tolist()]
+    due = [[held(out, n / Fraction(2) ** (x.frac + weight.frac)) for n in row] for row in sums]
+    assert op(stream, weight=matrix)[0].tolist() == due
     wide = op.accumulator
-    assert (least(wide) <= sums).all()
-    assert (sums <= most(wide)).all()
-    assert ops.Linear(wide, 7, 3, x, weight)(stream, weight=matrix)[0].tolist() == sums.tolist()
+    assert least(wide) <= np.min(sums) <= np.max(sums) <= most(wide)
+    assert ops.Linear(wide, inputs, 3, x, weight)(stream, weight=matrix)[0].tolist() == sums
 
 
 @pytest.mark.parametrize("x", [Format(8, 4), Format(6, -1), Format(4, 2)], ids=str)
