@@ -1,6 +1,7 @@
 """What the blocks that decide a design's size take on xc7: the bounds that the RTL is held to (docs/folding.md)."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,15 +31,18 @@ def taken(op, folder: Path, reuse_factor=1):
     return synthesize(folder, tools.modules(Dataflow((block,), block.inputs[0], block.outputs[0])))["total"]
 
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("op", "reuse_factor", "bounds"),
     [
         (LIF.of(64, BYTE), 1, {"lut": 150, "ff": 100, "dsp": 0}),  # 64 membranes have 1024 bits
-        (WKV(Format(8, 5), 64, BYTE, BYTE), 1, {"lut": 900, "dsp": 6}),
-        (LayerNorm(BYTE, 64, BYTE, Format(8, 5), Format(16, 10)), 1, {"lut": 700, "dsp": 4}),
-        (*linear(8), {"lut": 1000, "dsp": 16, "bram36": 4}),
-        (*linear(4, FOUR), {"dsp": 8}),
-        (*linear(2), {"dsp": 0}),
+        slow(WKV(Format(8, 5), 64, BYTE, BYTE), 1, {"lut": 900, "dsp": 6}),
+        slow(LayerNorm(BYTE, 64, BYTE, Format(8, 5), Format(16, 10)), 1, {"lut": 700, "dsp": 4}),
+        slow(*linear(8), {"lut": 1000, "dsp": 16, "bram36": 4}),
+        slow(*linear(4, FOUR), {"dsp": 8}),
+        slow(*linear(2), {"dsp": 0}),
     ],
     ids=["LIF", "WKV", "LayerNorm", "Linear", "Linear, 4 bits", "Linear, ternary"],
 )

@@ -31,7 +31,10 @@ def folded(inputs: int, outputs: int, multipliers: int) -> Block:
     return single(op, 1, random_params(op, seed=1), inputs * outputs // multipliers)
 
 
-@pytest.mark.parametrize(("inputs", "outputs", "multipliers"), [(64, 256, 16), (128, 128, 2)])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "multipliers"),
+    [(64, 64, 4), *(pytest.param(*shape, marks=pytest.mark.slow) for shape in ((64, 256, 16), (128, 128, 2)))],
+)
 def test_a_linear_without_its_rom_is_the_same_linear(
     tmp_path: Path, inputs: int, outputs: int, multipliers: int
 ) -> None:

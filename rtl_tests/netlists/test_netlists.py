@@ -18,6 +18,7 @@ from spikegpt_hls.rtl_tests.netlists.netlist import Edit, flip, gates
 
 LENGTHS = (7, 1, 9)
 BYTE = Format(8, 4)
+slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 def run(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit | None = None) -> None:
@@ -28,13 +29,13 @@ def run(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit | None = No
 @pytest.mark.parametrize(
     ("op", "lanes"),
     [
-        (LIF.of(64, Format(8, 6)), 1),
+        slow(LIF.of(64, Format(8, 6)), 1),
         (LIF.of(8, BYTE), 8),  # one beat a token: the interlock
-        (TokenShift(BYTE, 48, BYTE, Format(10, 8)), 2),
+        slow(TokenShift(BYTE, 48, BYTE, Format(10, 8)), 2),
         (TokenShift(Format(16, 7), 8, Format(4, -2), Format(10, 8)), 8),
-        (WKV(Format(10, 7), 16, BYTE, Format(8, 5)), 1),
-        (LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1),  # one multiplier for the statistics
-        (LayerNorm(BYTE, 8, BIT, Format(8, 5), Format(16, 10)), 2),
+        slow(WKV(Format(10, 7), 16, BYTE, Format(8, 5)), 1),
+        slow(LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1),  # one multiplier for the statistics
+        slow(LayerNorm(BYTE, 8, BIT, Format(8, 5), Format(16, 10)), 2),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Operation) else str(value),
 )
@@ -60,10 +61,10 @@ LINEAR = Linear(Format(8, 3), 16, 16, BYTE, Format(8, 7))
 @pytest.mark.parametrize(
     ("op", "lanes", "reuse_factor"),
     [
-        (LINEAR, 1, 64),
+        slow(LINEAR, 1, 64),
         (Linear(Format(8, 3), 16, 8, Format(8, 8, signed=False), Format(4, 3)), 2, 8),  # rows share a multiplier
-        (Gate(BYTE, 16, BYTE, BYTE), 2, 1),
-        (LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1, 1),
+        slow(Gate(BYTE, 16, BYTE, BYTE), 2, 1),
+        slow(LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1, 1),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Operation) else str(value),
 )

@@ -7,7 +7,6 @@ import pytest
 from spikegpt_hls.rtl_tests.proofs.claims import CASES
 from spikegpt_hls.rtl_tests.proofs.formal import prove
 
-
 #: Claims whose proof takes a minute or more, and the cycles that a search without a proof looks at instead.
 LONG = (
     "stream_join",

@@ -120,11 +120,18 @@ def assert_every_cycle(size: Size, work: Path, builds: Path) -> int:
     return compared
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+#: Of them, for `make test`: lanes and contexts of every kind, two layers, and engines with and without contexts.
+FEW = tuple(SIZES[n] for n in (2, 5, 7, 11, 12, 14))
+
+
+@pytest.mark.parametrize(
+    "size", [size if size in FEW else pytest.param(size, marks=pytest.mark.slow) for size in SIZES], ids=str
+)
 def test_every_transfer_of_every_stream_is_in_the_simulated_cycle(size: Size, tmp_path: Path, builds: Path) -> None:
     assert assert_every_cycle(size, tmp_path, builds) > 1000
 
 
+@pytest.mark.slow
 def test_random_models_too(tmp_path: Path, builds: Path) -> None:
     """Another one at every run; ``CYCLES_SEED`` repeats one that failed."""
     seed = int(os.environ.get("CYCLES_SEED", time.time_ns() // 1000 % 10**9))
