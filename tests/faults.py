@@ -28,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_suffix(".toml")
 ROOMS = ("model", "quant", "hls", "rtl_tests", "sim", "cli")
+FILES = (".py",), (".sv",), (".cpp", ".h")  # by language
 #: pytest's own codes: every test passed, some failed; any other means that they did not run.
 PASSED, FAILED = 0, 1
 
@@ -85,22 +86,28 @@ def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
 
 
 def judge(fault: Fault, trees: queue.Queue[Path]) -> tuple[str, str]:
-    """``caught``, ``survived`` or ``error``, and what was said."""
+    """``judge_in`` a tree that no other worker has."""
     tree = trees.get()
+    try:
+        return judge_in(tree, fault)
+    finally:
+        trees.put(tree)
+
+
+def judge_in(tree: Path, fault: Fault) -> tuple[str, str]:
+    """``caught``, ``survived`` or ``error``, and what was said."""
     path = tree / fault.file
     try:
         faulty = fault.apply(tree)
-        before = path.read_bytes()
-        path.write_text(faulty)
-        try:
-            code, said = run(tree, [fault.test])
-        finally:
-            path.write_bytes(before)
-        return {PASSED: "survived", FAILED: "caught"}.get(code, "error"), said
     except (OSError, ValueError) as error:
         return "error", str(error)
+    before = path.read_bytes()
+    path.write_text(faulty)
+    try:
+        code, said = run(tree, [fault.test])
     finally:
-        trees.put(tree)
+        path.write_bytes(before)
+    return {PASSED: "survived", FAILED: "caught"}.get(code, "error"), said
 
 
 def main() -> int:

@@ -165,6 +165,9 @@ def test_one_pipe_is_worked_out_by_hand():
     assert schedule.times["emb"].tolist() == [3, 4, 5, 6]
     assert schedule.times["out"].tolist() == [6, 7, 8, 9]
     assert (schedule.cycles, schedule.latency, schedule.cycles_per_token) == (10, 8, 2)
+    block = schedule.block("out")  # takes a token's first beat in 3, and gives its last in 7
+    assert (block.start.tolist(), block.end.tolist()) == ([3, 5], [7, 9])
+    assert (block.latency, block.interval) == (5, 2)
 
 
 def test_the_interlock_of_a_state_loop_spaces_tokens():
