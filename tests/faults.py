@@ -81,7 +81,7 @@ def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *tests]
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
-    said = [line for line in done.stdout.splitlines() if re.match(r"FAILED|ERROR", line)]
+    said = [line for line in done.stdout.splitlines() if re.match(r"(FAILED|ERROR) \S+\.py", line)]
     return done.returncode, said[0] if said else (done.stdout + done.stderr).strip().rpartition("\n")[2]
 
 
