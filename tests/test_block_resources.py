@@ -1,7 +1,6 @@
 """What the blocks that decide a design's size take on xc7: the bounds that the RTL is held to (docs/folding.md)."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from spikegpt_hls.hls.rtl.blocks import image_file, images, single, sources
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, WKV, LayerNorm, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.sim.resources import tools
 from spikegpt_hls.sim.resources.synthesis import synthesize
 
@@ -29,9 +29,6 @@ def taken(op, folder: Path, reuse_factor=1):
     for name, image in images(block).items():
         (folder / image_file(block.name, name)).write_text(image.hex())
     return synthesize(folder, tools.modules(Dataflow((block,), block.inputs[0], block.outputs[0])))["total"]
-
-
-slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(

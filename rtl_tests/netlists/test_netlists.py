@@ -13,12 +13,12 @@ from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, Gate, LayerNorm, Linear, Operation, SquaredReLU, TokenShift
 from spikegpt_hls.rtl_tests.bench import check, random_params, sequences
 from spikegpt_hls.rtl_tests.blocks import engine
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.netlists import lattice
 from spikegpt_hls.rtl_tests.netlists.netlist import Edit, flip, gates
 
 LENGTHS = (7, 1, 9)
 BYTE = Format(8, 4)
-slow = partial(pytest.param, marks=pytest.mark.slow)
 
 
 def run(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit | None = None) -> None:

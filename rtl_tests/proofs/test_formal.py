@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.proofs.claims import CASES
 from spikegpt_hls.rtl_tests.proofs.formal import prove
 
@@ -29,9 +30,7 @@ def prove_case(name: str, folder: Path, depth: int | None) -> None:
     assert verdict.proved if depth is None else verdict.depth >= depth - 1
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in CASES]
-)
+@pytest.mark.parametrize("name", [slow(name) if name in LONG else name for name in CASES])
 def test_streams_keep_their_rules(name: str, tmp_path: Path) -> None:
     prove_case(name, tmp_path, CASES[name].depth)
 

@@ -25,6 +25,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import Timing, timing
 from spikegpt_hls.hls.rtl.writer import write
 from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.top.cosim import Model
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
 
@@ -124,9 +125,7 @@ def assert_every_cycle(size: Size, work: Path, builds: Path) -> int:
 FEW = tuple(SIZES[n] for n in (2, 5, 7, 11, 12, 14))
 
 
-@pytest.mark.parametrize(
-    "size", [size if size in FEW else pytest.param(size, marks=pytest.mark.slow) for size in SIZES], ids=str
-)
+@pytest.mark.parametrize("size", [size if size in FEW else slow(size) for size in SIZES], ids=str)
 def test_every_transfer_of_every_stream_is_in_the_simulated_cycle(size: Size, tmp_path: Path, builds: Path) -> None:
     assert assert_every_cycle(size, tmp_path, builds) > 1000
 

@@ -21,6 +21,7 @@ from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import Residual
 from spikegpt_hls.quant.training.calibrate import random_network
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.top.cosim import Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import simulate
 
@@ -35,7 +36,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
     return Path(request.getfixturevalue(request.param))
 
 
-@pytest.fixture(params=["trained", pytest.param("random48", marks=pytest.mark.slow)])
+@pytest.fixture(params=["trained", slow("random48")])
 def compiled(request: pytest.FixtureRequest) -> Path:
     """Of what is compiled, the second is three layers and other widths of what the first has."""
     return Path(request.getfixturevalue(request.param))
