@@ -14,6 +14,7 @@ from spikegpt_hls.quant.ops import (
     BinaryEmbedding,
     Gate,
     LayerNorm,
+    Linear,
     Residual,
     Sigmoid,
     SquaredReLU,
@@ -25,9 +26,9 @@ BYTE = Format(8, 4)
 FREE = Timing(1, 3)
 
 
-def own(operation) -> list[Action]:
+def own(operation, reuse_factor: int = 1) -> list[Action]:
     """Without the FIFOs at its ports."""
-    return [action for action in actions(single(operation, 1, {}), FREE) if "FIFO" not in action.what]
+    return [action for action in actions(single(operation, 1, {}, reuse_factor), FREE) if "FIFO" not in action.what]
 
 
 def told(action: Action) -> str:
@@ -106,6 +107,13 @@ def test_a_wkv_acts_so_often_for_each_channel() -> None:
         assert counts["multiply", f"decay x {name}"] == counts["shift", f"normalise {name}"] == 1
     assert counts["divide", "quotient"] == 10  # a subtraction for each bit of the output
     assert counts["read", "state"] == counts["write", "state"] == 1
+
+
+def test_a_linear_rounds_and_saturates_unless_its_accumulators_leave() -> None:
+    whole = Linear(BIT, 4, 2, BYTE, Format(4, 3)).accumulator
+    rounds = {f"add round: {whole.bits} 2", f"compare saturate: {whole.bits} 4"}
+    for out, found in ((whole, set()), (Format(whole.bits, whole.frac - 1), rounds), (Format(6, whole.frac), rounds)):
+        assert {told(action) for action in own(Linear(out, 4, 2, BYTE, Format(4, 3)), 8)} & rounds == found
 
 
 def test_fifos_are_written_and_read_once_by_every_beat() -> None:
