@@ -1,4 +1,4 @@
-"""The C++ kernels of a test run, compiled into one library, each between two conversions: integers to beats and back."""
+"""The C++ kernels of a test run, in one library, each between two conversions: integers to beats, and back."""
 
 from __future__ import annotations
 
