@@ -51,7 +51,8 @@ def speed(runner: Runner, seconds: Callable[[Callable[[], object]], float]) -> S
 def show(runner: Runner, found: Speed) -> None:
     runner.say(
         f"{TOKENS} tokens, the cycle of every transfer: RTL in simulation {found.rtl:.3g} s "
-        f"({found.cycles_per_second:,.0f} cycles/s), cycle simulator {found.simulator:.3g} s, {found.ratio:,.0f} times faster (measured in one run)"
+        f"({found.cycles_per_second:,.0f} cycles/s), cycle simulator {found.simulator:.3g} s, {found.ratio:,.0f} times "
+        "faster (measured in one run)"
     )
 
 
