@@ -69,7 +69,7 @@ class Command:
             return self.function(runner)
 
     def _folders(self, runner: Runner) -> list[Path]:
-        if self.name in SHARED:  # changes nothing, or has locks of its own
+        if self.name in SHARED:  # writes nothing, or where each of its steps does
             return []
         places = import_module(f"spikegpt_hls.cli.{self.module}")
         more: list[Workspace] = places.places(runner.place, runner.named) if hasattr(places, "places") else []
@@ -129,4 +129,4 @@ COMMANDS = (
     _Classify("nlu", "Train and quantize a classifier of sentences.", "commands.nlu", (Classifying,)),
     Command("bench", "Time every implementation, as ratios measured in one run.", "bench.bench", HLS),
 )  # fmt: skip
-SHARED = ("status", "explore")
+SHARED = ("status", "explore", "generate")

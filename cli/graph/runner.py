@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from spikegpt_hls.cli.errors import WorkspaceError
 from spikegpt_hls.cli.graph import record
+from spikegpt_hls.cli.graph.lock import locked
 from spikegpt_hls.cli.graph.record import MISSING, Record
 from spikegpt_hls.cli.graph.settings import Settings
 from spikegpt_hls.cli.graph.step import Step
@@ -65,9 +67,15 @@ class Runner:
         return step.settings.of(self.named, (started or finished or Record()).settings)
 
     def make(self, step: Step, asked: bool = False) -> None:
-        """``step`` and all that it needs, up to date; ``asked``: by its own command."""
+        """``step`` and all that it needs, up to date; ``asked``: by its own command. Nobody else works in the folder
+        meanwhile."""
         if step.title(self.place) in self._made:
             return
+        with locked([self.place.folder], self.say) if leads() else nullcontext():
+            self._make(step, asked)
+        self._made.add(step.title(self.place))
+
+    def _make(self, step: Step, asked: bool) -> None:
         for needed in step.needs:
             self.make(needed)
         if step.owned and not asked and self._exists(step.owned) and self._keep(step):
@@ -76,7 +84,6 @@ class Runner:
             if self._finished(step) or self._started(step):
                 self.say(f"{step.title(self.place)}: {reason}")
             self._run(step, asked)
-        self._made.add(step.title(self.place))
 
     def why(self, step: Step, asked: bool = False) -> str:
         """Why ``step`` would run now; empty where it is up to date."""
