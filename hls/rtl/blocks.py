@@ -17,9 +17,7 @@ from spikegpt_hls.quant.ops.wkv import BONUS, DECAY, MANTISSA_BITS, OCTAVE_FRAC,
 
 SOURCES = Path(__file__).parent
 #: The module of each kind of block; none of an operation that has no file here.
-MODULES = {
-    kind: name for kind, name in {**NAMES, "Fork": "stream_fork"}.items() if (SOURCES / f"{name}.sv").is_file()
-}
+MODULES = {kind: name for kind, name in {**NAMES, "Fork": "stream_fork"}.items() if (SOURCES / f"{name}.sv").is_file()}
 
 
 @dataclass(frozen=True)
