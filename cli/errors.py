@@ -17,10 +17,11 @@ def user_errors() -> tuple[type[Exception], ...]:
 
     known = {
         "spikegpt_hls.cli.errors": "GraphError",
+        "spikegpt_hls.host.errors": "HostError",
         "spikegpt_hls.model.errors": "ModelError",
         "spikegpt_hls.quant.format": "ExactnessError",
         "spikegpt_hls.hls.errors": "ConversionError",
         "spikegpt_hls.sim.errors": "SimulationError",
-        "spikegpt_hls.rtl_tests.simulator": "ToolError",
+        "spikegpt_hls.rtl_tests.errors": "ToolError",
     }
     return tuple(getattr(sys.modules[module], name) for module, name in known.items() if module in sys.modules)

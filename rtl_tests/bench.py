@@ -72,7 +72,7 @@ def check(
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
     write_case(folder, block, streams, lengths)
-    files = {name: f'"{folder / name}.hex"' for name in memory}
+    files = {name: f'"{name}.hex"' for name in memory}  # in the folder that the simulation runs in
     build(_sources(block, folder, edit), MODULES[block.kind], folder, {**values, **files})
     simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
 

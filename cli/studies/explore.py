@@ -230,7 +230,7 @@ def _try(place: Workspace, settings: Exploring, study: Study, trial: Trial) -> N
     try:
         runner = _runner(place, settings, trial.params)
         with locked([runner.place.folder], runner.say):
-            found = point.figures(runner, settings.clock, place.folder / "cache")
+            found = point.figures(runner, settings.clock)
     except ConversionError as error:  # a budget that is too small for its network
         study.tell(trial, state=TrialState.PRUNED)
         say(console, f"trial {trial.number}: {error}")

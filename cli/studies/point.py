@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,10 +34,10 @@ class Figures:
 OBJECTIVES = {"bits": True, "tokens_per_s": False, "area": True, "energy": True}
 
 
-def figures(runner: Runner, clock: float, cache: Path) -> Figures:
+def figures(runner: Runner, clock: float) -> Figures:
     """Of the network and the folding that the runner's settings describe; trains it where its folder has none.
 
-    ``clock`` in MHz; ``cache`` keeps what Yosys measured.
+    ``clock`` in MHz.
     """
     from spikegpt_hls.hls.dataflow import Dataflow
     from spikegpt_hls.sim.cycles.schedule import simulate
@@ -52,7 +51,7 @@ def figures(runner: Runner, clock: float, cache: Path) -> Figures:
     with np.load(place.vectors, allow_pickle=False) as arrays:
         traces = {name: arrays[name] for name in arrays.files}
     schedule = simulate(dataflow, len(traces["tokens"]))  # as many as the report's
-    total = area.estimate(dataflow, place.folder / "nominal", cache)["total"]
+    total = area.estimate(dataflow, place.folder / "nominal")["total"]
     part = next(part for part in parts() if part.name == PART)
     return Figures(
         bits=json.loads(place.metrics.read_text())["val_bits_integer"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -36,7 +35,7 @@ def blocks(build: Build) -> dict[str, Any]:
         def progress(name: str, done: int, total: int) -> None:
             status.update(f"ecp5: Yosys and nextpnr, {done} of {total} blocks, {name} done")
 
-        return route(build.rtl, tools.modules(build.dataflow), _cache(build), progress)
+        return route(build.rtl, tools.modules(build.dataflow), progress)
 
 
 def model(build: Build, top: str, constraints: bytes | None = None) -> dict[str, Any]:
@@ -50,13 +49,9 @@ def model(build: Build, top: str, constraints: bytes | None = None) -> dict[str,
     files = tools.inputs(build.rtl, top, {})
     with build.console.status(f"ecp5: Yosys and nextpnr, {top}, which takes some minutes"):
         try:
-            return placed(top, top, {}, files, _cache(build), CLOCK, constraints, build.folder / BITSTREAM)
+            return placed(top, top, {}, files, CLOCK, constraints, build.folder / BITSTREAM)
         except FitError as reason:
             return {"not_run": str(reason)}
-
-
-def _cache(build: Build) -> Path:
-    return build.place.folder / "cache"
 
 
 def show(place: Workspace, console: Console) -> None:

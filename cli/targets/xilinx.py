@@ -36,7 +36,7 @@ def finish(build: Build) -> None:
     report, reason = synthesize(graph)
     if reason:
         say(console, f"hls: not run: {reason}")
-    found = synthesised(build.dataflow, build.rtl, place.folder / "cache", console=console)
+    found = synthesised(build.dataflow, build.rtl, console=console)
     made = {**found, "c_simulation": simulation, "vitis": report, "not_run": reason}
     write_json(build.folder / "resources.json", made)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import io
-import shutil
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.layers import OperationLayer
+from spikegpt_hls.host.errors import HostError
+from spikegpt_hls.host.library import library
 from spikegpt_hls.quant.format import Ints
+
+#: The environment variable that says where the weights lie.
+WEIGHTS = "SPIKEGPT_HLS_WEIGHTS"
+#: As hls4ml compiles its projects.
+FLAGS = ("-O3", "-std=c++11", "-fno-gnu-unique", f'-DWEIGHTS_DIR=getenv("{WEIGHTS}")')
 
 
 class _Trace(ctypes.Structure):
@@ -41,8 +47,6 @@ class CSimulation:
         self._layers = [node for node in graph.get_layers() if isinstance(node, OperationLayer)]
         for node in self._layers:
             node.set_attr("trace", True)
-        for library in Path(graph.config.get_output_dir(), "firmware").glob("*.so"):
-            library.unlink()  # of an earlier compilation: hls4ml gives each a new name
         graph.config.trace_output = True
         _compile(graph)
         graph.config.trace_output = False
@@ -53,7 +57,8 @@ class CSimulation:
 
         Sequences run back to back without a reset in between: the first-token mark alone begins each.
         """
-        traces = self._trace(token_rows(sequences))
+        with _weights(self._graph):
+            traces = self._trace(token_rows(sequences))
         ends = np.cumsum([len(np.asarray(ids)) for ids in sequences])[:-1]
         return {
             node.name: np.split(node.operation.out.integers(traces[node.name], node.name), ends)
@@ -62,21 +67,21 @@ class CSimulation:
 
     def _trace(self, rows: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """hls4ml's ``ModelGraph.trace`` without its recompilation at every call."""
-        library = self._graph._top_function_lib
+        compiled = self._graph._top_function_lib
         top, _ = self._graph._get_top_function(rows)
         logits = np.zeros(self._layers[-1].operation.n_out)
         outputs = {node.name: np.zeros((len(rows), node.operation.n_out)) for node in self._layers}
         traces = (_Trace * len(self._layers))()
-        library.allocate_trace_storage(ctypes.c_size_t(rows.itemsize))
+        compiled.allocate_trace_storage(ctypes.c_size_t(rows.itemsize))
         try:
             for token, row in enumerate(rows):
                 top(row, logits)
-                library.collect_trace_output(traces)
+                compiled.collect_trace_output(traces)
                 for trace in traces:
                     output = outputs[trace.name.decode()][token]
                     ctypes.memmove(output.ctypes.data, trace.data, output.nbytes)
         finally:
-            library.free_trace_storage()
+            compiled.free_trace_storage()
         return outputs
 
 
@@ -86,13 +91,23 @@ def simulate(graph: Any, sequences: Sequence[ArrayLike]) -> dict[str, list[Ints]
 
 
 def _compile(graph: Any) -> None:
-    if shutil.which("g++") is None:
-        raise ConversionError("C simulation needs g++, which is not on the PATH")
-    with redirect_stdout(log := io.StringIO()):  # where hls4ml prints what the compiler said
-        try:
-            graph.compile()
-        except OSError:
-            raise
-        except Exception as error:  # hls4ml raises nothing more precise
-            said = next((line for line in log.getvalue().splitlines() if "error" in line), str(error))
-            raise ConversionError(f"the C++ project does not compile: {said}") from error
+    """hls4ml's ``ModelGraph.compile``, but that it takes from the cache what it compiled of the same texts before."""
+    graph.write()
+    folder, project = Path(graph.config.get_output_dir()), graph.config.get_project_name()
+    firmware = folder / "firmware"
+    sources = [firmware / f"{project}.cpp", folder / f"{project}_bridge.cpp"]
+    read = sorted(path for path in firmware.rglob("*.*") if path.suffix in (".h", ".txt"))
+    try:
+        graph._top_function_lib = library(sources, FLAGS, read, [folder, firmware / "ap_types"])
+    except HostError as error:
+        raise ConversionError(f"the C++ project does not compile: {error}") from error
+
+
+@contextmanager
+def _weights(graph: Any) -> Iterator[None]:
+    """The C++ reads its weights at the first token, from where the environment says: a library has no place."""
+    os.environ[WEIGHTS] = str(Path(graph.config.get_output_dir(), "firmware", "weights").resolve())
+    try:
+        yield
+    finally:
+        del os.environ[WEIGHTS]

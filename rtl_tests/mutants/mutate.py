@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.rtl.blocks import MODULES
-from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.mutants import engine, miter, replay
 from spikegpt_hls.rtl_tests.mutants.cases import Design, cases
 from spikegpt_hls.rtl_tests.mutants.replay import Play
 from spikegpt_hls.rtl_tests.proofs import yosys
 from spikegpt_hls.rtl_tests.proofs.formal import search
+from spikegpt_hls.sim.errors import SimulationError
+from spikegpt_hls.sim.resources import tools
 
 #: All but the fork, whose bench has runs of its own.
 BLOCKS = (*(name for name in MODULES.values() if name != "stream_fork"), engine.NAME)
@@ -64,12 +65,9 @@ write_aiger -ascii -zinit -symbols design.aag
 def mutants(design: Design, number: int, seed: int, folder: Path) -> list[str]:
     """Write ``mutants.v``, the design with ``number`` mutants; give their descriptions, the first being mutant 1."""
     read = yosys.read(design.write(folder), design.top, design.parameters, folder)
-    yosys.run(
-        [
-            *read, f"prep -top {design.top} -flatten", "opt -full",
-            f"mutate -list {number} -seed {seed} -ctrl mutsel {SELECT} 1 -o drawn.txt", "write_rtlil design.il",
-        ], folder,
-    )  # fmt: skip
+    draw = f"mutate -list {number} -seed {seed} -ctrl mutsel {SELECT} 1 -o drawn.txt"
+    script = [*read, f"prep -top {design.top} -flatten", "opt -full", draw, "write_rtlil design.il"]
+    tools.yosys(script, folder, ["drawn.txt", "design.il"])
     unclocked = [name for name, clocked in MEMORY.findall((folder / "design.il").read_text()) if "1" not in clocked]
     pins = [f"-cell {name} -port RD_{pin} " for name in unclocked for pin in ("CLK", "EN")]  # of reads that have none
     drawn = [line for line in (folder / "drawn.txt").read_text().splitlines() if not NO_NODE.search(line)]
@@ -77,7 +75,7 @@ def mutants(design: Design, number: int, seed: int, folder: Path) -> list[str]:
     drawn = [re.sub(r"(-ctrl \S+ \S+) \S+", rf"\g<1> {index}", line) for index, line in enumerate(drawn, 1)]
     (folder / "mutants.txt").write_text("\n".join(drawn) + "\n")
     script = ["read_rtlil design.il", "script mutants.txt", "opt_clean", "rename -top mutants"]
-    yosys.run([*script, "write_verilog -noattr mutants.v"], folder)
+    tools.yosys([*script, "write_verilog -noattr mutants.v"], folder, ["mutants.v"])
     return drawn
 
 
@@ -117,8 +115,7 @@ def _describe(line: str) -> str:
 
 def gates(folder: Path) -> miter.Design:
     """The design with its mutants as gates, once for all comparisons."""
-    (folder / "any.v").write_text("module any (input a, b, output y); assign y = a & b; endmodule\n")
-    yosys.run([_TO_GATES], folder)
+    tools.yosys([_TO_GATES], folder, ["design.aag"])
     return miter.parse((folder / "design.aag").read_text())
 
 
@@ -141,7 +138,7 @@ def compare(design: miter.Design, mutant: int, folder: Path, seconds: int = SECO
             continue
         (folder / "proof.aig").write_bytes(model.aiger())
         for command in ENGINES[name]:
-            with suppress(simulator.ToolError):  # ABC in WebAssembly may run out of time, or of stack
+            with suppress(SimulationError):  # ABC in WebAssembly may run out of time, or of stack
                 verdict = search(folder, f"{command},-T,{seconds}", 2 * seconds)
                 if verdict.proved:
                     return "equivalent"

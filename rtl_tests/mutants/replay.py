@@ -7,7 +7,6 @@ markers, and in the run ``timing`` the cycle of every transfer.
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.host import builds
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.rtl_tests import bench, simulator
+from spikegpt_hls.rtl_tests import bench, verilate
 from spikegpt_hls.rtl_tests.contexts import Order, interleave
 from spikegpt_hls.rtl_tests.mutants.cases import Case
 
@@ -28,6 +28,7 @@ RUNS = {
     "blocked": (0.0, 0.8),
     "timing": (0.0, 0.0),
 }
+PROGRAM = "replay"
 PATTERN = 400 * len(bench.READY)  # cycles after which a pattern of stalls begins again: longer than most runs
 
 
@@ -190,22 +191,16 @@ endmodule
 
 def build(folder: Path, files: Sequence[str], *coverage: str) -> None:
     """Compile ``replay.sv`` and the design's files, all in ``folder``; ``coverage`` are Verilator's options for it."""
-    shutil.copy(Path(__file__).parent / "replay.cpp", folder)
-    made = folder / "obj_dir"
-    made.mkdir(exist_ok=True)
-    command = ["verilator", "--cc", "--exe", "--build", "-O3", "--x-initial", "0", "-Wno-fatal", "-Wno-lint",
-               "-Wno-style", "--output-split", "0", "--top-module", "replay",
-               *coverage, "replay.sv", *files, "replay.cpp"]  # fmt: skip
-    store = folder.parent / (".runtime-coverage" if coverage else ".runtime")
-    flags = simulator.MAKEFLAGS + simulator.UNOPTIMISED  # the compiler takes longer than all runs
-    with simulator.tool_environment(flags), simulator.shared_runtime(made, store):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise simulator.ToolError(f"the replay in {folder} could not be built: {done.stderr[-500:]}")
+    sources = [folder / "replay.sv", *(folder / name for name in files), Path(__file__).with_name("replay.cpp")]
+    quiet = ("-Wno-fatal", "-Wno-lint", "-Wno-style")
+    options = ["-O3", "--x-initial", "0", *quiet, "--output-split", "0", *coverage]
+    # Not optimised: the compiler takes longer than all runs.
+    made = verilate.simulation(sources, "replay", folder / "build.log", options, prefix="Vreplay")
+    builds.bring(made, folder / PROGRAM)
 
 
 def judge(folder: Path, first: int, last: int, runs: int, limit: int) -> list[list[int]]:
     """Of each mutant: its number, the first run that fails or -1, and that one's cycle or the longest run's."""
-    command = [str(folder / "obj_dir" / "Vreplay"), *map(str, (first, last, runs, limit))]
+    command = [str(folder / PROGRAM), *map(str, (first, last, runs, limit))]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return [[int(word) for word in line.split()] for line in done.stdout.splitlines()]

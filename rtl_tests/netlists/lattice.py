@@ -15,7 +15,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from spikegpt_hls.rtl_tests.netlists.netlist import Family
-from spikegpt_hls.rtl_tests.proofs import yosys
 from spikegpt_hls.sim.resources import place_route, tools
 
 #: Which of two resets the register listens to depends on the multiplier's place: neither may be high.
@@ -100,7 +99,7 @@ def synthesize(sources: Sequence[Path], top: str, folder: Path, values: Mapping[
     shutil.rmtree(work, ignore_errors=True)
     tools.place_files({path.name: path.read_bytes() for path in [*sources, *images.values()]}, work)
     place_route.synthesize(top, top, parameters, [path.name for path in sources], work)
-    yosys.run(["read_json netlist.json", "write_verilog -noattr netlist.v"], work)
+    tools.yosys(["read_json netlist.json", "write_verilog -noattr netlist.v"], work, ["netlist.v"])
     return (work / "netlist.v").read_text()
 
 

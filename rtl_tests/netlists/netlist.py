@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.proofs import yosys
+from spikegpt_hls.sim.resources import tools
 from spikegpt_hls.sim.resources.synthesis import FLOW
 
 Edit = Callable[[str], str]
@@ -108,7 +109,7 @@ def synthesize(sources: Sequence[Path], top: str, folder: Path, values: Mapping[
     if (images := sources[0].parent / "images").is_dir():  # which a top names by their paths
         shutil.copytree(images, work / "images")
     script = yosys.read(sources, top, values, work)
-    yosys.run([*script, f"{FLOW} -top {top}", "write_verilog -noattr netlist.v"], work)
+    tools.yosys([*script, f"{FLOW} -top {top}", "write_verilog -noattr netlist.v"], work, ["netlist.v"])
     return (work / "netlist.v").read_text()
 
 
@@ -132,7 +133,8 @@ def gates(
 ) -> None:
     """Build a module's netlist for the simulator, as ``simulator.build`` does its sources; ``edit`` is for negative
     controls."""
-    text = edit(family.synthesize(sources, top, folder, values))
+    images = {name: f'"{folder / value[1:-1]}"' for name, value in values.items() if isinstance(value, str)}
+    text = edit(family.synthesize(sources, top, folder, {**values, **images}))
     paths = folder / "netlist.v", folder / "cells.v"
     for path, content in zip(paths, (text, family.models(text)), strict=True):
         path.write_text(content)

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spikegpt_hls.rtl_tests.proofs import yosys
-from spikegpt_hls.rtl_tests.simulator import ToolError
+from spikegpt_hls.host import builds
+from spikegpt_hls.rtl_tests.errors import ToolError
+from spikegpt_hls.sim.resources import tools
 
 HERE = Path(__file__).parent
 SECONDS = 1800  # at most, of an unbounded proof, of which the longest takes 100 on an idle machine
@@ -213,7 +214,7 @@ def prove(
 ) -> Verdict:
     """Prove a claim of a module's source ``files``: for ever, or where ``depth`` is given for so many cycles.
 
-    ``edits`` of the files (stem: old and new text) make a mutant.
+    ``edits`` of the files (stem: old and new text) make a mutant. What was proved of the same texts before stands.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -228,21 +229,34 @@ def prove(
     for name, content in claim.images.items():
         (folder / name).write_text(content)
     (folder / "proof.sv").write_text(top(claim))
-    (folder / "any.v").write_text("module any (input a, b, output y); assign y = a & b; endmodule\n")
     names = " ".join(path.name for path in [*files, *CHECKERS])
     cut = "\n".join(f"cutpoint w:dut.{wire}" for wire in claim.cut)
-    yosys.run(
-        [f"read_verilog -formal -sv -defer {names}", "read_verilog -formal -sv proof.sv", _TO_AIGER.format(cut=cut)],
-        folder,
-    )
+    read = [f"read_verilog -formal -sv -defer {names}", "read_verilog -formal -sv proof.sv"]
+    tools.yosys([*read, _TO_AIGER.format(cut=cut)], folder, ["proof.aig"])
     return search(folder, f"bmc3,-F,{depth}" if depth else f"pdr,-T,{SECONDS}")
 
 
 def search(folder: Path, engine: str, seconds: float | None = None) -> Verdict:
-    """ABC's verdict on ``proof.aig``; ToolError where it takes longer than ``seconds``."""
-    (folder / "status.txt").unlink(missing_ok=True)
-    yosys.run([_ENGINE.format(engine=engine)], folder, seconds)
-    found = re.match(r"snl_(UNSAT|SAT|UNK)\s+(-?\d+)", (folder / "status.txt").read_text())
-    if found is None:
-        raise ToolError(f"ABC found nothing to say in {folder}")
-    return Verdict(found[1] == "UNSAT", found[1] == "SAT", int(found[2]))
+    """ABC's verdict on ``proof.aig``; SimulationError where it takes longer than ``seconds``."""
+    model = (folder / "proof.aig").read_bytes()
+    (folder / "any.v").write_text("module any (input a, b, output y); assign y = a & b; endmodule\n")
+
+    def ask() -> tuple[str, str]:
+        (folder / "status.txt").unlink(missing_ok=True)
+        tools.run_yosys([_ENGINE.format(engine=engine)], folder, seconds)
+        found = re.match(r"snl_(UNSAT|SAT|UNK)\s+(-?\d+)", (folder / "status.txt").read_text())
+        if found is None:
+            raise ToolError(f"ABC found nothing to say in {folder}")
+        if found[1] == "UNK" and "-T" in engine:
+            raise _UnsettledError(found[1], found[2])
+        return found[1], found[2]
+
+    try:
+        said, depth = builds.remembered(builds.digest(tools.yosys_version(), _ENGINE, engine, model), ask)
+    except _UnsettledError as open_one:
+        said, depth = open_one.args
+    return Verdict(said == "UNSAT", said == "SAT", int(depth))
+
+
+class _UnsettledError(Exception):
+    """No answer in the time that was given: a faster machine, or the next try, may find one."""

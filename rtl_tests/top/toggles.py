@@ -30,7 +30,7 @@ def toggles(block: Block, stimuli: Mapping[str, Sequence[Ints]], folder: Path) -
     memory = images(block)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
-    files = {name: f'"{folder / name}.hex"' for name in memory}
+    files = {name: f'"{name}.hex"' for name in memory}
     simulator.build(sources(block.kind), module, folder, {**parameters(block), **files}, saif=True)
     found = {}
     for name, streams in stimuli.items():

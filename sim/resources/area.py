@@ -25,12 +25,12 @@ from spikegpt_hls.sim.resources.synthesis import resources
 KINDS = ("lut", "dsp", "bram36")
 
 
-def estimate(dataflow: Dataflow, folder: Path, cache_dir: Path) -> dict[str, Any]:
-    """As ``resources.json``, of the nominal blocks; ``folder`` gets their RTL, ``cache_dir`` keeps Yosys's results."""
+def estimate(dataflow: Dataflow, folder: Path) -> dict[str, Any]:
+    """As ``resources.json``, of the nominal blocks; ``folder`` gets their RTL."""
     members = [block.name for block in dataflow.members]
     blocks = engine.share((replace(nominal(block), engine=None) for block in dataflow.blocks), members)
     write(replace(dataflow, blocks=blocks), folder)
-    made = resources(replace(dataflow, blocks=blocks), folder, cache_dir)
+    made = resources(replace(dataflow, blocks=blocks), folder)
     return {**made, "provenance": "derived: blocks at nominal binary points, measured by Yosys"}
 
 

