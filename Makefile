@@ -18,7 +18,7 @@ options  = $(foreach name,$(filter-out $(MAKES),$(.VARIABLES)),$(if $(findstring
 PACKAGES := host model quant hls rtl_tests sim cli
 TYPES   := build/mypy/spikegpt_hls# the packages under their import name, for mypy
 SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*/*.sv)
-CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp rtl_tests/mutants/*.cpp rtl_tests/top/*.cpp)
+CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp model/kernels/*.h quant/kernels/*.cpp rtl_tests/mutants/*.cpp rtl_tests/top/*.cpp)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train-qat export hls cosim report status generate figures size explore accountings toggles nlu bench

@@ -15,7 +15,7 @@ from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format, bits_for
 from spikegpt_hls.quant.plain_units import LIF, Gate, Residual, Sigmoid, SquaredReLU
 from spikegpt_hls.quant.quantizers import Edge
-from spikegpt_hls.quant.trained_units import WKV, BinaryEmbedding, LayerNorm, Linear, TokenShift
+from spikegpt_hls.quant.trained_units import WKV, BinaryEmbedding, LayerNorm, Linear, TokenShift, shifted
 from spikegpt_hls.quant.units import Node, Run, State, Stream, Unit
 from spikegpt_hls.quant.widths import Precision
 
@@ -37,9 +37,9 @@ class TimeMix(nn.Module):
         self.lif, self.residual = neurons(config, self.output.out)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
-        k = self.key(run, self.shift_k(run, normed))
-        v = self.value(run, self.shift_v(run, normed))
-        r = self.sigmoid(run, self.receptance(run, self.shift_r(run, normed)))
+        k, v, r = shifted(run, normed, self.shift_k, self.shift_v, self.shift_r)
+        k, v = self.key(run, k), self.value(run, v)
+        r = self.sigmoid(run, self.receptance(run, r))
         y = self.output(run, self.gate(run, r, self.wkv(run, k, v)))
         return self.residual(run, x, self.lif(run, y) if self.lif else y)  # type: ignore[no-any-return]
 
@@ -62,8 +62,9 @@ class ChannelMix(nn.Module):
         self.lif, self.residual = neurons(config, self.gate.out)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
-        k = self.squared_relu(run, self.key(run, self.shift_k(run, normed)))
-        r = self.sigmoid(run, self.receptance(run, self.shift_r(run, normed)))
+        k, r = shifted(run, normed, self.shift_k, self.shift_r)
+        k = self.squared_relu(run, self.key(run, k))
+        r = self.sigmoid(run, self.receptance(run, r))
         y = self.gate(run, r, self.value(run, k))
         return self.residual(run, x, self.lif(run, y) if self.lif else y)  # type: ignore[no-any-return]
 
@@ -107,6 +108,7 @@ class QuantSpikeGPT(nn.Module):
         self.ln_out = LayerNorm(config.channels, widths.activation("ln_out"))
         self.head = Linear(config.channels, config.outputs, widths.weight("head"), None)
         widths.check_used()
+        self.residuals = [unit for unit in self.units() if isinstance(unit, Residual)]
         for path, module in self.named_modules():
             if isinstance(module, Unit):
                 module.node = path.replace(".", "_")
@@ -138,10 +140,10 @@ class QuantSpikeGPT(nn.Module):
 
     def _widen_residuals(self, x: Format) -> None:
         """One format for the whole residual stream, in which what all layers add never saturates."""
-        residuals = [unit for unit in self.units() if isinstance(unit, Residual)]
-        lows, highs = zip(*(unit.reach(x.frac) for unit in residuals), strict=True)
-        for unit in residuals:
-            unit.out = Format(bits_for(x.lo + sum(lows), x.hi + sum(highs)), x.frac)
+        lows, highs = zip(*(unit.reach(x.frac) for unit in self.residuals), strict=True)
+        out = Format(bits_for(x.lo + sum(lows), x.hi + sum(highs)), x.frac)
+        for unit in self.residuals:
+            unit.out = out
 
     def units(self) -> Iterable[Unit]:
         return (module for module in self.modules() if isinstance(module, Unit))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from spikegpt_hls.model.channel_mix import squared_relu
 from spikegpt_hls.model.lif import LIFFunction
 from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.fake_quantize import Grid, quantized_product, quantized_sigmoid, quantized_squared_relu
 from spikegpt_hls.quant.format import Format, shift_half_even
 from spikegpt_hls.quant.quantizers import Edge
 from spikegpt_hls.quant.units import Stream, Unit
@@ -30,7 +32,10 @@ class Sigmoid(Unit):
         return ops.Sigmoid(self.OUT, self.channels, formats[0])
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return self.fake_quantize(torch.sigmoid(streams[0].value), self.OUT)
+        (x,) = streams
+        if x.rounding is None:
+            return self.fake_quantize(torch.sigmoid(x.value), self.OUT)
+        return quantized_sigmoid(x.raw, *x.rounding, Grid.of(self.OUT))  # type: ignore[no-any-return]
 
 
 class Gate(Unit):
@@ -45,7 +50,10 @@ class Gate(Unit):
         return ops.Gate(self.out.format, self.channels, *formats)
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return self.out(streams[0].value * streams[1].value)  # type: ignore[no-any-return]
+        r, y = streams
+        if y.rounding is None:
+            return self.out(r.value * y.value)  # type: ignore[no-any-return]
+        return quantized_product(y.raw, *y.rounding, r.value, *self.out.scale_and_grid)  # type: ignore[no-any-return]
 
 
 class SquaredReLU(Unit):
@@ -60,7 +68,10 @@ class SquaredReLU(Unit):
         return ops.SquaredReLU(self.out.format, self.channels, formats[0])
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        return self.out(squared_relu(streams[0].value))  # type: ignore[no-any-return]
+        (x,) = streams
+        if x.rounding is None:
+            return self.out(squared_relu(x.value))  # type: ignore[no-any-return]
+        return quantized_squared_relu(x.raw, *x.rounding, *self.out.scale_and_grid)  # type: ignore[no-any-return]
 
 
 class LIF(Unit):
@@ -94,9 +105,7 @@ class Residual(Unit):
 
     def reach(self, frac: int) -> tuple[int, int]:
         """The least and the most that an addition adds, on a grid of ``frac``."""
-        s = self.s()
-        lo, hi = shift_half_even(np.array([s.lo, s.hi]), s.frac - frac).tolist()
-        return lo, hi
+        return _reach(self.s(), frac)
 
     def operation(self, *formats: Format) -> ops.Operation:
         return ops.Residual(self.out, self.channels, *formats)
@@ -107,3 +116,9 @@ class Residual(Unit):
         if s.format.frac > x.format.frac:
             added = self.fake_quantize(added, Format(s.format.bits + 1, x.format.frac))
         return x.value + F.dropout(added, self.dropout)
+
+
+@cache
+def _reach(s: Format, frac: int) -> tuple[int, int]:
+    lo, hi = shift_half_even(np.array([s.lo, s.hi]), s.frac - frac).tolist()
+    return lo, hi

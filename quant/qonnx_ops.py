@@ -54,6 +54,7 @@ class IntegerOp(CustomOp):
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         node, operation = self.onnx_node, operation_of(self.onnx_node)
+        operation.check_inputs(node.name, len(node.input))
         values = [context[name] for name in node.input]
         count = len(operation.streams)
         streams = [operation.stream_format(n).integers(values[i], n) for i, n in enumerate(operation.streams)]

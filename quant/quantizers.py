@@ -6,8 +6,7 @@ that weights and binary points train together (TQT, arXiv 1903.08066). Calibrati
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from functools import cached_property
 
 import brevitas.nn as qnn
 import numpy as np
@@ -20,6 +19,7 @@ from brevitas.quant.fixed_point import (
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spikegpt_hls.quant.fake_quantize import Grid, fake_quantize
 from spikegpt_hls.quant.format import Format
 
 MU = Format(10, 8)  # token shift's mix
@@ -29,42 +29,10 @@ MIN_FRAC, MAX_FRAC = 0, 12  # of an activation: a spike is worth 1, so no grid n
 MAX_WEIGHT_FRAC = 15
 
 
-class FakeQuantizeFunction(torch.autograd.Function):
-    """``y = clip(round(x / s), lo, hi) * s`` with ``s = 2**-frac``, half to even; ``r`` is log2 s up to a constant.
-
-    The gradient of ``x`` passes where nothing is clipped; ``dy/dr`` is ``ln 2 * (y - x)`` there, and ``ln 2 * y`` where
-    it is (TQT).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, r: Tensor | None, frac: int, lo: int, hi: int) -> Tensor:
-        scale = 2.0**-frac
-        y = (x * 2.0**frac).round_().clamp_(lo, hi).mul_(scale)
-        ctx.save_for_backward(x, y)
-        ctx.limits = (lo - 0.5) * scale, (hi + 0.5) * scale
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        x, y = ctx.saved_tensors
-        passed = torch.ops.aten.hardtanh_backward(grad, x, *ctx.limits)
-        to_scale = None
-        if ctx.needs_input_grad[1]:
-            to_scale = math.log(2) * (
-                torch.vdot(grad.flatten(), y.flatten()) - torch.vdot(passed.flatten(), x.flatten())
-            )
-        return passed, to_scale, None, None, None
-
-
-def fake_quantize(x: Tensor, fmt: Format) -> Tensor:
-    """``x`` on the grid of ``fmt``, half to even and saturated, with a straight-through gradient."""
-    return FakeQuantizeFunction.apply(x, None, fmt.frac, fmt.lo, fmt.hi)  # type: ignore[no-any-return]
-
-
 class PowerOfTwoQuant(nn.Module):
     """The ``tensor_quant`` of our Brevitas quantizers: one learned power-of-two scale for a whole tensor.
 
-    Brevitas's own (``RescalingIntQuant``) means the same and takes some twenty passes over the tensor, this takes four.
+    Brevitas's own (``RescalingIntQuant``) means the same and takes some twenty passes over the tensor, this takes one.
     """
 
     def __init__(self, bit_width: int, signed: bool, narrow_range: bool, max_frac: int) -> None:
@@ -93,11 +61,19 @@ class PowerOfTwoQuant(nn.Module):
         """A narrow range is symmetric: two bits are ternary."""
         return -fmt.hi if self.narrow else fmt.lo
 
+    @property
+    def scale_and_grid(self) -> tuple[Tensor, Grid]:
+        """What rounds to today's grid and lets the scale learn (``quant.fake_quantize``)."""
+        fmt = self.format
+        return self.log2_range, Grid(fmt.frac, self.lowest(fmt), fmt.hi)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        return fake_quantize(x, *self.scale_and_grid)  # type: ignore[no-any-return]
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Value, scale, zero point and bit width, as Brevitas's proxies expect them."""
-        fmt = self.format
-        y = FakeQuantizeFunction.apply(x, self.log2_range, fmt.frac, self.lowest(fmt), fmt.hi)
-        return y, x.new_tensor(fmt.scale), x.new_tensor(0.0), x.new_tensor(float(self.bits))
+        y = self.rounded(x)
+        return y, x.new_tensor(self.format.scale), x.new_tensor(0.0), x.new_tensor(float(self.bits))
 
 
 class SignedAct(Int8ActPerTensorFixedPoint):
@@ -131,13 +107,17 @@ class Edge(nn.Module):
         )
         self.samples: list[NDArray] | None = None  # a list while calibrating
 
-    @property
+    @cached_property
     def quant(self) -> PowerOfTwoQuant:
         return self.quantizer.act_quant.fused_activation_quant_proxy.tensor_quant  # type: ignore[no-any-return]
 
     @property
     def format(self) -> Format:
         return self.quant.format
+
+    @property
+    def scale_and_grid(self) -> tuple[Tensor, Grid]:
+        return self.quant.scale_and_grid
 
     def settle(self) -> None:
         """Choose the scale from what was observed; without observation it stays."""
@@ -151,4 +131,4 @@ class Edge(nn.Module):
             flat = x.detach().flatten()
             self.samples.append(flat[:: max(1, flat.numel() // 20_000)].double().numpy())
             return x
-        return self.quantizer(x)  # type: ignore[no-any-return]
+        return self.quant.rounded(x)  # as the quantizer's proxies do, which take longer than the rounding

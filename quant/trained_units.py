@@ -12,8 +12,9 @@ from spikegpt_hls.model.lif import SpikeFunction
 from spikegpt_hls.model.time_mix import shift_mix
 from spikegpt_hls.model.wkv import wkv
 from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.fake_quantize import Grid, quantized_layer_norm, quantized_shift_mix
 from spikegpt_hls.quant.format import Format
-from spikegpt_hls.quant.ops.wkv import BONUS, DECAY
+from spikegpt_hls.quant.ops.wkv import FORMATS, quantize
 from spikegpt_hls.quant.quantizers import (
     BIAS,
     GAIN_BITS,
@@ -21,7 +22,7 @@ from spikegpt_hls.quant.quantizers import (
     Edge,
     FixedWeight,
 )
-from spikegpt_hls.quant.units import Run, Stream, Unit, on_grid
+from spikegpt_hls.quant.units import Rounding, Run, Stream, Unit, on_grid
 
 
 class BinaryEmbedding(Unit):
@@ -71,8 +72,12 @@ class LayerNorm(Unit):
         return {"gain": on_grid(self.gain, self.weight), "bias": on_grid(BIAS, self.bias)}
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        gain, bias = self.fake_quantize(self.weight, self.gain), self.fake_quantize(self.bias, BIAS)
-        return self.out(F.layer_norm(streams[0].value, gain.shape, gain, bias))  # type: ignore[no-any-return]
+        x = streams[0].value
+        if self.calibrating:
+            return self.out(F.layer_norm(x, self.weight.shape, self.weight, self.bias))  # type: ignore[no-any-return]
+        r, grid = self.out.scale_and_grid
+        grids = Grid.of(self.gain), Grid.of(BIAS), grid
+        return quantized_layer_norm(x, self.weight, self.bias, r, *grids)  # type: ignore[no-any-return]
 
 
 class TokenShift(Unit):
@@ -90,8 +95,21 @@ class TokenShift(Unit):
         return {"mu": on_grid(MU, self.mu().flatten())}
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        (mixed,) = shift_mix(streams[0].value, None, self.fake_quantize(self.mu(), MU))
-        return self.fake_quantize(mixed, streams[0].format)
+        return self.mix(streams[0], self)[0]
+
+    def mix(self, x: Stream, *units: TokenShift) -> tuple[Tensor, ...]:
+        """What ``units``, which all read ``x``, write."""
+        mus = [unit.mu() for unit in units]
+        if self.calibrating:
+            return shift_mix(x.value, None, *mus)  # type: ignore[no-any-return]
+        return quantized_shift_mix(x.value, Grid.of(MU), Grid.of(x.format), *mus)  # type: ignore[no-any-return]
+
+
+def shifted(run: Run, x: Stream, *units: TokenShift) -> tuple[Stream, ...]:
+    """What token shifts that read the same stream write; in training in one pass."""
+    if not units[0].training:
+        return tuple(unit(run, x) for unit in units)
+    return tuple(Stream(mixed, x.format, unit.node) for unit, mixed in zip(units, units[0].mix(x, *units), strict=True))
 
 
 class Linear(qnn.QuantLinear, Unit):
@@ -116,16 +134,17 @@ class Linear(qnn.QuantLinear, Unit):
         accumulator = ops.Linear(ops.BIT, *sizes, formats[0], self.weight_format).accumulator
         return ops.Linear(accumulator, *sizes, formats[0], self.weight_format)
 
-    def quantized_weight(self) -> Tensor:
-        weight = self.quant_weight()
-        return weight if isinstance(weight, Tensor) else weight.value  # type: ignore[no-any-return]
-
     def params(self) -> dict[str, Tensor]:
-        return {"weight": self.quantized_weight()}
+        """By way of Brevitas's proxies, whose export writes the weights as a QONNX ``Quant``."""
+        weight = self.quant_weight()
+        return {"weight": weight if isinstance(weight, Tensor) else weight.value}
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        y = F.linear(streams[0].value, self.quantized_weight())
-        return y if self.out is None else self.out(y)
+        y = F.linear(streams[0].value, self.weight_quant.tensor_quant.rounded(self.weight))
+        return self.out(y) if self.out and self.calibrating else y
+
+    def rounding(self, out: Format) -> Rounding | None:
+        return self.out.scale_and_grid if self.out else None
 
     def forward(self, run: Run, *streams: Stream) -> Stream:
         return Unit.forward(self, run, *streams)
@@ -145,10 +164,13 @@ class WKV(Unit):
 
     def params(self) -> dict[str, Tensor]:
         mixer = self.mixer()
-        decay = torch.exp(-torch.exp(mixer.time_decay.detach().double()))
-        return {"decay": on_grid(DECAY, decay), "bonus": on_grid(BONUS, mixer.time_first.detach() / np.log(2))}
+        integers = quantize(mixer.time_decay.detach().double().numpy(), mixer.time_first.detach().double().numpy())
+        return {name: torch.from_numpy(FORMATS[name].real(value)).float() for name, value in integers.items()}
 
     def surrogate(self, *streams: Stream) -> Tensor:
         k, v = streams
         y, _ = wkv(self.mixer().time_decay, self.mixer().time_first, k.value, v.value)
-        return self.fake_quantize(y, Format(10, v.format.frac + 2))
+        return y  # type: ignore[no-any-return]
+
+    def rounding(self, out: Format) -> Rounding | None:
+        return None, Grid.of(out)

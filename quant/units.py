@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.bridge import run_integers
+from spikegpt_hls.quant.fake_quantize import Grid, fake_quantize
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS, ONNX_EXACT_BITS, ExactnessError, Format, Ints
-from spikegpt_hls.quant.quantizers import fake_quantize
 
+#: A grid, and log2 of its scale up to a constant where it is trained.
+Rounding = tuple[Tensor | None, Grid]
 #: Integers (int64) by ``<node>.<state>``; a missing one is the operation's initial state.
 State = dict[str, Tensor]
 
@@ -34,11 +36,21 @@ class Node:
 
 @dataclass(frozen=True)
 class Stream:
-    """A tensor on its way: real values on the grid of ``format``, and the node that wrote it."""
+    """A tensor on its way, the format it has where it is read, and the node that wrote it.
 
-    value: Tensor
+    In training it may be on its way to its grid: whoever reads ``value`` has it rounded, and an operation that rounds
+    in its own pass takes ``raw`` and ``rounding``.
+    """
+
+    raw: Tensor
     format: Format
     node: str
+    rounding: Rounding | None = None
+
+    @property
+    def value(self) -> Tensor:
+        """Real values on the grid of ``format``."""
+        return self.raw if self.rounding is None else fake_quantize(self.raw, *self.rounding)  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -66,16 +78,21 @@ class Unit(nn.Module):
         return {}
 
     def surrogate(self, *streams: Stream) -> Tensor:
-        """The float meaning, with the output edge fake-quantized."""
+        """The float meaning, with the output edge fake-quantized but for ``rounding``."""
         raise NotImplementedError
 
+    def rounding(self, out: Format) -> Rounding | None:
+        """What is left to the reader of ``out``, in training."""
+        return None
+
     def fake_quantize(self, x: Tensor, fmt: Format) -> Tensor:
-        return x if self.calibrating else fake_quantize(x, fmt)
+        return x if self.calibrating else fake_quantize(x, None, Grid.of(fmt))  # type: ignore[no-any-return]
 
     def forward(self, run: Run, *streams: Stream) -> Stream:
         operation = self.operation(*(stream.format for stream in streams))
         if self.training:
-            return Stream(self.surrogate(*streams), operation.out, self.node)
+            rounding = None if self.calibrating else self.rounding(operation.out)
+            return Stream(self.surrogate(*streams), operation.out, self.node, rounding)
         check_exact(self.node, operation)
         params = self.params()
         value, after = run_integers(operation, self.node, [s.value for s in streams], params, run.state)

@@ -138,13 +138,16 @@ def sequences(op: Operation, lengths: Sequence[int], seed: int) -> list[Ints]:
 
 
 def random_params(op: Operation, seed: int) -> dict[str, Ints]:
-    """Random parameters over each format's whole range; weights are symmetric about zero."""
+    """Random parameters over each format's whole range; weights are symmetric about zero, and of a WKV's states most
+    outlast a token."""
     rng = np.random.default_rng(seed)
     drawn = {}
     for name in op.params:
         fmt = op.param_format(name)
         low = -fmt.hi if name == "weight" else fmt.lo
         drawn[name] = rng.integers(low, fmt.hi, op.param_shape(name), endpoint=True)
+        if name == "halvings":
+            drawn[name] = np.where(rng.random(drawn[name].shape) < 0.1, drawn[name], drawn[name] % 4)
     return drawn
 
 

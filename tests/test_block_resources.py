@@ -35,12 +35,13 @@ def taken(op, folder: Path, reuse_factor=1, lanes=1):
     [
         (LIF.of(64, BYTE), 1, {"lut": 60, "ff": 72, "dsp": 0}),  # 64 membranes have 512 bits
         (WKV(Format(8, 5), 64, BYTE, BYTE), 1, {"lut": 900, "dsp": 6}),
+        (WKV(Format(12, 8), 64, Format(8, 0), BYTE), 1, {"lut": 950, "dsp": 6}),
         (LayerNorm(BYTE, 64, BYTE, Format(8, 5), Format(16, 10)), 1, {"lut": 700, "dsp": 4}),
         (*linear(8), {"lut": 1000, "dsp": 16, "bram36": 4}),
         (*linear(4, FOUR), {"dsp": 8}),
         (*linear(2), {"dsp": 0}),
     ],
-    ids=["LIF", "WKV", "LayerNorm", "Linear", "Linear, 4 bits", "Linear, ternary"],
+    ids=["LIF", "WKV", "WKV, wide keys", "LayerNorm", "Linear", "Linear, 4 bits", "Linear, ternary"],
 )
 def test_blocks_keep_within_their_bounds(op, reuse_factor, bounds, tmp_path: Path) -> None:
     found = taken(op, tmp_path, reuse_factor)

@@ -22,6 +22,16 @@ from spikegpt_hls.model.lif import LIFFunction
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.time_mix import gate, shift_mix
 from spikegpt_hls.model.wkv import WKVFunction
+from spikegpt_hls.quant.fake_quantize import (
+    Grid,
+    fake_quantize,
+    quantized_layer_norm,
+    quantized_product,
+    quantized_shift_mix,
+    quantized_sigmoid,
+    quantized_squared_relu,
+)
+from spikegpt_hls.quant.training.calibrate import random_network
 
 #: (batch, time, channels): narrower than a vector, some whole strips and a rest, one token.
 SHAPES = [(2, 9, 5), (3, 20, 150), (1, 1, 64)]
@@ -71,6 +81,60 @@ def gated(i: Inputs) -> tuple[Tensor, ...]:
 @case(lambda n, b, t, c: {"x": n(b, t, c)})
 def relu_squared(i: Inputs) -> tuple[Tensor, ...]:
     return (squared_relu(i["x"]),)
+
+
+#: Both clip some of what a normal distribution gives.
+NARROW, WIDE = Grid(3, -12, 12), Grid(4, -30, 36)
+
+
+def on_grid(x: Tensor) -> Tensor:
+    """Multiples of 1/16: what is multiplied or mixed is then exact, and rounds the same however it is computed."""
+    return (16 * x).round() / 16
+
+
+def rounding(inputs: Callable[..., Inputs]) -> Callable:
+    """A case whose output is rounded, so that its gradient is no derivative; with the logarithms that some have."""
+
+    def register(compute: Callable[[Inputs], tuple[Tensor, ...]]) -> None:
+        ROUNDING.add(compute.__name__)
+        case(lambda n, b, t, c: {**inputs(n, b, t, c), "r": 0 * n(1)[0], "r_x": 0 * n(1)[0]})(compute)
+
+    return register
+
+
+ROUNDING: set[str] = set()
+
+
+@rounding(lambda n, b, t, c: {"x": n(b, t, c)})
+def rounded(i: Inputs) -> tuple[Tensor, ...]:
+    return (fake_quantize(i["x"], i["r"], NARROW),)
+
+
+@rounding(lambda n, b, t, c: {"x": on_grid(n(b, t, c)), "y": on_grid(n(b, t, c))})
+def rounded_product(i: Inputs) -> tuple[Tensor, ...]:
+    return (quantized_product(i["x"], i["r_x"], WIDE, i["y"], i["r"], NARROW),)
+
+
+@rounding(lambda n, b, t, c: {"x": on_grid(n(b, t, c))})
+def rounded_squared_relu(i: Inputs) -> tuple[Tensor, ...]:
+    return (quantized_squared_relu(i["x"], i["r_x"], WIDE, i["r"], Grid(3, 0, 24)),)
+
+
+@rounding(lambda n, b, t, c: {"x": 3 * n(b, t, c)})
+def rounded_sigmoid(i: Inputs) -> tuple[Tensor, ...]:
+    return (quantized_sigmoid(i["x"], i["r_x"], WIDE, Grid(8, 0, 250)),)
+
+
+@rounding(lambda n, b, t, c: {"x": n(b, t, c), "gain": 1 + n(c), "bias": n(c)})
+def rounded_layer_norm(i: Inputs) -> tuple[Tensor, ...]:
+    grids = Grid(5, -64, 63), Grid(6, -80, 80), NARROW
+    return (quantized_layer_norm(i["x"], i["gain"], i["bias"], i["r"], *grids),)
+
+
+@rounding(lambda n, b, t, c: {"x": on_grid(n(b, t, c))} | {f"mu{i}": 0.5 + 0.5 * n(1, 1, c) for i in range(3)})
+def rounded_shift_mix(i: Inputs) -> tuple[Tensor, ...]:
+    mus = i["mu0"], i["mu1"], i["mu2"]
+    return quantized_shift_mix(i["x"], Grid(4, -8, 15), NARROW, *mus)
 
 
 def values_and_gradients(compute: Callable[[Inputs], tuple[Tensor, ...]], inputs: Inputs) -> Inputs:
@@ -163,6 +227,29 @@ def test_triton_compiles_for_a_gpu() -> None:
         assert ("fma." in made["ptx"]) == name.startswith("wkv")  # a LIF's spikes are PyTorch's, bit for bit
 
 
+def test_infinities_are_clipped_and_what_is_not_a_number_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.tensor([-torch.inf, -1e38, 1e38, torch.inf, torch.nan])
+    ours = fake_quantize(x, None, NARROW)
+    assert ours[:4].tolist() == [-1.5, -1.5, 1.5, 1.5]
+    assert ours[4].isnan()
+    monkeypatch.setenv(kernels.VARIABLE, "torch")
+    assert torch.equal(ours.nan_to_num(9), fake_quantize(x, None, NARROW).nan_to_num(9))
+
+
+@pytest.mark.parametrize("neurons", ["lif", "none"])
+def test_quantized_networks_train_alike_with_kernels_and_without(monkeypatch: pytest.MonkeyPatch, neurons: str) -> None:
+    """Values and gradients of a whole network, where all that is rounded is on grids."""
+    network = random_network(2, 24, neurons=neurons).train()
+    ids, found = torch.randint(0, 256, (3, 12)), []
+    for choice in ("", "torch"):
+        monkeypatch.setenv(kernels.VARIABLE, choice)
+        network.zero_grad()
+        logits = network(ids)
+        logits.square().mean().backward()
+        found.append({name: p.grad for name, p in network.named_parameters()} | {"logits": logits.detach()})
+    assert_equal(found[0], found[1], 2e-3)
+
+
 def test_strides_do_not_matter() -> None:
     for name, (_, compute) in CASES.items():
         inputs = made(name, (2, 9, 70))
@@ -190,9 +277,9 @@ def test_threads_are_those_of_torch() -> None:
 
 
 def test_oracles_gradients_match_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but LIF's, whose gradient is a surrogate's."""
+    """All but LIF's, whose gradient is a surrogate's, and those that pass rounding."""
     monkeypatch.setenv(kernels.VARIABLE, "torch")
-    for name in CASES.keys() - {"lif"}:
+    for name in CASES.keys() - ROUNDING - {"lif"}:
         inputs, compute = made(name, (2, 4, 3)), CASES[name][1]
         leaves = [x.requires_grad_(not (name == "wkv" and key in "abp")) for key, x in inputs.items()]
         assert torch.autograd.gradcheck(

@@ -15,6 +15,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.handlers import DOMAIN, make_node, operation
+from spikegpt_hls.quant.format import ExactnessError
 from spikegpt_hls.quant.ops import OPERATIONS, Operation
 
 INPUT = "tokens"
@@ -72,6 +73,7 @@ def per_token(model: ModelProto, target: str) -> ModelProto:
     taken = {INPUT}
     for node, op in _operations(model.graph, constants, target):
         name = _unique(block_name(node.name or f"{node.op_type}_{len(nodes)}"), taken)
+        _check_inputs(node, op)
         params = [f"{name}__{param}" for param in op.params]
         for param, tensor in zip(params, node.input[len(op.streams) :], strict=True):
             if tensor not in constants:
@@ -91,6 +93,13 @@ def _operations(graph: GraphProto, constants: _Constants, target: str) -> Iterat
             yield node, operation(node)
         elif node.output[0] not in constants:
             raise ConversionError(f"node {node.name or node.output[0]!r} ({node.op_type}) cannot be built for {target}")
+
+
+def _check_inputs(node: NodeProto, op: Operation) -> None:
+    try:
+        op.check_inputs(node.name, len(node.input))
+    except ExactnessError as error:
+        raise ConversionError(str(error)) from error
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -13,7 +13,7 @@ from spikegpt_hls.hls.rtl.hierarchy import declared, needed
 from spikegpt_hls.quant.format import Ints, bits_for
 from spikegpt_hls.quant.ops import NAMES, WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
 from spikegpt_hls.quant.ops.layernorm import seed_table
-from spikegpt_hls.quant.ops.wkv import BONUS, DECAY, MANTISSA_BITS, OCTAVE_FRAC, exp2_table
+from spikegpt_hls.quant.ops.wkv import BONUS, LOSS, MANTISSA_BITS, OCTAVE_FRAC, TABLE_FRAC, exp2_table
 
 SOURCES = Path(__file__).parent
 #: The module of each kind of block; none of an operation that has no file here.
@@ -47,11 +47,15 @@ def _lanes(block: Block, name: str, bits: int) -> Image:
     return pack(np.reshape(block.params[name], (-1, block.lanes)), bits)
 
 
-def _channels(block: Block) -> Ints:
-    """Per channel of a WKV 12 bits of bonus, 16 of decay without its leading zeros, and 15 less their number."""
-    decay, bonus = block.params["decay"], block.params["bonus"]
-    zeros = DECAY.bits - np.frexp(np.maximum(decay, 1))[1]
-    words: Ints = ((DECAY.bits - 1 - zeros) << DECAY.bits | decay << zeros) << BONUS.bits | bonus % (1 << BONUS.bits)
+def _decays(block: Block) -> Ints:
+    """Per channel of a WKV 16 bits of the decay's mantissa, below its highest one, and above them its halvings.
+
+    A mantissa in [1, 2) is wanted: that of 1 - loss, in (1/2, 1], takes one halving more, but for 1 itself. A state
+    that was halved ``_forgotten`` times is shifted out beside every key, as it is when halved more often."""
+    op, loss = block.operation, block.params["loss"]
+    assert isinstance(op, WKV)
+    halvings = np.minimum(block.params["halvings"] + (loss > 0), _forgotten(op))
+    words: Ints = (halvings << LOSS.bits | -loss % (1 << LOSS.bits)).reshape(-1, block.lanes)
     return words
 
 
@@ -67,13 +71,27 @@ def _key_bits(op: WKV) -> int:
     return bits_for(int(_key_table(op).min()), int(_key_table(op).max()))
 
 
-def exponent_bits(op: WKV) -> int:
-    """Bits of the distance of two exponents. A state's lies above its last key's and, as no more than 1 / (1 - decay)
-    tokens gather in it, not far above the largest one's; a product with a decay has up to 17 octaves less."""
-    keys, bonus = _key_table(op), op.bonus
-    low = (int(keys.min()) + bonus.lo >> OCTAVE_FRAC) - DECAY.bits - 1
-    high = (int(keys.max()) + bonus.hi >> OCTAVE_FRAC) + DECAY.bits + 2
-    return bits_for(low, high) + 1
+def _terms(op: WKV, bonus: int = 0) -> tuple[int, int]:
+    """The exponents of the terms of the smallest and of the largest key, less and more a bonus."""
+    keys = _key_table(op)
+    return int(keys.min()) - bonus >> OCTAVE_FRAC, int(keys.max()) + bonus >> OCTAVE_FRAC
+
+
+def _forgotten(op: WKV) -> int:
+    """Halvings after which no bit of the largest key's state is left beside the smallest key's term; a product with the
+    decay has up to two octaves more than its exponent says."""
+    low, high = _terms(op)
+    return high - low + 2 + op.state_format("a").bits
+
+
+def exponents(op: WKV) -> tuple[int, int]:
+    """The exponent of a state without a token, and the bits of an exponent and of the distance of two.
+
+    A state's exponent lies above that of its last key's term and, as a term that is shifted out adds nothing, at most
+    ``MANTISSA_BITS`` + 2 above the largest one's."""
+    (low, high), (least, most) = _terms(op), _terms(op, -BONUS.lo)
+    lowest, highest = min(low - _forgotten(op), least), max(high + MANTISSA_BITS + 2, most)
+    return least, max(bits_for(lowest - most, highest - least), bits_for(lowest, highest))
 
 
 def images(block: Block) -> dict[str, Image]:
@@ -97,9 +115,10 @@ def images(block: Block) -> dict[str, Image]:
             }
         case WKV():
             return {
-                "CHANNEL_FILE": pack(np.reshape(_channels(block), (-1, block.lanes)), 32),
+                "BONUS_FILE": _lanes(block, "bonus", BONUS.bits),
+                "DECAY_FILE": pack(_decays(block), _forgotten(op).bit_length() + LOSS.bits),
                 "KEY_FILE": pack(_key_table(op)[:, None], _key_bits(op)),
-                "EXP2_FILE": pack(exp2_table()[:, None], 15),
+                "EXP2_FILE": pack(exp2_table()[:, None], TABLE_FRAC + 1),
             }
         case Linear():
             return {"WEIGHT_FILE": weight_image(block, op.weight.bits)}
@@ -171,7 +190,9 @@ def _derived(block: Block) -> Mapping[str, int]:
                 "KEY_BITS": _key_bits(op),
                 "A_BITS": op.state_format("a").bits,
                 "B_BITS": op.state_format("b").bits,
-                "E_BITS": exponent_bits(op),
+                "E_BITS": exponents(op)[1],
+                "EMPTY": exponents(op)[0],
+                "HALVINGS_BITS": _forgotten(op).bit_length(),
             }
         case Linear():
             simd, pe, word, *_ = block.folding

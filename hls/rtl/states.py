@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.hls.rtl.blocks import exponent_bits
+from spikegpt_hls.hls.rtl.blocks import exponents
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, WKV, TokenShift
 
@@ -38,6 +38,6 @@ def state_memory(block: Block) -> StateMemory | None:
             return StateMemory("row", (("prev", op.x),), stride)
         case WKV():
             b = Format(op.state_format("b").bits - 1, 0, signed=False)  # never negative
-            fields = (("exponent", Format(exponent_bits(op), 0)), ("b", b), ("a", op.state_format("a")))
+            fields = (("exponent", Format(exponents(op)[1], 0)), ("b", b), ("a", op.state_format("a")))
             return StateMemory("state", fields, stride)
     return None

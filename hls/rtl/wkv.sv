@@ -4,25 +4,28 @@
 // per context and beat, read in cycle 4 after a beat was accepted and written in cycle 13: a loop of 10 cycles. The lanes'
 // stages are listed in wkv_lane.sv.
 module wkv #(
-    parameter int CHANNELS     = 64,
-    parameter int LANES        = 1,
-    parameter int K_BITS       = 8,
-    parameter int V_BITS       = 8,
-    parameter int V_FRAC       = 4,
-    parameter int V_SIGNED     = 1,
-    parameter int OUT_BITS     = 10,
-    parameter int OUT_FRAC     = 6,
-    parameter int OUT_SIGNED   = 1,
-    parameter int KEY_BITS     = 13,
-    parameter int B_BITS       = 24,
-    parameter int E_BITS       = 9,
-    parameter int K_DEPTH      = 2,
-    parameter int V_DEPTH      = 2,
-    parameter int WIDE         = 25,
-    parameter int CONTEXTS     = 1,
-    parameter     CHANNEL_FILE = "",
-    parameter     KEY_FILE     = "",
-    parameter     EXP2_FILE    = ""
+    parameter int CHANNELS      = 64,
+    parameter int LANES         = 1,
+    parameter int K_BITS        = 8,
+    parameter int V_BITS        = 8,
+    parameter int V_FRAC        = 4,
+    parameter int V_SIGNED      = 1,
+    parameter int OUT_BITS      = 10,
+    parameter int OUT_FRAC      = 6,
+    parameter int OUT_SIGNED    = 1,
+    parameter int KEY_BITS      = 17,
+    parameter int B_BITS        = 24,
+    parameter int E_BITS        = 8,
+    parameter int EMPTY         = -65,
+    parameter int HALVINGS_BITS = 6,
+    parameter int K_DEPTH       = 2,
+    parameter int V_DEPTH       = 2,
+    parameter int WIDE          = 25,
+    parameter int CONTEXTS      = 1,
+    parameter     BONUS_FILE    = "",
+    parameter     DECAY_FILE    = "",
+    parameter     KEY_FILE      = "",
+    parameter     EXP2_FILE     = ""
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -49,9 +52,8 @@ module wkv #(
   localparam int WordBits = IndexBits + UserBits - 1;
   localparam int Latency = 15 + V_BITS - (V_SIGNED != 0 ? 1 : 0) + OUT_FRAC - V_FRAC;
   localparam int Loop = 10;
-  localparam int DecayBits = 20;
-  localparam int BonusBits = 12;
-  localparam int ChannelBits = DecayBits + BonusBits;
+  localparam int DecayBits = HALVINGS_BITS + 16;
+  localparam int BonusBits = 16;
   localparam int B = B_BITS - 1;  // the denominator's sign bit is always 0
   localparam int A = B_BITS + V_BITS - (V_SIGNED != 0 ? 1 : 0);
   localparam int StateBits = A + B + E_BITS;
@@ -96,24 +98,27 @@ module wkv #(
   logic first5;
   logic [UserBits-1:0] context4, context13;
   logic [WordBits-1:0] read_word, write_word;
-  logic [IndexBits-1:0] channel_index, read_index, write_index;
-  // Decay and bonus of each channel, and the states: in block RAM from the size on that takes a LUT or more per bit.
+  logic [IndexBits-1:0] bonus_index, read_index, write_index;
+  // Bonus and decay of each channel, and the states: in block RAM from the size on that takes a LUT or more per bit.
   (* ram_style = Beats > 32 ? "block" : "auto" *)
-  logic [LANES*ChannelBits-1:0] channel[Beats];
-  logic [LANES*ChannelBits-1:0] channel2_q, channel3_q;
-  logic [LANES*DecayBits-1:0] decay3, decay5;
+  logic [LANES*BonusBits-1:0] bonus[Beats];
+  logic [LANES*BonusBits-1:0] bonus2_q, bonus3_q;
+  (* ram_style = Beats > 32 ? "block" : "auto" *)
+  logic [LANES*DecayBits-1:0] decay[Beats];
+  logic [LANES*DecayBits-1:0] decay5_q;
   (* ram_style = Words > 32 ? "block" : "auto" *)
   logic [LANES*StateBits-1:0] state[Words];
   logic [LANES*StateBits-1:0] state_q, next;
-  initial $readmemh(CHANNEL_FILE, channel);
+  initial $readmemh(BONUS_FILE, bonus);
+  initial $readmemh(DECAY_FILE, decay);
 
   beat_counter #(
       .BEATS(Beats)
-  ) u_channel_index (
+  ) u_bonus_index (
       .clk,
       .rst,
       .step (valid_q[1]),
-      .index(channel_index),
+      .index(bonus_index),
       .last ()
   );
   beat_counter #(
@@ -158,22 +163,15 @@ module wkv #(
       .x(context4),
       .y(context13)
   );
-  delay #(
-      .WIDTH (LANES * DecayBits),
-      .CYCLES(2)
-  ) u_decay5 (
-      .clk,
-      .x(decay3),
-      .y(decay5)
-  );
   assign read_word  = WordBits'({context4, read_index});
   assign write_word = WordBits'({context13, write_index});
 
   always_ff @(posedge clk) begin
-    valid_q <= rst ? '0 : {valid_q[12:1], valid && ready};
-    channel2_q <= channel[channel_index];
-    channel3_q <= channel2_q;
-    state_q <= state[read_word];
+    valid_q  <= rst ? '0 : {valid_q[12:1], valid && ready};
+    bonus2_q <= bonus[bonus_index];
+    bonus3_q <= bonus2_q;
+    decay5_q <= decay[read_index];
+    state_q  <= state[read_word];
   end
 
   always_ff @(posedge clk) begin
@@ -181,28 +179,29 @@ module wkv #(
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    assign decay3[l*DecayBits+:DecayBits] = channel3_q[l*ChannelBits+BonusBits+:DecayBits];
     wkv_lane #(
-        .K_BITS    (K_BITS),
-        .V_BITS    (V_BITS),
-        .V_FRAC    (V_FRAC),
-        .V_SIGNED  (V_SIGNED),
-        .OUT_BITS  (OUT_BITS),
-        .OUT_FRAC  (OUT_FRAC),
-        .OUT_SIGNED(OUT_SIGNED),
-        .KEY_BITS  (KEY_BITS),
-        .A_BITS    (A),
-        .B_BITS    (B),
-        .E_BITS    (E_BITS),
-        .WIDE      (WIDE),
-        .KEY_FILE  (KEY_FILE),
-        .EXP2_FILE (EXP2_FILE)
+        .K_BITS       (K_BITS),
+        .V_BITS       (V_BITS),
+        .V_FRAC       (V_FRAC),
+        .V_SIGNED     (V_SIGNED),
+        .OUT_BITS     (OUT_BITS),
+        .OUT_FRAC     (OUT_FRAC),
+        .OUT_SIGNED   (OUT_SIGNED),
+        .KEY_BITS     (KEY_BITS),
+        .A_BITS       (A),
+        .B_BITS       (B),
+        .E_BITS       (E_BITS),
+        .EMPTY        (EMPTY),
+        .HALVINGS_BITS(HALVINGS_BITS),
+        .WIDE         (WIDE),
+        .KEY_FILE     (KEY_FILE),
+        .EXP2_FILE    (EXP2_FILE)
     ) u_lane (
         .clk,
         .k(k[l*K_BITS+:K_BITS]),
         .v(v[l*V_BITS+:V_BITS]),
-        .bonus(channel3_q[l*ChannelBits+:BonusBits]),
-        .decay(decay5[l*DecayBits+:DecayBits]),
+        .bonus(bonus3_q[l*BonusBits+:BonusBits]),
+        .decay(decay5_q[l*DecayBits+:DecayBits]),
         .first(first5),
         .read_a(state_q[l*StateBits+B+E_BITS+:A]),
         .read_b(state_q[l*StateBits+E_BITS+:B]),

@@ -5,49 +5,50 @@
 //   7, 8 state * decay;  9 shifted;  10 rounded, weight * v;  11 .. 13 aligned, and the sum: next state
 //   12 .. 13 + K the quotient (divider.sv)
 module wkv_lane #(
-    parameter int K_BITS     = 8,
-    parameter int V_BITS     = 8,
-    parameter int V_FRAC     = 4,
-    parameter int V_SIGNED   = 1,
-    parameter int OUT_BITS   = 10,
-    parameter int OUT_FRAC   = 6,
-    parameter int OUT_SIGNED = 1,
-    parameter int KEY_BITS   = 13,
-    parameter int A_BITS     = 31,
-    parameter int B_BITS     = 23,
-    parameter int E_BITS     = 9,
-    parameter int WIDE       = 25,
-    parameter     KEY_FILE   = "",
-    parameter     EXP2_FILE  = ""
+    parameter int K_BITS        = 8,
+    parameter int V_BITS        = 8,
+    parameter int V_FRAC        = 4,
+    parameter int V_SIGNED      = 1,
+    parameter int OUT_BITS      = 10,
+    parameter int OUT_FRAC      = 6,
+    parameter int OUT_SIGNED    = 1,
+    parameter int KEY_BITS      = 17,
+    parameter int A_BITS        = 31,
+    parameter int B_BITS        = 23,
+    parameter int E_BITS        = 8,
+    parameter int EMPTY         = -65,
+    parameter int HALVINGS_BITS = 6,
+    parameter int WIDE          = 25,
+    parameter     KEY_FILE      = "",
+    parameter     EXP2_FILE     = ""
 ) (
-    input  logic                       clk,
-    input  logic        [  K_BITS-1:0] k,       // cycle 0
-    input  logic        [  V_BITS-1:0] v,
-    input  logic signed [        11:0] bonus,   // cycle 3
-    input  logic        [        19:0] decay,   // cycle 5: 15 less the zeros above its highest 1; itself without them
-    input  logic                       first,
-    input  logic signed [  A_BITS-1:0] read_a,
-    input  logic        [  B_BITS-1:0] read_b,
-    input  logic signed [  E_BITS-1:0] read_e,
-    output logic signed [  A_BITS-1:0] next_a,  // cycle 13
-    output logic        [  B_BITS-1:0] next_b,
-    output logic signed [  E_BITS-1:0] next_e,
-    output logic        [OUT_BITS-1:0] y        // cycle 13 + K
+    input logic clk,
+    input logic [K_BITS-1:0] k,  // cycle 0
+    input logic [V_BITS-1:0] v,
+    input logic signed [15:0] bonus,  // cycle 3
+    input logic [HALVINGS_BITS+15:0] decay,  // cycle 5: its halvings, and its mantissa below the highest bit, a 1
+    input logic first,
+    input logic signed [A_BITS-1:0] read_a,
+    input logic [B_BITS-1:0] read_b,
+    input logic signed [E_BITS-1:0] read_e,
+    output logic signed [A_BITS-1:0] next_a,  // cycle 13
+    output logic [B_BITS-1:0] next_b,
+    output logic signed [E_BITS-1:0] next_e,
+    output logic [OUT_BITS-1:0] y  // cycle 13 + K
 );
   // As in quant/ops/wkv.py.
   localparam int MantissaBits = 22;
   localparam int TableFrac = 14;
-  localparam int OctaveFrac = 6;
-  localparam int DecayBits = 16;
-  localparam int DecayZeros = 4;
+  localparam int OctaveFrac = 10;
+  localparam int DecayBits = 17;
 
   // An unsigned v gets a sign. A product's register has its bits and no more: of copies of a sign that a DSP block's
   // register holds, Yosys leaves all but one without a driver.
   localparam int VW = V_BITS + 1;
   localparam int SumBits = E_BITS + OctaveFrac;
   localparam int WeightBits = MantissaBits;
-  // Half of the lowest number, so that a distance to it fits E_BITS as well: below the exponent of any key.
-  localparam logic signed [E_BITS-1:0] Empty = {2'b11, {E_BITS - 2{1'b0}}};
+  // The exponent of a state without a token: no higher than any term's.
+  localparam logic signed [E_BITS-1:0] Empty = E_BITS'(EMPTY);
 
   // Keys in base 2, less the bits of a term's mantissa, by the bits of k; and 2**f of both sums' fractions.
   (* ram_style = "block" *) logic [KEY_BITS-1:0] keys[2**K_BITS];
@@ -67,7 +68,8 @@ module wkv_lane #(
   // The key in base 2, and its value.
   logic [K_BITS-1:0] key1_q;
   logic signed [VW-1:0] value1_q, value6, value9;
-  logic signed [KEY_BITS-1:0] key2_q, key3_q, key7, key8_q;
+  logic [K_BITS-1:0] key6;
+  logic signed [KEY_BITS-1:0] key2_q, key3_q, key7_q, key8_q;
   logic signed [SumBits-1:0] sum4_q, sum5_q;
 
   always_ff @(posedge clk) begin
@@ -75,6 +77,8 @@ module wkv_lane #(
     value1_q <= {V_SIGNED != 0 && v[V_BITS-1], v};
     key2_q   <= keys[key1_q];
     key3_q   <= key2_q;
+    key7_q   <= keys[key6];
+    key8_q   <= key7_q;
     sum4_q   <= SumBits'(key3_q) + SumBits'(bonus);
     sum5_q   <= sum4_q;
   end
@@ -96,12 +100,12 @@ module wkv_lane #(
       .y(value9)
   );
   delay #(
-      .WIDTH (KEY_BITS),
-      .CYCLES(4)
-  ) u_key7 (
+      .WIDTH (K_BITS),
+      .CYCLES(5)
+  ) u_key6 (
       .clk,
-      .x(key3_q),
-      .y(key7)
+      .x(key1_q),
+      .y(key6)
   );
 
   // The state, and the sums with the bonus.
@@ -109,7 +113,7 @@ module wkv_lane #(
   logic [B_BITS-1:0] b6_q, b7_q, weight7_q;
   logic signed [E_BITS-1:0] e6_q, term6_q, unused_exponent;
   logic [DecayBits-1:0] decay6_q;
-  logic [DecayZeros-1:0] drop6_q;
+  logic [HALVINGS_BITS-1:0] halvings6_q;
   logic first6_q;
   logic [TableFrac:0] entry5_q, entry6_q, entry8_q, entry9_q;
   logic signed [WeightBits:0] weight6;
@@ -118,20 +122,21 @@ module wkv_lane #(
 
   assign weight6 = {1'b0, entry6_q, {MantissaBits - 1 - TableFrac{1'b0}}};
   always_ff @(posedge clk) begin
-    entry5_q            <= exp2[sum4_q[OctaveFrac-1:0]];
-    entry6_q            <= entry5_q;
-    term6_q             <= E_BITS'(sum5_q >>> OctaveFrac);
-    a6_q                <= first ? '0 : read_a;
-    b6_q                <= first ? '0 : read_b;
-    e6_q                <= first ? Empty : read_e;
-    {drop6_q, decay6_q} <= decay;
-    first6_q            <= first;
-    a7_q                <= a6_q;
-    b7_q                <= b6_q;
-    weighted7_q         <= weight6 * value6;
-    weight7_q           <= B_BITS'(weight6);
-    numerator11_q       <= numerator;
-    divisor11_q         <= divisor;
+    entry5_q      <= exp2[sum4_q[OctaveFrac-1:0]];
+    entry6_q      <= entry5_q;
+    term6_q       <= E_BITS'(sum5_q >>> OctaveFrac);
+    a6_q          <= first ? '0 : read_a;
+    b6_q          <= first ? '0 : read_b;
+    e6_q          <= first ? Empty : read_e;
+    halvings6_q   <= decay[HALVINGS_BITS+15:16];
+    decay6_q      <= {1'b1, decay[15:0]};
+    first6_q      <= first;
+    a7_q          <= a6_q;
+    b7_q          <= b6_q;
+    weighted7_q   <= weight6 * value6;
+    weight7_q     <= B_BITS'(weight6);
+    numerator11_q <= numerator;
+    divisor11_q   <= divisor;
   end
 
   align_add #(
@@ -152,7 +157,7 @@ module wkv_lane #(
   );
 
   // The state times decay, normalised in full: shifted until the denominator has MantissaBits bits, rounded half up. A
-  // denominator has MantissaBits or one more, the decay without its leading zeros has all its bits: their product has at
+  // denominator has MantissaBits or one more, the decay's mantissa has all its bits: their product has at
   // most two leading zeros, of which `high` and `middle` tell.
   localparam int Down = DecayBits - 1;  // the shift where there are two
   localparam int High = B_BITS + DecayBits - 1;
@@ -189,13 +194,14 @@ module wkv_lane #(
 
   assign high   = product_b8[High];
   assign middle = !high && product_b8[High-1];
+  // The numerator's product has one bit less than its width, as a DSP block's adder has: its highest bit is never read.
   mux4 #(
       .WIDTH(A_BITS + 1)
   ) u_shifted_a (
       .s({high, middle}),
       .x({
-        product_a8[Down+1+:A_BITS+1],
-        product_a8[Down+1+:A_BITS+1],
+        {product_a8[Down+A_BITS], product_a8[Down+1+:A_BITS]},
+        {product_a8[Down+A_BITS], product_a8[Down+1+:A_BITS]},
         product_a8[Down+:A_BITS+1],
         product_a8[Down-1+:A_BITS+1]
       }),
@@ -215,17 +221,15 @@ module wkv_lane #(
   );
   assign weight9 = {1'b0, entry9_q, {MantissaBits - 1 - TableFrac{1'b0}}};
   always_ff @(posedge clk) begin
-    // The exponent of a shift by Down - DecayBits, which is -1: e - zeros - 1. Without a decay nothing is left.
-    if (first6_q || !decay6_q[DecayBits-1]) exponent7_q <= Empty;
-    else exponent7_q <= e6_q + $signed({{E_BITS - DecayZeros{1'b1}}, drop6_q});
+    // The mantissa is in [1, 2): that of a product shifted by Down has the state's exponent, less the halvings.
+    exponent7_q <= first6_q ? Empty : e6_q - $signed(E_BITS'(halvings6_q));
     exponent8_q <= exponent7_q;
 
     shifted_a9_q <= shifted_a;
     shifted_b9_q <= shifted_b;
     exponent9_q <= exponent8_q + $signed(E_BITS'({high, middle}));
-    key8_q <= key7;
     term9_q <= E_BITS'(key8_q >>> OctaveFrac);
-    entry8_q <= exp2[key7[OctaveFrac-1:0]];
+    entry8_q <= exp2[key7_q[OctaveFrac-1:0]];
     entry9_q <= entry8_q;
 
     a10_q <= shifted_a9_q[A_BITS:1] + A_BITS'(shifted_a9_q[0]);

@@ -60,12 +60,14 @@ wkv_sum<CONFIG_T> accumulate(const wkv_state<CONFIG_T> &from, typename CONFIG_T:
     return to;
 }
 
-// The state times the decay, shifted until b has mantissa_bits again: the full product, before anything is added.
-template <class CONFIG_T, class decay_T>
-wkv_state<CONFIG_T> decayed(const wkv_state<CONFIG_T> &from, const decay_T &decay) {
+// The state times (1 - loss) * 2^-halvings, shifted until b has mantissa_bits again: the full product, before anything
+// is added.
+template <class CONFIG_T, class loss_T, class halvings_T>
+wkv_state<CONFIG_T> decayed(const wkv_state<CONFIG_T> &from, const loss_T &loss, const halvings_T &halvings) {
 #pragma HLS INLINE
     typedef typename CONFIG_T::distance_t distance_t;
     static const int b_bits = CONFIG_T::b_t::width + CONFIG_T::decay_frac + 1;
+    const ap_uint<CONFIG_T::decay_frac + 1> decay = (1 << CONFIG_T::decay_frac) - loss;
     const ap_int<CONFIG_T::a_t::width + CONFIG_T::decay_frac + 1> a = from.a * decay;
     const ap_int<b_bits> b = from.b * decay;
     ap_uint<b_bits> countable = b;
@@ -81,7 +83,7 @@ wkv_state<CONFIG_T> decayed(const wkv_state<CONFIG_T> &from, const decay_T &deca
     const unsigned up = shift > 0 ? 0 : -shift;
     to.a = shift_half_up(a, down) << up;
     to.b = shift_half_up(b, down) << up;
-    to.exponent = distance_t(from.exponent) - CONFIG_T::decay_frac + shift;
+    to.exponent = distance_t(from.exponent) - CONFIG_T::decay_frac - halvings + shift;
     return to;
 }
 
@@ -107,9 +109,11 @@ Steps:
     return from_raw<out_T>(saturate<format<out_T>::bits, format<out_T>::is_signed>(mean));
 }
 
-template <class k_T, class v_T, class out_T, class CONFIG_T, class decay_T, class bonus_T, class table_T>
-void wkv(hls::stream<k_T> &k, hls::stream<v_T> &v, hls::stream<out_T> &y, const decay_T decay[CONFIG_T::channels],
-         const bonus_T bonus[CONFIG_T::channels], const table_T exp2[1 << CONFIG_T::octave_frac]) {
+template <class k_T, class v_T, class out_T, class CONFIG_T, class loss_T, class halvings_T, class bonus_T,
+          class table_T>
+void wkv(hls::stream<k_T> &k, hls::stream<v_T> &v, hls::stream<out_T> &y, const loss_T loss[CONFIG_T::channels],
+         const halvings_T halvings[CONFIG_T::channels], const bonus_T bonus[CONFIG_T::channels],
+         const table_T exp2[1 << CONFIG_T::octave_frac]) {
     typedef format<typename k_T::value_type> k_format;
     typedef format<typename v_T::value_type> v_format;
     typedef typename CONFIG_T::key_t key_t;
@@ -120,7 +124,8 @@ void wkv(hls::stream<k_T> &k, hls::stream<v_T> &v, hls::stream<out_T> &y, const 
     static state_t state[CONFIG_T::channels];
 #pragma HLS AGGREGATE variable = state
 #pragma HLS ARRAY_RESHAPE variable = state cyclic factor = lanes
-#pragma HLS ARRAY_RESHAPE variable = decay cyclic factor = lanes
+#pragma HLS ARRAY_RESHAPE variable = loss cyclic factor = lanes
+#pragma HLS ARRAY_RESHAPE variable = halvings cyclic factor = lanes
 #pragma HLS ARRAY_RESHAPE variable = bonus cyclic factor = lanes
 // a channel comes once per token: the next beat never waits for this one's write
 #pragma HLS DEPENDENCE variable = state inter false
@@ -145,7 +150,7 @@ Beats:
             const ap_int<v_format::raw_bits> value = raw(values[l]);
             const wkv_sum<CONFIG_T> weighed = accumulate(now, key_t(key + bonus[c + l]), value, exp2);
             out[l] = quotient<typename out_T::value_type, CONFIG_T, v_format::raw_bits, v_format::frac>(weighed);
-            const wkv_sum<CONFIG_T> next = accumulate(decayed(now, decay[c + l]), key, value, exp2);
+            const wkv_sum<CONFIG_T> next = accumulate(decayed(now, loss[c + l], halvings[c + l]), key, value, exp2);
             now.a = next.a; // decayed was normalised: the sum fits again
             now.b = next.b;
             now.exponent = next.exponent;

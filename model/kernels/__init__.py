@@ -24,8 +24,8 @@ def accelerated(plain: F) -> F:
     """``plain``, replaced at every call by the kernel of its name, where the tensors' device and type have one."""
 
     @functools.wraps(plain)
-    def fastest(*tensors: Tensor | None) -> object:
-        return getattr(_kernels(tensors), plain.__name__, plain)(*tensors)
+    def fastest(*arguments: object) -> object:
+        return getattr(_kernels(arguments), plain.__name__, plain)(*arguments)
 
     return fastest  # type: ignore[return-value]
 
@@ -35,23 +35,31 @@ def in_full_precision(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _kernels(tensors: tuple[Tensor | None, ...]) -> ModuleType | None:
-    if os.environ.get(VARIABLE):
-        if os.environ[VARIABLE] != "torch":
-            raise ModelError(f"{VARIABLE} is {os.environ[VARIABLE]!r}: 'torch' is the only value it knows")
+def plain_everywhere() -> bool:
+    """Whether the user asked to do without kernels; ModelError where the variable says anything else."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen and chosen != "torch":
+        raise ModelError(f"{VARIABLE} is {chosen!r}: 'torch' is the only value it knows")
+    return bool(chosen)
+
+
+def _kernels(arguments: tuple[object, ...]) -> ModuleType | None:
+    if plain_everywhere():
         return None
-    kinds = {(tensor.device.type, tensor.dtype) for tensor in tensors if tensor is not None}
-    device, dtype = kinds.pop()
-    if kinds or dtype not in (torch.float32, torch.float64):
+    tensors = [x for x in arguments if isinstance(x, Tensor)]
+    device, dtype = tensors[0].device.type, tensors[0].dtype
+    if dtype not in (torch.float32, torch.float64):
+        return None
+    if any(x.dtype != dtype or x.device.type != device for x in tensors):
         return None
     return _for_cpu(dtype) if device == "cpu" else _for_cuda() if device == "cuda" else None
 
 
 @functools.cache
 def _for_cpu(dtype: torch.dtype) -> ModuleType | None:
-    from spikegpt_hls.model.kernels import compiled
+    from spikegpt_hls.model.kernels import calls, compiled
 
-    return compiled if compiled.available(dtype) else None
+    return compiled if calls.available(dtype) else None
 
 
 @functools.cache

@@ -7,8 +7,9 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.format import ExactnessError, Format, Ints
 
 State = dict[str, Ints]
 
@@ -29,6 +30,10 @@ class Operation:
     state: ClassVar[tuple[str, ...]] = ()
 
     out: Format
+
+    def prepare(self, params: Mapping[str, Ints]) -> Mapping[str, NDArray]:
+        """The parameters in the form that ``run``, which takes either, computes with: for many runs with the same."""
+        return params
 
     def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
         """Integers in, integers out, and the state after the last token."""
@@ -62,6 +67,15 @@ class Operation:
 
     def initial_state(self, batch: int) -> State:
         return {name: np.zeros((batch, self.n_in), np.int64) for name in self.state}
+
+    def check_inputs(self, node: str, count: int) -> None:
+        """ExactnessError unless a node's inputs are the streams, the parameters, and all of the states or none."""
+        known = (*self.streams, *self.params)
+        if count not in (len(known), len(known) + len(self.state)):
+            raise ExactnessError(
+                f"node {node!r} has {count} inputs, but a {type(self).__name__} reads {', '.join(known)}: "
+                "if another version exported this graph, export it again from its checkpoint"
+            )
 
     def attributes(self) -> dict[str, int | list[int]]:
         """ONNX attributes: integers, and formats as three integers; what is at its default is left out."""

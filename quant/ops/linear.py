@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikegpt_hls.quant.format import Format, Ints, bits_for, requantize
 from spikegpt_hls.quant.ops.base import Operation, State
@@ -40,7 +41,12 @@ class Linear(Operation):
     def param_shape(self, name: str) -> tuple[int, ...]:
         return (self.outputs, self.inputs)
 
+    def prepare(self, params: Mapping[str, Ints]) -> Mapping[str, NDArray]:
+        """Floats, which have a fast product: float32 carries integers to 2**24 and float64 to 2**53; int64 has none."""
+        exact = np.float32 if self.accumulator.bits <= 25 else np.float64
+        return {"weight": params["weight"].astype(exact, copy=False)}
+
     def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
-        # float64 carries integers to 2**53 and has a fast product; int64 has not
-        product = streams[0].astype(np.float64) @ params["weight"].T.astype(np.float64)
+        weight = self.prepare(params)["weight"]
+        product = streams[0].astype(weight.dtype) @ weight.T
         return requantize(product.astype(np.int64), self.accumulator.frac, self.out), state

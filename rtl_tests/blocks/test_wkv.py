@@ -63,14 +63,15 @@ def test_random_sequences(channels: int, lanes: int, k: Format, v: Format, out: 
 def test_decay_at_its_ends_and_keys_far_apart() -> None:
     """A channel that forgets at once, some that hardly forget; a huge key, then tiny ones; values at their ends."""
     op = wkv(8, Format(8, 0))
-    decay = np.array([0, 1, 65535, 65535, 32768, 65534, 2, 60000])
-    bonus = np.array([0, -2048, 2047, 0, 64, -1, 1, 300])
+    loss = np.array([0, 0, 1, 65535, 32768, 2, 65535, 0])
+    halvings = np.array([511, 0, 0, 0, 390, 0, 511, 401])  # 401 leave nothing beside any key
+    bonus = np.array([0, -32768, 32767, 0, 1024, -1, 1, 300])
     tokens = 150
     keys, values = sequences(op, [tokens], seed=3)
     keys[:] = np.where(np.arange(tokens)[:, None] % 50 == 0, 127, -128 + np.abs(keys) % 5)
     keys[100:] = np.random.default_rng(0).integers(-20, 20, (50, 8))
     values[:40] = np.where(np.arange(40)[:, None] % 20 < 10, -128, 127)
-    lengths, params = (100, 1, 49, 200), {"decay": decay, "bonus": bonus}
+    lengths, params = (100, 1, 49, 200), {"loss": loss, "halvings": halvings, "bonus": bonus}
     near = near_the_edges(op, params, lengths[3:], seed=4)
     check(single(op, 2, params), [np.concatenate(pair) for pair in zip([keys, values], near, strict=True)], lengths)
 
@@ -84,19 +85,25 @@ def test_a_constant_value_is_its_own_mean(value: int) -> None:
 
 def test_a_long_sequence() -> None:
     op = wkv(8)
-    decay = np.array([65000, 65500, 65530, 50000, 30000, 10000, 1000, 65535])
-    params = {"decay": decay, "bonus": np.arange(8) * 37 - 100}
+    loss, halvings = np.array([1000, 100, 10, 1, 0, 31000, 55000, 65535]), np.array([0, 0, 0, 0, 0, 0, 1, 4])
+    params = {"loss": loss, "halvings": halvings, "bonus": np.arange(8) * 600 - 1600}
     check(single(op, 8, params), sequences(op, [1500], seed=7), [1500], test="flowing")
 
 
 @pytest.mark.parametrize(
     ("memory", "word", "bit"),
-    [("CHANNEL_FILE", 6, 26), ("CHANNEL_FILE", 6, 8), ("KEY_FILE", 0, 7), ("EXP2_FILE", 0, 13)],
+    [
+        ("BONUS_FILE", 6, 12),
+        ("DECAY_FILE", 6, 14),
+        ("DECAY_FILE", 6, 16),
+        ("KEY_FILE", 0, 11),
+        ("EXP2_FILE", 0, 13),
+    ],
 )
 def test_a_flipped_bit_is_noticed(memory: str, word: int, bit: int) -> None:
     op = wkv(8)
-    channel = word if memory == "CHANNEL_FILE" else r"\d+"
-    params = {"decay": np.full(8, 40000), "bonus": np.zeros(8, np.int64)}
+    channel = word if memory in ("BONUS_FILE", "DECAY_FILE") else r"\d+"
+    params = {"loss": np.full(8, 50000), "halvings": np.zeros(8, np.int64), "bonus": np.zeros(8, np.int64)}
     with pytest.raises(AssertionError, match=rf"first difference at token \d+, channel {channel}"):
         check(
             single(op, 1, params), sequences(op, LENGTHS, seed=8), LENGTHS, flip_bit(memory, word, bit), test="flowing"

@@ -28,7 +28,7 @@ from spikegpt_hls.quant.ops.residual import Residual
 from spikegpt_hls.quant.ops.sigmoid import Sigmoid
 from spikegpt_hls.quant.ops.squared_relu import SquaredReLU
 from spikegpt_hls.quant.ops.token_shift import TokenShift
-from spikegpt_hls.quant.ops.wkv import BONUS, DECAY, EXPONENT, OCTAVE_FRAC, TABLE_FRAC, WKV
+from spikegpt_hls.quant.ops.wkv import BONUS, DECAY_FRAC, EXPONENT, HALVINGS, LOSS, OCTAVE_FRAC, TABLE_FRAC, WKV
 from spikegpt_hls.sim.errors import SimulationError
 
 BANK_BITS = 64  # the width of the reads whose energy is cited
@@ -155,7 +155,7 @@ def sigmoid(op: Sigmoid, block: Block) -> Iterator[Action]:
 def wkv(op: WKV, block: Block) -> Iterator[Action]:
     c, table = op.channels, TABLE_FRAC + 1
     a, b = op.state_format("a").bits, op.state_format("b").bits
-    state, constants = a + b + EXPONENT.bits, DECAY.bits + BONUS.bits
+    state, constants = a + b + EXPONENT.bits, LOSS.bits + HALVINGS.bits + BONUS.bits
     exponent = EXPONENT.bits + OCTAVE_FRAC
     states = per_channel(block, state, block.contexts)
     yield read("state", state, c, states)
@@ -165,15 +165,16 @@ def wkv(op: WKV, block: Block) -> Iterator[Action]:
     yield Action("add", "key and bonus", exponent, 2 * c)
     yield read("2**f table", table, 2 * c, table << OCTAVE_FRAC)
     yield Action("multiply", "weight x value", table, 2 * c, other=op.v.bits)
+    yield Action("add", "halvings", EXPONENT.bits, c)
     yield Action("compare", "exponents", EXPONENT.bits, 2 * c)
     for name, bits in (("a", a), ("b", b)):
         yield Action("shift", f"align {name}", bits, 4 * c)
         yield Action("add", f"round {name}", bits, 4 * c)
         yield Action("add", f"accumulate {name}", bits, 2 * c)
-        yield Action("multiply", f"decay x {name}", bits, c, other=DECAY.bits)
-        yield Action("shift", f"normalise {name}", bits + DECAY.bits, c)
+        yield Action("multiply", f"decay x {name}", bits, c, other=DECAY_FRAC)
+        yield Action("shift", f"normalise {name}", bits + DECAY_FRAC, c)
         yield Action("add", f"round normalised {name}", bits, c)
-    yield Action("compare", "leading zeros", b + DECAY.bits, c)
+    yield Action("compare", "leading zeros", b + DECAY_FRAC, c)
     yield Action("divide", "quotient", b + 1, c * op.out.bits)
     yield Action("compare", "saturate", op.out.bits + 1, 2 * c)
 

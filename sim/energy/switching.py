@@ -22,7 +22,7 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import LIF, WKV, Linear
 from spikegpt_hls.quant.ops.base import State
-from spikegpt_hls.quant.ops.wkv import OCTAVE_FRAC, TABLE_FRAC, exp2_table
+from spikegpt_hls.quant.ops.wkv import BONUS, LOSS, OCTAVE_FRAC, TABLE_FRAC, exp2_table
 from spikegpt_hls.sim.energy.actions import trace_of
 from spikegpt_hls.sim.errors import SimulationError
 
@@ -96,7 +96,7 @@ def wkv(op: WKV, block: Block, streams: Sequence[Ints]) -> Ports:
     weight = exp2_table()[octaves & ((1 << OCTAVE_FRAC) - 1)]
     key, value = words(octaves, op.k.bits + OCTAVE_FRAC), words(streams[1], op.v.bits)
     yield "key in octaves", [words(streams[0], op.k.bits), key]
-    yield "key and bonus", [key, words(block.params["bonus"], op.bonus.bits)]
+    yield "key and bonus", [key, words(block.params["bonus"], BONUS.bits)]
     product = words(weight * streams[1], TABLE_FRAC + 1 + op.v.bits)
     yield "weight x value", [words(weight, TABLE_FRAC + 1), value, product]
     for name in "ab":
@@ -104,7 +104,7 @@ def wkv(op: WKV, block: Block, streams: Sequence[Ints]) -> Ports:
         before, now = words(after[name][:-1], bits), words(after[name][1:], bits)
         for what in ("align", "round", "accumulate", "normalise", "round normalised"):
             yield f"{what} {name}", [before, now]
-        yield f"decay x {name}", [before, words(block.params["decay"], op.decay.bits), now]
+        yield f"decay x {name}", [before, words(block.params["loss"], LOSS.bits), now]
 
 
 _PORTS = {"Linear": linear, "LIF": lif, "WKV": wkv}
