@@ -19,8 +19,7 @@ def user_errors() -> tuple[type[Exception], ...]:
         "spikegpt_hls.cli.errors": "GraphError",
         "spikegpt_hls.host.errors": "HostError",
         "spikegpt_hls.model.errors": "ModelError",
-        "spikegpt_hls.quant.format": "ExactnessError",
-        "spikegpt_hls.hls.errors": "ConversionError",
+        "spikegpt_hls.quant.errors": "GraphError",
         "spikegpt_hls.sim.errors": "SimulationError",
         "spikegpt_hls.rtl_tests.errors": "ToolError",
     }

@@ -14,11 +14,12 @@ import onnx
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share
 from spikegpt_hls.hls.fold.folding import TARGET_CYCLES, default_reuse, fold
-from spikegpt_hls.hls.frontend.handlers import operation
 from spikegpt_hls.hls.frontend.onnx_graph import INPUT, block_name, per_token
 from spikegpt_hls.hls.frontend.register import register
 from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
+from spikegpt_hls.quant.graph import operation_of
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 
 ReuseFactor = int | Mapping[str, int] | None
@@ -48,7 +49,7 @@ def convert(
     ConversionError.
     """
     register()
-    token_model = per_token(_load(model), backend)
+    token_model = _per_token(model, backend)
     network = _operations(token_model)
     factors = reuse_factors(network, lanes, reuse_factor, contexts, backend, target_cycles, engine)
     graph = _convert(
@@ -84,11 +85,18 @@ def reuse_factors(
 
 def operations(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, Operation]:
     """Every operation of an exported model, by block."""
-    return _operations(per_token(_load(model), "SpikeRTL"))
+    return _operations(_per_token(model, "SpikeRTL"))
+
+
+def _per_token(model: str | os.PathLike[str] | onnx.ModelProto, target: str) -> onnx.ModelProto:
+    try:
+        return per_token(_load(model), target)
+    except GraphError as error:
+        raise ConversionError(str(error)) from error
 
 
 def _operations(token_model: onnx.ModelProto) -> dict[str, Operation]:
-    return {node.name: operation(node) for node in token_model.graph.node}
+    return {node.name: operation_of(node) for node in token_model.graph.node}
 
 
 def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:
@@ -96,7 +104,10 @@ def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:
         return model
     if not Path(model).is_file():
         raise ConversionError(f"there is no ONNX model at {os.fspath(model)!r}")
-    return onnx.load(os.fspath(model))
+    try:
+        return onnx.load(os.fspath(model))
+    except Exception as error:  # protobuf's, or onnx's for tensors in files of their own
+        raise ConversionError(f"{os.fspath(model)!r} is no ONNX model ({error})") from error
 
 
 def _check_lanes(operations: Mapping[str, Operation], lanes: int) -> None:

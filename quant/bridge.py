@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikegpt_hls.quant.graph import DOMAIN, NAME
 from spikegpt_hls.quant.ops import Operation
-from spikegpt_hls.quant.qonnx_ops import DOMAIN, NAME
 
 
 class IntegerFunction(torch.autograd.Function):

@@ -11,15 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikegpt_hls.quant.errors import GraphError
+
 Ints = NDArray[np.int64]
 
 #: ONNX tensors are float32, whose significand carries integers of this many bits exactly.
 ONNX_EXACT_BITS = 25
+#: What the integer meaning computes in, less a sign and a bit to round by.
+MAX_BITS = 62
 #: The widest accumulator that the C++ kernels and the RTL implement.
 MAX_ACCUMULATOR_BITS = 32
 
 
-class ExactnessError(ValueError):
+class ExactnessError(GraphError):
     """A number does not fit the format that must carry it exactly."""
 
 
@@ -32,8 +36,10 @@ class Format:
     signed: bool = True
 
     def __post_init__(self) -> None:
-        if self.bits < 1:
-            raise ExactnessError(f"a format needs at least 1 bit, not {self.bits}")
+        if not 1 <= self.bits <= MAX_BITS or abs(self.frac) > 2 * MAX_BITS:
+            raise ExactnessError(
+                f"{self} is no format: it has 1 to {MAX_BITS} bits, and a binary point not far from them"
+            )
 
     @property
     def lo(self) -> int:
@@ -52,8 +58,11 @@ class Format:
         return clip(n, self.lo, self.hi)
 
     def quantize(self, real: NDArray) -> Ints:
-        """The nearest integer of this format (half to even, saturated) to each real value."""
-        return self.saturate(np.rint(np.ldexp(np.asarray(real, np.float64), self.frac)).astype(np.int64))
+        """The nearest integer of this format (half to even, saturated) to each real value; ExactnessError for a NaN."""
+        scaled = np.rint(np.ldexp(np.asarray(real, np.float64), self.frac))
+        if np.isnan(scaled).any():
+            raise ExactnessError(f"{self} has no number for a NaN")
+        return self.saturate(np.clip(scaled, self.lo, self.hi).astype(np.int64))
 
     def real(self, n: Ints) -> NDArray[np.float64]:
         return np.ldexp(np.asarray(n, np.float64), -self.frac)
@@ -61,12 +70,12 @@ class Format:
     def integers(self, real: NDArray, what: str = "tensor") -> Ints:
         """The integers that ``real`` stands for; ExactnessError where a value is off the grid or out of range."""
         scaled = np.ldexp(np.asarray(real, np.float64), self.frac)
-        n = np.rint(scaled).astype(np.int64)
-        if not np.array_equal(n, scaled):
+        if not np.array_equal(np.rint(scaled), scaled):
             raise ExactnessError(f"{what} is not on the grid of {self}")
-        if n.size and (n.min() < self.lo or n.max() > self.hi):
-            raise ExactnessError(f"{what} reaches {n.min()}..{n.max()}, {self} holds {self.lo}..{self.hi}")
-        return n
+        if scaled.size and (scaled.min() < self.lo or scaled.max() > self.hi):
+            reach = f"{scaled.min():.0f}..{scaled.max():.0f}"
+            raise ExactnessError(f"{what} reaches {reach}, {self} holds {self.lo}..{self.hi}")
+        return scaled.astype(np.int64)
 
     def __str__(self) -> str:
         return f"{'s' if self.signed else 'u'}{self.bits}.{self.frac}"

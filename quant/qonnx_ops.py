@@ -7,7 +7,7 @@ outputs are the output stream, then the states after. States are int64 integers:
 
 from __future__ import annotations
 
-from dataclasses import MISSING
+from dataclasses import MISSING, fields
 from typing import Any
 
 import numpy as np
@@ -15,33 +15,22 @@ from onnx import NodeProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.custom_op.base import CustomOp
 
-from spikegpt_hls.quant.ops import OPERATIONS, Operation
-
-#: The domain is this module's import path: that is how qonnx finds it.
-DOMAIN = __name__
-#: The attribute that carries a node's name through torch's exporter.
-NAME = "node_name"
-
-
-def operation_of(node: NodeProto) -> Operation:
-    """The operation that a node of our domain stands for."""
-    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    return OPERATIONS[node.op_type].from_attributes(attributes)
-
-
-def is_stateful(node: NodeProto, operation: Operation) -> bool:
-    """Whether the node takes its states as inputs and returns them as further outputs."""
-    return len(node.input) > len(operation.streams) + len(operation.params)
+from spikegpt_hls.quant.errors import GraphError, at_node
+from spikegpt_hls.quant.graph import check_ports, is_stateful, name_of, operation_of
+from spikegpt_hls.quant.ops import OPERATIONS
+from spikegpt_hls.quant.ops.schema import Count, domains
 
 
 class IntegerOp(CustomOp):
     """Executes ``operation_of(node)``."""
 
     def get_nodeattr_types(self) -> dict[str, tuple[str, bool, Any]]:
-        schema = OPERATIONS[self.onnx_node.op_type].__dataclass_fields__
-        is_format = {name: "Format" in str(field.type) for name, field in schema.items()}
-        needed = {name: field.default is MISSING for name, field in schema.items()}
-        return {name: ("ints", needed[name], []) if is_format[name] else ("i", needed[name], 0) for name in schema}
+        operation = OPERATIONS[self.onnx_node.op_type]
+        kinds: dict[str, tuple[str, Any]] = {
+            name: ("i", 0) if isinstance(domain, Count) else ("ints", []) for name, domain in domains(operation).items()
+        }
+        needed = {field.name: field.default is MISSING for field in fields(operation)}
+        return {name: (kind, needed[name], default) for name, (kind, default) in kinds.items()}
 
     def make_shape_compatible_op(self, model: Any) -> NodeProto:
         """A ``RandomNormal`` of the right shape; the states after are graph outputs, whose shapes are declared."""
@@ -54,17 +43,22 @@ class IntegerOp(CustomOp):
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         node, operation = self.onnx_node, operation_of(self.onnx_node)
-        operation.check_inputs(node.name, len(node.input))
+        with at_node(name_of(node)):
+            check_ports(node, operation)
         values = [context[name] for name in node.input]
-        count = len(operation.streams)
-        streams = [operation.stream_format(n).integers(values[i], n) for i, n in enumerate(operation.streams)]
-        params = {n: operation.param_format(n).integers(values[count + i], n) for i, n in enumerate(operation.params)}
-        states = values[count + len(params) :]
-        before = operation.initial_state(streams[0].shape[0])
-        before |= {name: np.asarray(value, np.int64) for name, value in zip(operation.state, states, strict=False)}
-        out, after = operation.run(streams, params, before)
+        names = (*operation.streams, *operation.params)
+        states = dict(zip(operation.state, values[len(names) :], strict=False))
+        with at_node(name_of(node)):
+            given = {name: operation.integers(name, value) for name, value in zip(names, values, strict=False)}
+            streams = [given.pop(name) for name in operation.streams]
+            before = operation.initial_state(len(streams[0]))
+            for name, value in states.items():
+                if np.shape(value) != before[name].shape:
+                    raise GraphError(f"its {name} has the shape {np.shape(value)}, not {before[name].shape}")
+        before |= {name: np.asarray(value, np.int64) for name, value in states.items()}
+        out, after = operation.run(streams, given, before)
         context[node.output[0]] = operation.out.real(out).astype(np.float32)
-        if states:
+        if is_stateful(node, operation):
             context.update(zip(node.output[1:], (after[name] for name in operation.state), strict=True))
 
     def verify_node(self) -> list[str]:

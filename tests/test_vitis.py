@@ -33,6 +33,7 @@ from spikegpt_hls.quant.ops import (
     SquaredReLU,
     TokenShift,
 )
+from spikegpt_hls.rtl_tests.corners import CORNERS, corner_parameters, corner_streams, lanes_of
 
 CHANNELS, LANES, WEIGHT_BITS = (8, 48, 64, 96), (1, 2, 8), (2, 4, 8)
 X, U = Format(8, 4), Format(8, 8, signed=False)
@@ -120,6 +121,24 @@ class Case:
     def expected(self) -> np.ndarray:
         outputs = [self.op(*streams, **self.params) for streams in self.streams]
         return np.concatenate(outputs, axis=1)[0]
+
+
+class Corner(Case):
+    """A kernel at a corner of its operation's schema."""
+
+    @classmethod
+    def of(cls, op: Operation) -> Corner:
+        lanes = lanes_of(op)
+        factors = legal_factors(op.inputs, op.outputs, lanes) if isinstance(op, Linear) else (1,)
+        return cls(op, lanes, factors[len(factors) // 2])
+
+    @cached_property
+    def params(self) -> dict[str, np.ndarray]:
+        return corner_parameters(self.op)
+
+    @cached_property
+    def streams(self) -> list[list[np.ndarray]]:
+        return [[x[None] for x in corner_streams(self.op, tokens, seed=tokens)] for tokens in LENGTHS]
 
 
 def cpp_type(fmt: Format) -> str:
@@ -235,6 +254,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 def test_kernel_equals_numpy(library: ctypes.CDLL, index: int) -> None:
     case = COVERING[index]
     np.testing.assert_array_equal(run(library, index, case), case.expected())
+
+
+def test_kernels_equal_numpy_at_the_corners_of_the_schema(tmp_path: Path) -> None:
+    cases = [Corner.of(op) for op in CORNERS]
+    compiled = compile_cases(cases, tmp_path)
+    for index, case in enumerate(cases):
+        np.testing.assert_array_equal(run(compiled, index, case), case.expected(), str(case.op))
 
 
 @pytest.mark.soak

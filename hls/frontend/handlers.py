@@ -7,20 +7,14 @@ from typing import Any
 
 from onnx import NodeProto, helper
 
+from spikegpt_hls.quant.graph import DOMAIN, operation_of
 from spikegpt_hls.quant.ops import OPERATIONS, Operation
 
-DOMAIN = "spikegpt_hls.quant.qonnx_ops"
 Handler = Callable[..., dict[str, Any]]
 
 
-def operation(node: NodeProto) -> Operation:
-    """The Operation that a node's attributes describe."""
-    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    return OPERATIONS[node.op_type].from_attributes(attributes)
-
-
 def make_node(op: Operation, inputs: list[str], output: str, name: str) -> NodeProto:
-    """The inverse. Attributes go in by hand: Linear's ``inputs`` is an argument of ONNX's own helper."""
+    """The inverse of ``operation_of``. Attributes go in by hand: Linear's ``inputs`` is one of ONNX's own."""
     node = helper.make_node(type(op).__name__, inputs, [output], name, domain=DOMAIN)
     node.attribute.extend(helper.make_attribute(key, value) for key, value in op.attributes().items())
     return node
@@ -32,7 +26,7 @@ def parse_operation(node: NodeProto, input_names: list[str], input_shapes: Any, 
         "name": node.name,
         "inputs": list(input_names),
         "outputs": list(node.output),
-        "operation": operation(node),
+        "operation": operation_of(node),
     }
 
 

@@ -7,16 +7,14 @@ graph is written anew: a node's output tensor has the node's name, and its param
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.frontend.handlers import DOMAIN, make_node, operation
-from spikegpt_hls.quant.format import ExactnessError
-from spikegpt_hls.quant.ops import OPERATIONS, Operation
+from spikegpt_hls.hls.frontend.handlers import make_node
+from spikegpt_hls.quant.graph import DOMAIN, Constants, is_stateful, name_of, operations, parameters
+from spikegpt_hls.quant.ops import Operation
 
 INPUT = "tokens"
 
@@ -26,80 +24,48 @@ def block_name(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_")
 
 
-class _Constants:
-    """The tensors that depend on no input: initializers, Constant nodes, and Quant nodes of constants."""
-
-    def __init__(self, graph: GraphProto) -> None:
-        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self._drivers = {name: node for node in graph.node for name in node.output}
-
-    def __contains__(self, name: str) -> bool:
-        if name in self._initializers:
-            return True
-        node = self._drivers.get(name)
-        return node is not None and (node.op_type == "Constant" or self._is_quantized(node))
-
-    def _is_quantized(self, node: NodeProto) -> bool:
-        return node.op_type in ("Quant", "IntQuant") and all(name in self for name in node.input)
-
-    def __getitem__(self, name: str) -> NDArray:
-        if name in self._initializers:
-            return np.asarray(numpy_helper.to_array(self._initializers[name]))
-        node = self._drivers[name]
-        if node.op_type == "Constant":
-            return np.asarray(numpy_helper.to_array(helper.get_attribute_value(node.attribute[0])))
-        return _quantized(node, [self[tensor] for tensor in node.input])
-
-
-def _quantized(node: NodeProto, inputs: list[NDArray]) -> NDArray:
-    """What QONNX says that a Quant node of constants evaluates to."""
-    from qonnx.custom_op.general.intquant import int_quant
-
-    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    mode = attributes.get("rounding_mode", b"ROUND").decode()
-    return np.asarray(int_quant(*inputs, attributes.get("signed", 1), attributes.get("narrow", 0), mode))
-
-
 def per_token(model: ModelProto, target: str) -> ModelProto:
     """The model for one token per call, whose input is the pair (id, first), in names that hls4ml keeps.
 
     ConversionError names the first node that ``target`` has no implementation for.
     """
-    constants = _Constants(model.graph)
+    constants = Constants(model.graph)
     nodes: list[NodeProto] = []
     initializers: list[TensorProto] = []
     infos: list[ValueInfoProto] = []
     streams = {_only_input(model.graph): INPUT}
     taken = {INPUT}
-    for node, op in _operations(model.graph, constants, target):
+    for node, op in _buildable(model.graph, constants, target):
         name = _unique(block_name(node.name or f"{node.op_type}_{len(nodes)}"), taken)
-        _check_inputs(node, op)
-        params = [f"{name}__{param}" for param in op.params]
-        for param, tensor in zip(params, node.input[len(op.streams) :], strict=True):
-            if tensor not in constants:
-                raise ConversionError(f"input {tensor!r} of node {node.name!r} ({node.op_type}) must be a constant")
-            initializers.append(numpy_helper.from_array(constants[tensor], param))
-            infos.append(helper.make_tensor_value_info(param, TensorProto.FLOAT, initializers[-1].dims))
-        inputs = [_stream(streams, tensor, node) for tensor in node.input[: len(op.streams)]]
+        for param, integers in parameters(node, op, constants).items():
+            real = op.param_format(param).real(integers).astype(np.float32)
+            initializers.append(numpy_helper.from_array(real, f"{name}__{param}"))
+            infos.append(helper.make_tensor_value_info(initializers[-1].name, TensorProto.FLOAT, real.shape))
+        inputs = [streams[tensor] for tensor in node.input[: len(op.streams)]]
         streams[node.output[0]] = name
-        nodes.append(make_node(op, [*inputs, *params], name, name))
+        nodes.append(make_node(op, [*inputs, *(f"{name}__{param}" for param in op.params)], name, name))
         infos.append(_info(name, op.n_out))
-    return _model(nodes, initializers, infos, _stream(streams, _only_output(model.graph), None))
+    output = _only_output(model.graph)
+    if output not in streams:
+        raise ConversionError(f"the model's output reads {output!r}, which no operation computes")
+    return _model(nodes, initializers, infos, streams[output])
 
 
-def _operations(graph: GraphProto, constants: _Constants, target: str) -> Iterator[tuple[NodeProto, Operation]]:
+def _buildable(graph: GraphProto, constants: Constants, target: str) -> list[tuple[NodeProto, Operation]]:
+    """Every node of ours, where there is no other one, and each has a reader and keeps its own state."""
     for node in graph.node:
-        if node.domain == DOMAIN and node.op_type in OPERATIONS:
-            yield node, operation(node)
-        elif node.output[0] not in constants:
-            raise ConversionError(f"node {node.name or node.output[0]!r} ({node.op_type}) cannot be built for {target}")
-
-
-def _check_inputs(node: NodeProto, op: Operation) -> None:
-    try:
-        op.check_inputs(node.name, len(node.input))
-    except ExactnessError as error:
-        raise ConversionError(str(error)) from error
+        if node.domain != DOMAIN and node.output[0] not in constants:
+            raise ConversionError(f"node {name_of(node)!r} ({node.op_type}) cannot be built for {target}")
+    read = {tensor for node in graph.node for tensor in node.input} | {value.name for value in graph.output}
+    found = list(operations(graph))
+    for node, operation in found:
+        if is_stateful(node, operation):
+            raise ConversionError(
+                f"node {name_of(node)!r}: its state must be its own, as in a graph of whole sequences"
+            )
+        if node.output[0] not in read:
+            raise ConversionError(f"node {name_of(node)!r}: nobody reads its out")
+    return found
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -107,13 +73,6 @@ def _unique(name: str, taken: set[str]) -> str:
         raise ConversionError(f"two nodes of the model are named {name!r}")
     taken.add(name)
     return name
-
-
-def _stream(streams: dict[str, str], tensor: str, node: NodeProto | None) -> str:
-    if tensor not in streams:
-        where = "the model's output" if node is None else f"node {node.name!r} ({node.op_type})"
-        raise ConversionError(f"{where} reads {tensor!r}, which no operation computes")
-    return streams[tensor]
 
 
 def _only_input(graph: GraphProto) -> str:

@@ -12,7 +12,6 @@ from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.layers import Fork, OperationLayer
-from spikegpt_hls.quant.format import ExactnessError
 
 
 class AbsorbParameters(ModelOptimizerPass):
@@ -39,15 +38,8 @@ def _integers(node: OperationLayer, name: str, tensor: str) -> np.ndarray:
     constant = node.get_input_node(tensor)
     if not isinstance(constant, Constant):
         raise ConversionError(f"parameter {name} of {node.name} is not a constant")
-    op = node.operation
-    value = constant.get_attr("value")
-    if value.shape != op.param_shape(name):
-        raise ConversionError(f"parameter {name} of {node.name} has shape {value.shape}, not {op.param_shape(name)}")
-    fmt = op.param_format(name)
-    try:
-        integers = fmt.integers(value, f"parameter {name} of {node.name}")
-    except ExactnessError as error:
-        raise ConversionError(str(error)) from error
+    fmt = node.operation.param_format(name)
+    integers = node.operation.integers(name, constant.get_attr("value"))
     return integers.astype(np.int8 if fmt.bits <= 7 + fmt.signed else np.int32)  # the large ones are small
 
 

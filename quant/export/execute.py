@@ -10,15 +10,16 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.quant.qonnx_ops import DOMAIN, operation_of
+from spikegpt_hls.quant.graph import check, operations
 
 #: A state of the stepwise graph: int64 (1, channels) by ``<node>.<state>``.
 GraphState = dict[str, Ints]
 
 
 def load(path: str | Path) -> ModelWrapper:
-    """A graph that ``quant.export`` wrote; ModelError where there is none."""
+    """An ONNX file; ModelError where there is none."""
     try:
         return ModelWrapper(str(path))
     except Exception as error:
@@ -26,18 +27,23 @@ def load(path: str | Path) -> ModelWrapper:
 
 
 def with_tokens(model: ModelWrapper, batch: int, tokens: int) -> ModelWrapper:
-    """A copy of a sequence graph for inputs (batch, tokens), with every shape set anew."""
+    """A copy of a sequence graph for inputs (batch, tokens), every shape set anew; GraphError as in ``execute``."""
+    check(model.graph)
+    if "tokens" not in {value.name for value in model.graph.input}:
+        raise GraphError("the graph has no input called 'tokens'")
     copy = ModelWrapper(model.model, make_deepcopy=True)
     element = copy.get_tensor_valueinfo("tokens").type.tensor_type.elem_type
     copy.set_tensor_shape("tokens", [batch, tokens], dtype=element)
-    for node in copy.graph.node:
-        if node.domain == DOMAIN:
-            copy.set_tensor_shape(node.output[0], [batch, tokens, operation_of(node).n_out])
+    for node, operation in operations(copy.graph):
+        copy.set_tensor_shape(node.output[0], [batch, tokens, operation.n_out])
     return copy
 
 
 def execute(model: ModelWrapper | str | Path, ids: NDArray) -> dict[str, Ints]:
-    """Every node's output as integers (B, T, channels), by node name, for ids (B, T) of the sequence graph."""
+    """Every node's output as integers (B, T, channels), by node name, for ids (B, T) of the sequence graph.
+
+    GraphError names a node whose attributes, streams or parameters are not what they must be.
+    """
     ids = np.asarray(ids, np.int64)
     shaped = with_tokens(model if isinstance(model, ModelWrapper) else load(model), *ids.shape)
     return _integers(shaped, execute_onnx(shaped, {"tokens": ids}, return_full_exec_context=True))
@@ -46,7 +52,10 @@ def execute(model: ModelWrapper | str | Path, ids: NDArray) -> dict[str, Ints]:
 def execute_step(
     model: ModelWrapper, token: int, state: GraphState | None = None
 ) -> tuple[dict[str, Ints], GraphState]:
-    """Every node's output (1, 1, channels) for one token of the stepwise graph, and the state after it."""
+    """Every node's output (1, 1, channels) for one token of the stepwise graph, and the state after it.
+
+    GraphError as in ``execute``.
+    """
     state = initial_state(model) if state is None else state
     context = execute_onnx(model, {"tokens": np.array([[token]], np.int64), **state}, return_full_exec_context=True)
     return _integers(model, context), {name: context[f"{name}.after"] for name in state}
@@ -56,12 +65,13 @@ def initial_state(model: ModelWrapper) -> GraphState:
     """What the stepwise graph reads before a sequence's first token."""
     return {
         f"{node.name}.{name}": value
-        for node in model.graph.node
-        if node.domain == DOMAIN
-        for name, value in operation_of(node).initial_state(1).items()
+        for node, operation in operations(model.graph)
+        for name, value in operation.initial_state(1).items()
     }
 
 
 def _integers(model: ModelWrapper, context: dict[str, NDArray]) -> dict[str, Ints]:
-    nodes = [node for node in model.graph.node if node.domain == DOMAIN]
-    return {node.name: operation_of(node).out.integers(context[node.output[0]], node.name) for node in nodes}
+    return {
+        node.name: operation.out.integers(context[node.output[0]], node.name)
+        for node, operation in operations(model.graph)
+    }

@@ -21,8 +21,8 @@ from qonnx.util.cleanup import cleanup_model
 from torch import Tensor, nn
 
 from spikegpt_hls.model.files import write_atomically
+from spikegpt_hls.quant.graph import DOMAIN, NAME, is_stateful, operation_of
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
-from spikegpt_hls.quant.qonnx_ops import DOMAIN, NAME, is_stateful, operation_of
 
 SEQUENCE, STEP = "model.onnx", "model_step.onnx"
 OPSET = 13

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikegpt_hls.quant.format import ExactnessError, Format, Ints
+from spikegpt_hls.quant.errors import GraphError
+from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.ops.schema import Result, Rule, domains
 
 State = dict[str, Ints]
 
@@ -18,9 +20,9 @@ State = dict[str, Ints]
 class Operation:
     """One operation of the network.
 
-    The dataclass fields are the ONNX attributes (a ``Format`` travels as ``[bits, frac, signed]``), so this class is at
-    once the schema of the custom op, the description that both hls4ml backends read, and the integer meaning that all
-    of them must equal.
+    The dataclass fields are the ONNX attributes (a ``Format`` travels as ``[bits, frac, signed]``), each with its
+    domain, so this class is at once the schema of the custom op, the description that both hls4ml backends read, and
+    the integer meaning that all of them must equal.
 
     Streams have shape (batch, tokens, channels); a state has shape (batch, channels) and starts at ``initial_state``.
     """
@@ -28,8 +30,14 @@ class Operation:
     streams: ClassVar[tuple[str, ...]] = ("x",)
     params: ClassVar[tuple[str, ...]] = ()
     state: ClassVar[tuple[str, ...]] = ()
+    #: The attributes that are the shape of a parameter; the last counts the channels of the streams.
+    axes: ClassVar[tuple[str, ...]] = ("channels",)
+    #: What attributes must be beside each other.
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    #: Attributes of earlier versions, which mean nothing any more.
+    retired: ClassVar[tuple[str, ...]] = ()
 
-    out: Format
+    out: Result
 
     def prepare(self, params: Mapping[str, Ints]) -> Mapping[str, NDArray]:
         """The parameters in the form that ``run``, which takes either, computes with: for many runs with the same."""
@@ -45,8 +53,8 @@ class Operation:
 
     @property
     def n_in(self) -> int:
-        """Channels of the first stream."""
-        return self.channels  # type: ignore[attr-defined,no-any-return]
+        """Channels of every stream."""
+        return getattr(self, self.axes[-1])  # type: ignore[no-any-return]
 
     @property
     def n_out(self) -> int:
@@ -60,22 +68,35 @@ class Operation:
         return getattr(self, name)  # type: ignore[no-any-return]
 
     def param_shape(self, name: str) -> tuple[int, ...]:
+        return tuple(getattr(self, axis) for axis in self.axes)
+
+    def stream_shape(self, name: str) -> tuple[int, ...]:
+        """Behind batch and tokens."""
         return (self.n_in,)
+
+    def limits(self, name: str) -> tuple[int, int]:
+        """The least and the most that a stream or a parameter may be: what its format holds, if not less."""
+        fmt = self.stream_format(name) if name in self.streams else self.param_format(name)
+        return fmt.lo, fmt.hi
+
+    def integers(self, name: str, real: NDArray) -> Ints:
+        """The integers of a stream or a parameter; GraphError where it has another shape, grid or range."""
+        stream = name in self.streams
+        shape = np.shape(real)[2:] if stream else np.shape(real)
+        due = self.stream_shape(name) if stream else self.param_shape(name)
+        if shape != due:
+            raise GraphError(f"its {name} has the shape {shape}, and its {' x '.join(self.axes)} is {due}")
+        n = (self.stream_format(name) if stream else self.param_format(name)).integers(real, f"its {name}")
+        lo, hi = self.limits(name)
+        if n.size and (n.min() < lo or n.max() > hi):
+            raise GraphError(f"its {name} reaches {n.min()}..{n.max()}, and may be {lo}..{hi}")
+        return n
 
     def state_format(self, name: str) -> Format:
         raise KeyError(name)
 
     def initial_state(self, batch: int) -> State:
         return {name: np.zeros((batch, self.n_in), np.int64) for name in self.state}
-
-    def check_inputs(self, node: str, count: int) -> None:
-        """ExactnessError unless a node's inputs are the streams, the parameters, and all of the states or none."""
-        known = (*self.streams, *self.params)
-        if count not in (len(known), len(known) + len(self.state)):
-            raise ExactnessError(
-                f"node {node!r} has {count} inputs, but a {type(self).__name__} reads {', '.join(known)}: "
-                "if another version exported this graph, export it again from its checkpoint"
-            )
 
     def attributes(self) -> dict[str, int | list[int]]:
         """ONNX attributes: integers, and formats as three integers; what is at its default is left out."""
@@ -89,12 +110,22 @@ class Operation:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> Self:
-        """The inverse of ``attributes``; attributes of other origin are ignored."""
-        values: dict[str, Any] = {}
-        for field in fields(cls):
-            if field.name not in attributes and field.default is not MISSING:
-                continue
-            value = attributes[field.name]
-            is_format = not isinstance(value, int)
-            values[field.name] = Format(int(value[0]), int(value[1]), bool(value[2])) if is_format else int(value)
-        return cls(**values)
+        """The inverse of ``attributes``; GraphError names the attribute that is missing, unknown or out of its domain,
+        or that contradicts another one."""
+        known = domains(cls)
+        for name in attributes.keys() - known.keys() - set(cls.retired):
+            raise GraphError(f"{cls.__name__} has no attribute {name!r}")
+        for name in (f.name for f in fields(cls) if f.default is MISSING and f.name not in attributes):
+            raise GraphError(f"its {name} is missing, and must be {known[name]}")
+        operation = cls(**{name: _parsed(cls, name, attributes[name]) for name in known if name in attributes})
+        for rule in cls.rules:
+            if not rule.holds(operation):
+                raise GraphError(f"its {rule.attribute} is {getattr(operation, rule.attribute)}, and must {rule.must}")
+        return operation
+
+
+def _parsed(cls: type, name: str, value: object) -> Any:
+    try:
+        return domains(cls)[name].parse(value)
+    except GraphError as error:
+        raise GraphError(f"its {name} {error}") from error

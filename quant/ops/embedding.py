@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.ops.schema import Bit, Channels, Vocabulary
 
 BIT = Format(1, 0, signed=False)
 
@@ -18,9 +19,11 @@ class BinaryEmbedding(Operation):
 
     streams: ClassVar[tuple[str, ...]] = ("ids",)
     params: ClassVar[tuple[str, ...]] = ("table",)
+    axes: ClassVar[tuple[str, ...]] = ("vocabulary", "channels")
 
-    vocabulary: int
-    channels: int
+    out: Bit
+    vocabulary: Vocabulary
+    channels: Channels
 
     @property
     def ids(self) -> Format:
@@ -30,8 +33,11 @@ class BinaryEmbedding(Operation):
     def table(self) -> Format:
         return BIT
 
-    def param_shape(self, name: str) -> tuple[int, ...]:
-        return (self.vocabulary, self.channels)
+    def stream_shape(self, name: str) -> tuple[int, ...]:
+        return ()
+
+    def limits(self, name: str) -> tuple[int, int]:
+        return (0, self.vocabulary - 1) if name == "ids" else super().limits(name)
 
     def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
         return params["table"][streams[0]], state

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from spikegpt_hls.quant.format import Format, Ints, bits_for, requantize, shift_half_even
 from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, not_finer_than
 
 EPSILON = 1e-5  # torch.nn.LayerNorm's default, which the released code uses
 NORM_FRAC = 10  # fraction bits of the normalised value, before gain and bias
@@ -49,11 +50,17 @@ class LayerNorm(Operation):
     """Parameters ``gain`` and ``bias`` (channels,); the bias is added on the product's grid, before one rounding."""
 
     params: ClassVar[tuple[str, ...]] = ("gain", "bias")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("x", "leave the variance at most 53 bits", lambda op: op.variance_bits <= 53),
+        Rule("x", "leave 1e-5 on the variance's grid at most 31 bits", lambda op: op.epsilon < 1 << 31),
+        Rule("bias", "have no more fraction bits than norm and gain", lambda op: op.bias.frac <= op.scaled_frac),
+        not_finer_than("norm and gain together", lambda op: op.scaled_frac),
+    )
 
-    channels: int
-    x: Format
-    gain: Format
-    bias: Format
+    channels: Channels
+    x: Annotated[Format, Formats((1, 20), (-8, 16))]
+    gain: Annotated[Format, Formats((1, 15), (0, 16), (True,))]
+    bias: Annotated[Format, Formats((1, 15), (0, 16), (True,))]
 
     @property
     def epsilon(self) -> int:
@@ -87,6 +94,11 @@ class LayerNorm(Operation):
         root_bits = int(np.ceil(np.log2(np.sqrt(self.channels)))) + 1
         return Format(1 + root_bits + NORM_FRAC, NORM_FRAC)
 
+    @property
+    def scaled_frac(self) -> int:
+        """Fraction bits of the normalised value times the gain."""
+        return NORM_FRAC + self.gain.frac
+
     def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
         (x,) = streams
         total = x.sum(-1, keepdims=True)
@@ -94,6 +106,6 @@ class LayerNorm(Operation):
         r, e = reciprocal_root(self.channels * squares - total * total + self.epsilon)
         deviation = self.channels * x - total
         norm = self.norm.saturate(shift_half_even(deviation * r, MANTISSA_FRAC + e - NORM_FRAC))
-        frac = NORM_FRAC + self.gain.frac
+        frac = self.scaled_frac
         scaled = norm * params["gain"] + (params["bias"] << (frac - self.bias.frac))
         return requantize(scaled, frac, self.out), state

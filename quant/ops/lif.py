@@ -18,6 +18,7 @@ import numpy as np
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS, ExactnessError, Format, Ints
 from spikegpt_hls.quant.ops.base import Operation, State
 from spikegpt_hls.quant.ops.embedding import BIT
+from spikegpt_hls.quant.ops.schema import Bit, Channels, Signal
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,11 @@ class LIF(Operation):
     """State ``membrane``. The output is one bit. ExactnessError for an input too wide or too fine for the hardware."""
 
     state: ClassVar[tuple[str, ...]] = ("membrane",)
+    retired: ClassVar[tuple[str, ...]] = ("membrane",)
 
-    channels: int
-    x: Format
+    out: Bit
+    channels: Channels
+    x: Signal
 
     def __post_init__(self) -> None:
         if self.out != BIT:

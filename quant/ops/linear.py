@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.quant.format import Format, Ints, bits_for, requantize
 from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, Signal, Vocabulary, not_finer_than
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,13 @@ class Linear(Operation):
     """Parameter ``weight`` (outputs, inputs), symmetric about zero: 8 bits are -127..127, 2 bits are ternary."""
 
     params: ClassVar[tuple[str, ...]] = ("weight",)
+    axes: ClassVar[tuple[str, ...]] = ("outputs", "inputs")
+    rules: ClassVar[tuple[Rule, ...]] = (not_finer_than("x and the weight together", lambda op: op.accumulator.frac),)
 
-    inputs: int
-    outputs: int
-    x: Format
-    weight: Format
-
-    @property
-    def n_in(self) -> int:
-        return self.inputs
+    inputs: Channels
+    outputs: Vocabulary
+    x: Signal
+    weight: Annotated[Format, Formats((1, 15), (0, 16), (True,))]
 
     @property
     def n_out(self) -> int:
@@ -38,8 +37,8 @@ class Linear(Operation):
         reach = self.inputs * self.weight.hi * max(-self.x.lo, self.x.hi)
         return Format(bits_for(-reach, reach), self.x.frac + self.weight.frac)
 
-    def param_shape(self, name: str) -> tuple[int, ...]:
-        return (self.outputs, self.inputs)
+    def limits(self, name: str) -> tuple[int, int]:
+        return (-self.weight.hi, self.weight.hi) if name == "weight" else super().limits(name)
 
     def prepare(self, params: Mapping[str, Ints]) -> Mapping[str, NDArray]:
         """Floats, which have a fast product: float32 carries integers to 2**24 and float64 to 2**53; int64 has none."""

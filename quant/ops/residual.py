@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from spikegpt_hls.quant.format import ExactnessError, Format, Ints, shift_half_even
+from spikegpt_hls.quant.format import Format, Ints, shift_half_even
 from spikegpt_hls.quant.ops.base import Operation, State
 from spikegpt_hls.quant.ops.embedding import BIT
+from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, Signal
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,12 @@ class Residual(Operation):
     """
 
     streams: ClassVar[tuple[str, ...]] = ("x", "s")
+    rules: ClassVar[tuple[Rule, ...]] = (Rule("out", "lie on the grid of x", lambda op: op.out.frac == op.x.frac),)
 
-    channels: int
-    x: Format
-    s: Format = BIT
-
-    def __post_init__(self) -> None:
-        if self.out.frac != self.x.frac or self.x.frac < 0:
-            raise ExactnessError(f"a spike cannot be added exactly from {self.x} to {self.out}")
+    out: Annotated[Format, Formats((1, 24), (0, 16))]
+    channels: Channels
+    x: Annotated[Format, Formats((1, 20), (0, 16))]
+    s: Signal = BIT
 
     def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
         x, s = streams

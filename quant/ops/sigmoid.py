@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.ops.schema import Channels, Formats
 
 
 @dataclass(frozen=True)
 class Sigmoid(Operation):
     """Elementwise; ``table()[x - x.lo]`` is the output for the input ``x``."""
 
-    channels: int
-    x: Format
+    channels: Channels
+    x: Annotated[Format, Formats((1, 9), (0, 16))]
 
     def table(self) -> Ints:
         return self.out.quantize(1 / (1 + np.exp(-self.x.real(np.arange(self.x.lo, self.x.hi + 1)))))

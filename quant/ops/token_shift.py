@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from spikegpt_hls.quant.format import Format, Ints, requantize
 from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, Signal, not_finer_than
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,14 @@ class TokenShift(Operation):
 
     params: ClassVar[tuple[str, ...]] = ("mu",)
     state: ClassVar[tuple[str, ...]] = ("prev",)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("mu", "have no more fraction bits than bits", lambda op: op.mu.frac <= op.mu.bits),
+        not_finer_than("x and mu together", lambda op: op.x.frac + op.mu.frac),
+    )
 
-    channels: int
-    x: Format
-    mu: Format
+    channels: Channels
+    x: Signal
+    mu: Annotated[Format, Formats((1, 15), (0, 16), (True,))]
 
     def state_format(self, name: str) -> Format:
         return self.x

@@ -19,13 +19,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.quant.format import Format, Ints, shift_half_up
 from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule
 
 MANTISSA_BITS = 22  # the denominator, normalised
 DECAY_FRAC = 17  # fraction bits of 1 - loss
@@ -66,10 +67,14 @@ class WKV(Operation):
     streams: ClassVar[tuple[str, ...]] = ("k", "v")
     params: ClassVar[tuple[str, ...]] = tuple(FORMATS)
     state: ClassVar[tuple[str, ...]] = ("a", "b", "exponent")
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("out", "have -1 to 8 fraction bits more than v", lambda op: -1 <= op.out.frac - op.v.frac <= 8),
+    )
 
-    channels: int
-    k: Format
-    v: Format
+    out: Annotated[Format, Formats((1, 24), (-8, 24))]
+    channels: Channels
+    k: Annotated[Format, Formats((1, 8), (0, 12))]
+    v: Annotated[Format, Formats((1, 8), (-8, 16))]
 
     def param_format(self, name: str) -> Format:
         return FORMATS[name]
