@@ -25,8 +25,8 @@ from spikegpt_hls.quant.ops import layernorm as norm
 from spikegpt_hls.quant.ops import wkv as mean
 
 SOURCES = Path(__file__).parent
-#: The function of each operation, which lies in the header of that name; none of one that has no header here.
-FUNCTIONS = {kind: name for kind, name in NAMES.items() if (SOURCES / f"{name}.h").is_file()}
+#: The operations that have a header here.
+IMPLEMENTED = tuple(kind for kind, name in NAMES.items() if (SOURCES / f"{name}.h").is_file())
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Kernel:
 def kernel(op: Operation, params: Mapping[str, Ints], lanes: int, reuse_factor: int, index: int) -> Kernel:
     """The kernel of an operation. ``index`` is unique in the model, and keeps the states of layers apart."""
     arguments, arrays = _DETAILS.get(type(op), _plain)(op, params, lanes, reuse_factor, index)
-    return Kernel(FUNCTIONS[type(op).__name__], arguments, arrays)
+    return Kernel(NAMES[type(op).__name__], arguments, arrays)
 
 
 def _array(values: Ints, fmt: Format) -> Array:
