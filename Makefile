@@ -22,7 +22,7 @@ CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernel
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train-qat export hls cosim report status generate figures size explore accountings toggles nlu bench
-.PHONY: test formal mutate coverage soak lint options clean
+.PHONY: test check faults formal mutate coverage soak lint options clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,8 +82,14 @@ bench: $(ENV) ## Time the steps of the path, as ratios measured in one run
 test: $(ENV) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+check: lint ## Run everything: the linters, the tests, and those that are slow (first proofs and syntheses)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not soak"
+
+faults: $(ENV) ## Apply one-line faults to a copy, and run the test that should notice each; word=WORD
+	$(BIN)/python tests/faults.py $(word)
+
 formal: $(ENV) ## Prove that every block keeps the rules of its streams
-	$(BIN)/python -m pytest -n 2 --dist worksteal -rP rtl_tests/proofs/test_formal.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rP -m "not soak" rtl_tests/proofs/test_formal.py
 
 mutate: $(ENV) ## Count the mutants of the blocks that their benches catch; block=NAME
 	$(BIN)/python -m spikegpt_hls.rtl_tests.mutants.mutate $(block)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class GraphError(Exception):
+class WorkspaceError(Exception):
     """A folder of results, or what was asked of it, is not as it has to be. Exit code 2."""
 
 
@@ -16,7 +16,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     import sys
 
     known = {
-        "spikegpt_hls.cli.errors": "GraphError",
+        "spikegpt_hls.cli.errors": "WorkspaceError",
         "spikegpt_hls.host.errors": "HostError",
         "spikegpt_hls.model.errors": "ModelError",
         "spikegpt_hls.quant.errors": "GraphError",

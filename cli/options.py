@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from inspect import cleandoc
+from shlex import quote
 
 import click
 
 from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.commandline import COMMANDS
 from spikegpt_hls.cli.graph.settings import Settings, about
+from spikegpt_hls.model.config import PRESETS
 
 HEAD = """# What can be set
 
@@ -16,25 +19,43 @@ Every setting of every command, with its domain, its default and an example. Thi
 the settings' own definitions; a test fails when it is stale.
 
 A setting is `name=value` behind `make` and `--name value` behind `spikegpt-hls` (`weight_bits=4` is `--weight-bits 4`).
-One that is not named is as in the last run of its step; `make status` shows what that was. What a command alone reads
-(marked *), no run remembers.
+One that you do not name is as in the last run of its step, and `make status` shows those that differ from the defaults;
+so `make cosim` after `make train-qat data=my.txt` verifies that model. Under a heading with a star, no run remembers
+them: name them each time.
 
-## Where
+## Where the results lie, and what they are for
+
+For every command.
 
 | setting | meaning | values | default | example |
 | --- | --- | --- | --- | --- |
-| `preset` | the size of the network | tiny, small, 46m, 216m | tiny | `preset=small` |
-| `target` | the hardware | {targets} | verilog | `target=xilinx` |
-| `build` | the folder of all results | a path | build | `build=/tmp/mine` |
+| `preset` | The size of the network. | {presets} | tiny | `preset=small` |
+| `target` | The hardware. | {targets} | verilog | `target=xilinx` |
+| `build` | The folder of all results: `build/<preset>/`. | a path | build | `build=mine` |
+| `task` | In place of preset and target, of `nlu` alone. | mr, subj, sst2, sst5 | to be named | `task=sst2` |
+"""
+
+TAIL = """## What make itself reads
+
+The Makefile and the tools behind it read these; the command does not know them.
+
+| setting | meaning | default | example |
+| --- | --- | --- | --- |
+| `python` | The Python that makes the environment. | python3 | `make setup python=python3.12` |
+| `venv` | The environment's folder. | .venv | `make setup venv=/tmp/env` |
+| `minutes` | How long `make soak` runs random models. | 60 | `make soak minutes=10` |
+| `block` | The block that `make mutate` and `make coverage` look at. | all | `make mutate block=lif` |
+| `SPIKEGPT_KERNELS` | In the environment: `torch` does without compiled kernels. | none | `SPIKEGPT_KERNELS=torch` |
+| `SOAK_SEED` | In the environment: the first random model of `make soak`. | 0 | `SOAK_SEED=200` |
 """
 
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD.format(targets=", ".join(targets.targets()))]
+    parts = [HEAD.format(targets=", ".join(targets.targets()), presets=", ".join(PRESETS))]
     for kind, commands in _kinds().items():
         parts.append(_section(kind, commands))
-    return "\n".join(parts)
+    return "\n".join([*parts, TAIL])
 
 
 def _kinds() -> dict[type[Settings], list[str]]:
@@ -48,22 +69,26 @@ def _kinds() -> dict[type[Settings], list[str]]:
 
 def _section(kind: type[Settings], commands: list[str]) -> str:
     star = "" if kind.remembered else " *"
-    lines = [f"## {kind.__name__}{star}", "", (kind.__doc__ or "").strip(), ""]
-    lines += [f"For {', '.join(f'`{name}`' for name in commands)}.", ""]
+    title, *more = cleandoc(kind.__doc__ or "").replace("``", "`").split(". ", 1)
+    lines = [f"## {title.removesuffix('.')}{star}", ""]
+    lines += [
+        f"For {', '.join(f'`{name}`' for name in commands)}.",
+        "",
+        *(part for text in more for part in (text, "")),
+    ]
     lines += ["| setting | meaning | values | default | example |", "| --- | --- | --- | --- | --- |"]
     for entry in fields(kind):
         told = about(entry)
-        default = told.otherwise if entry.default is None else str(entry.default)
-        forgotten = " *" if entry.name in kind.forgotten else ""
-        cells = (
-            f"`{entry.name}`{forgotten}",
-            told.help,
-            _values(told.domain),
-            default,
-            f"`{entry.name}={told.example}`",
-        )
+        default = told.otherwise if entry.default is None else _value(entry.default)
+        name = f"`{entry.name}`" + " *" * (entry.name in kind.forgotten)
+        cells = (name, told.help, _values(told.domain), default, f"`{entry.name}={quote(told.example)}`")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    """As it is typed: 0 for False, 100 for 100.0."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _values(domain: click.ParamType) -> str:

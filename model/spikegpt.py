@@ -47,7 +47,7 @@ class Block(nn.Module):
         """The spikes that ``current`` raises, or ``current`` itself where there are no neurons."""
         if hasattr(self, name):
             current, state[name] = getattr(self, name)(current, state.get(name))
-        return F.dropout(current, self.dropout, self.training)
+        return F.dropout(current, self.dropout, self.training) if self.dropout else current
 
 
 class SpikeGPT(nn.Module):

@@ -102,6 +102,18 @@ def test_break_even_of_one_linear_by_hand():
     assert several.rate < even.rate
 
 
+def test_every_input_of_a_linear_needs_a_neuron():
+    """Whatever its outputs: twice the inputs, twice the neurons."""
+
+    def neurons(inputs, outputs):
+        op = Linear(BYTE, inputs, outputs, BYTE, Format(8, 7))
+        block = single(op, 1, {}, inputs * outputs)
+        found = break_evens(Dataflow((block,), "x", "m_axis"), {"linear": 0.0}, timing=fixed_timing)
+        return next(even.neurons_pj for even in found if even.movement == "none")
+
+    assert neurons(8, 4) == pytest.approx(2 * neurons(4, 4)) == pytest.approx(2 * neurons(4, 8))
+
+
 def test_zeros_that_are_skipped_bring_the_twin_down():
     def rate(zeros, movement):
         found = break_evens(one_linear(), {"linear": zeros}, timing=fixed_timing)

@@ -10,6 +10,7 @@ from spikegpt_hls.hls.rtl.blocks import image_file, images, single, sources
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, WKV, LayerNorm, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.sim.resources import tools
 from spikegpt_hls.sim.resources.synthesis import synthesize
 
@@ -34,12 +35,12 @@ def taken(op, folder: Path, reuse_factor=1, lanes=1):
     ("op", "reuse_factor", "bounds"),
     [
         (LIF.of(64, BYTE), 1, {"lut": 60, "ff": 72, "dsp": 0}),  # 64 membranes have 512 bits
-        (WKV(Format(8, 5), 64, BYTE, BYTE), 1, {"lut": 900, "dsp": 6}),
-        (WKV(Format(12, 8), 64, Format(8, 0), BYTE), 1, {"lut": 950, "dsp": 6}),
-        (LayerNorm(BYTE, 64, BYTE, Format(8, 5), Format(16, 10)), 1, {"lut": 700, "dsp": 4}),
-        (*linear(8), {"lut": 1000, "dsp": 16, "bram36": 4}),
-        (*linear(4, FOUR), {"dsp": 8}),
-        (*linear(2), {"dsp": 0}),
+        slow(WKV(Format(8, 5), 64, BYTE, BYTE), 1, {"lut": 900, "dsp": 6}),
+        slow(WKV(Format(12, 8), 64, Format(8, 0), BYTE), 1, {"lut": 950, "dsp": 6}),
+        slow(LayerNorm(BYTE, 64, BYTE, Format(8, 5), Format(16, 10)), 1, {"lut": 700, "dsp": 4}),
+        slow(*linear(8), {"lut": 1000, "dsp": 16, "bram36": 4}),
+        slow(*linear(4, FOUR), {"dsp": 8}),
+        slow(*linear(2), {"dsp": 0}),
     ],
     ids=["LIF", "WKV", "WKV, wide keys", "LayerNorm", "Linear", "Linear, 4 bits", "Linear, ternary"],
 )

@@ -34,6 +34,11 @@ def test_neurons_that_never_and_always_fire_are_counted() -> None:
     assert firing.layers()["0"].dead == 0
     firing.reset()
     assert firing.layers() == {}
+    once_silent = torch.full((1, 10, 1), 9.0)
+    once_silent[0, 4] = 0
+    with firing.watching():
+        lif[0](once_silent)
+    assert firing.layers() == {"0": Layer(rate=0.9, dead=0, saturated=0)}
 
 
 def test_float_and_integer_networks_are_watched_alike() -> None:

@@ -361,6 +361,7 @@ def test_a_build_that_vitis_fails_says_where_its_log_is(
         synthesize(project[1])
 
 
+@pytest.mark.slow  # a trained network's is in rtl_tests/top/test_model.py
 @pytest.mark.parametrize(("layers", "channels", "weight_bits", "lanes"), [(2, 48, 4, 2)])
 def test_c_simulation_equals_torch_in_every_layer(
     tmp_path: Path, layers: int, channels: int, weight_bits: int, lanes: int

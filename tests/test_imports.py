@@ -1,7 +1,9 @@
-"""Who may import whom: the folders meet in one direction only, and hardware benches never load torch."""
+"""Who may import whom: arrows point down, nothing imports a test, and hardware benches never load torch."""
 
 import ast
 import tomllib
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,9 @@ WITHOUT_TORCH = (
     "host", "quant/errors.py", "quant/format.py", "quant/ops", "quant/graph.py", "quant/qonnx_ops.py", "hls",
     "rtl_tests", "sim", "model/sampling.py",
 )  # fmt: skip
+
+#: Python files of one folder, at most; a folder is one idea.
+MOST_FILES = 14
 
 
 def test_every_folder_of_ours_is_packaged() -> None:
@@ -69,3 +74,45 @@ def test_imports_are_absolute(folder: str) -> None:
     for path in sources(folder):
         bare = {name.split(".")[0] for name in imports(path)} & set(OURS)
         assert not bare, f"{path} imports {bare} without spikegpt_hls"
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of ours by its import name, tests among them."""
+    named = {}
+    for path in (path for folder in OURS for path in (ROOT / folder).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        named[".".join(("spikegpt_hls", *parts)).removesuffix(".__init__")] = path
+    return named
+
+
+def test_nothing_imports_a_test() -> None:
+    """What two tests share, or a tool and a test, lies beside them."""
+    tests = {name for name in modules() if name.split(".")[-1].startswith("test_")}
+    tests |= {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    for path in [*modules().values(), *(ROOT / "tests").glob("*.py"), ROOT / "conftest.py"]:
+        assert not imports(path) & tests, f"{path} imports {imports(path) & tests}"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """However many lie between them, and wherever in the file the import stands."""
+    named = modules()
+    TopologicalSorter({name: depends(path) & named.keys() for name, path in named.items()}).prepare()
+
+
+def depends(path: Path) -> set[str]:
+    """``imports``, but ``from package import module`` needs the module alone, not its package's other names."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= inner if inner <= modules().keys() else inner | {node.module}
+    return names
+
+
+def test_folders_are_small() -> None:
+    for folder in sorted({path.parent for path in modules().values()}):
+        count = len(list(folder.glob("*.py")))
+        assert count <= MOST_FILES, f"{folder} has {count} Python files"

@@ -21,7 +21,8 @@ from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.generate import generate
 from spikegpt_hls.model.sampling import Sampler
 from spikegpt_hls.model.spikegpt import SpikeGPT
-from spikegpt_hls.model.training.train import LanguageModelling, Plan, train
+from spikegpt_hls.model.time_mix import time_mix_schedule
+from spikegpt_hls.model.training.train import LanguageModelling, Plan, _optimizer, train
 from spikegpt_hls.quant.training.train_qat import train_qat
 
 SMALLEST = replace(
@@ -102,6 +103,55 @@ def test_a_checkpoint_of_another_plan_is_not_continued(tmp_path: Path) -> None:
     assert not torch.equal(ends[0], ends[1])
 
 
+def test_the_learning_rate_warms_up_and_ends_at_its_last() -> None:
+    plan = Plan(steps=100, lr=1.0, final_lr=0.1, warmup=4)
+    assert [plan.lr_at(step) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert plan.lr_at(52) == pytest.approx(0.55)  # halfway down
+    assert plan.lr_at(100) == pytest.approx(0.1)
+    assert Plan(steps=20, lr=1.0, warmup=50).lr_at(0) == 0.5  # a tenth of the steps at most
+
+
+def test_a_steps_rows_follow_from_seed_and_step_and_their_targets_are_the_next_tokens() -> None:
+    ids = np.arange(1000, dtype=np.uint16)
+    plan = Plan(steps=2, lr=1.0, context=8, batch=4, seed=1)
+    batches = [LanguageModelling(ids, p).batch(step) for p, step in ((plan, 0), (plan, 1), (replace(plan, seed=2), 0))]
+    for inputs, targets in batches:
+        assert inputs.shape == (4, 8)
+        assert torch.equal(targets, inputs + 1)
+        assert torch.equal(inputs[:, 1:], inputs[:, :-1] + 1)
+    first, second, other = (inputs for inputs, _ in batches)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert torch.equal(LanguageModelling(ids, plan).batch(0)[0], first)
+    halves = [LanguageModelling(ids, plan).batch(0, shard, 2)[0] for shard in range(2)]
+    assert torch.equal(halves[0], first)  # a shard more adds rows
+    assert not torch.equal(halves[1], first)
+
+
+def test_only_matrices_decay() -> None:
+    model = SpikeGPT(Config(1, 8, 16))
+    groups = _optimizer(model, Plan(steps=1, lr=1.0, weight_decay=0.1)).param_groups
+    names = {id(p): name for name, p in model.named_parameters()}
+    decaying = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
+    assert decaying == {name for name, p in model.named_parameters() if p.dim() == 2 and name != "emb.weight"}
+    assert sum(len(group["params"]) for group in groups) == len(names)
+
+
+def test_initial_values_are_those_of_rwkv4() -> None:
+    """Four channels, worked out by hand from the released code's formulas for layers 0 and 2 of 3."""
+    first, last = (time_mix_schedule(Config(3, 4), layer) for layer in (0, 2))
+    powers = [(n / 3) ** 0.7 for n in range(4)]
+    assert first["time_decay"].tolist() == pytest.approx([-5 + 8 * p for p in powers])
+    assert last["time_decay"].tolist() == pytest.approx([-5 + 8 * (n / 3) ** 2 for n in range(4)])
+    assert first["time_first"].tolist() == pytest.approx([np.log(0.3) + z for z in (0, 0.5, -0.5, 0)])
+    assert first["time_mix_k"].flatten().tolist() == pytest.approx([0, 0.25, 0.5, 0.75])
+    assert first["time_mix_v"].flatten().tolist() == pytest.approx([0, 0.25, 0.5, 0.75])
+    assert first["time_mix_r"].flatten().tolist() == pytest.approx([0, 0.5, 0.5**0.5, 0.75**0.5])
+    third = [0, 0.25 ** (1 / 3), 0.5 ** (1 / 3), 0.75 ** (1 / 3)]
+    assert last["time_mix_k"].flatten().tolist() == pytest.approx(third)
+    assert last["time_mix_v"].flatten().tolist() == pytest.approx([x + 0.3 for x in third])
+
+
 def test_a_small_network_learns_a_repeated_phrase() -> None:
     torch.manual_seed(0)
     phrase = b"the quick brown fox jumps over the lazy dog. "
@@ -163,6 +213,10 @@ def test_sampling_is_seeded_and_top_p_cuts_the_tail() -> None:
     first, second = Sampler(7), Sampler(7)
     assert [first.pick(logits) for _ in range(50)] == [second.pick(logits) for _ in range(50)]
     assert Sampler(temperature=0).pick(logits) == 0
+    settled = [Sampler(seed, 0.5, 1.0).pick(logits) for seed in range(2000)]  # squares of the shares, of 0.365
+    assert np.bincount(settled, minlength=4) / 2000 == pytest.approx([0.685, 0.247, 0.062, 0.007], abs=0.03)
+    default, named = Sampler(), Sampler(seed=0, temperature=1.0, top_p=0.9)
+    assert [default.pick(logits) for _ in range(50)] == [named.pick(logits) for _ in range(50)]
 
 
 @pytest.mark.parametrize("kwargs", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}])

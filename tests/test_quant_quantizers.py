@@ -112,5 +112,12 @@ def test_calibration_takes_the_scale_with_the_least_error() -> None:
     assert edge.format.frac == max(f for f in errors if math.isclose(errors[f], min(errors.values())))
 
 
+def test_of_grids_that_lose_nothing_the_finest_is_taken() -> None:
+    """Whole numbers up to 3 lie on every grid from 0 to 5 fraction bits of a signed byte."""
+    quant = quantizer(8, 0.0)
+    quant.settle(np.array([3.0, -2.0, 1.0]))
+    assert quant.format.frac == 5
+
+
 def on_grid_at(x: torch.Tensor, frac: int) -> torch.Tensor:
     return torch.from_numpy(np.clip(np.rint(np.ldexp(x.numpy(), frac)), -128, 127) * 2.0**-frac)

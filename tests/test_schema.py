@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from onnx import AttributeProto, ModelProto, NodeProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
-from test_vitis import Case, compile_cases, run
 
 from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.convert import operations as converted
@@ -28,6 +27,7 @@ from spikegpt_hls.quant.ops import OPERATIONS, Linear
 from spikegpt_hls.quant.ops.schema import Count, Formats, domains
 from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.corners import CORNERS
+from vitis_kernels import Case, compile_cases, run
 
 IDS = np.array([[3, 0, 15, 7, 7]])
 HUGE, INTS = 10**9, AttributeProto.INTS

@@ -1,14 +1,18 @@
 """The cycle simulator against a clocked one: the same cells as registers with a valid and a ready in every cycle."""
 
 import random
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from clocked import clocked
 from random_graphs import BYTE, Graph, on_engine, random_fetches, random_graph, safe_graph
+from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.ops import Gate, LayerNorm, Linear, Sigmoid
 from spikegpt_hls.sim.cycles import schedule as cycles
+from spikegpt_hls.sim.cycles.contexts import Interleaving
 from spikegpt_hls.sim.cycles.network import Network
 from spikegpt_hls.sim.cycles.schedule import simulate, token_times
 from spikegpt_hls.sim.errors import SimulationError
@@ -165,6 +169,32 @@ def test_one_pipe_is_worked_out_by_hand():
     assert schedule.times["emb"].tolist() == [3, 4, 5, 6]
     assert schedule.times["out"].tolist() == [6, 7, 8, 9]
     assert (schedule.cycles, schedule.latency, schedule.cycles_per_token) == (10, 8, 2)
+    block = schedule.block("out")  # takes a token's first beat in 3, and gives its last in 7
+    assert (block.start.tolist(), block.end.tolist()) == ([3, 5], [7, 9])
+    assert (block.latency, block.interval) == (5, 2)
+
+
+def test_a_block_needs_its_beats_its_loop_or_its_credits():
+    """A credit comes back latency + 2 cycles after it was taken."""
+    block = single(Sigmoid(BYTE, 8, BYTE), 1, {})
+    assert cycles.needed(block, Timing(3, 5)) == 8
+    assert cycles.needed(block, Timing(3, 5, loop=11)) == 11
+    assert cycles.needed(block, Timing(3, 2)) == 20
+    assert cycles.needed(block, Timing(3, 3)) == 14  # 13 and a third
+
+
+def test_tokens_behind_the_last_id_do_not_count_as_steady_unless_few_others_are_left():
+    ends = np.arange(10, 210, 10)
+    with_engine, without = (SimpleNamespace(members=members) for members in ((1,), ()))
+    assert cycles.steady(with_engine, ends, 95) == 9
+    assert cycles.steady(with_engine, ends, 85) == 8
+    assert cycles.steady(with_engine, ends, 75) == 20
+    assert cycles.steady(without, ends, 95) == 20
+
+
+def test_a_pipeline_holds_as_many_texts_as_its_latency_has_tokens():
+    found = Interleaving(contexts=3, latency=100, streaming=30.0, generating=50.0)
+    assert (found.stages, found.share, found.text_latency) == (4, 0.6, 150.0)
 
 
 def test_the_interlock_of_a_state_loop_spaces_tokens():

@@ -16,6 +16,7 @@ from spikegpt_hls.model.config import PRESETS, Config
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, BinaryEmbedding, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.sim.memory import memory
 from spikegpt_hls.sim.parts import parts
 from spikegpt_hls.sim.resources import sizing
@@ -31,7 +32,10 @@ def folded(inputs: int, outputs: int, multipliers: int) -> Block:
     return single(op, 1, random_params(op, seed=1), inputs * outputs // multipliers)
 
 
-@pytest.mark.parametrize(("inputs", "outputs", "multipliers"), [(64, 256, 16), (128, 128, 2)])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "multipliers"),
+    [(64, 64, 4), slow(64, 256, 16), slow(128, 128, 2)],
+)
 def test_a_linear_without_its_rom_is_the_same_linear(
     tmp_path: Path, inputs: int, outputs: int, multipliers: int
 ) -> None:

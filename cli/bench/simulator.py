@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from spikegpt_hls.cli.graph.runner import Runner
-
-TOKENS = 512
-WARM = 64  # tokens of the run whose time is that of starting Verilator's
+from spikegpt_hls.rtl_tests.top import speed as whole_model
+from spikegpt_hls.rtl_tests.top.speed import TOKENS
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,7 @@ class Speed:
 
     rtl: float
     simulator: float
+    cycles_per_second: float  # of the RTL
 
     @property
     def ratio(self) -> float:
@@ -36,7 +36,7 @@ def speed(runner: Runner, seconds: Callable[[Callable[[], object]], float]) -> S
     model = Model(runner.place.rtl, runner.place.work)
     dataflow = Dataflow.from_json(json.loads(runner.place.dataflow.read_text()))
     with np.load(runner.place.vectors, allow_pickle=False) as arrays:
-        ids = np.resize(arrays["tokens"], TOKENS + WARM)
+        ids = arrays["tokens"]
 
     def every_transfer() -> None:
         schedule = simulate(dataflow, TOKENS)
@@ -44,14 +44,15 @@ def speed(runner: Runner, seconds: Callable[[Callable[[], object]], float]) -> S
             schedule.times[stream]
 
     with runner.console.status(f"bench: {TOKENS} tokens through the RTL and the cycle simulator"):
-        start, whole = (seconds(lambda n=n: model.run("speed", [ids[:n]])) for n in (WARM, TOKENS + WARM))  # type: ignore[misc]
-        return Speed(whole - start, seconds(every_transfer))
+        rtl = whole_model.speed(model, ids)
+        return Speed(rtl.seconds, seconds(every_transfer), rtl.cycles_per_second)
 
 
 def show(runner: Runner, found: Speed) -> None:
     runner.say(
-        f"{TOKENS} tokens, the cycle of every transfer: RTL in simulation {found.rtl:.3g} s, cycle simulator "
-        f"{found.simulator:.3g} s, {found.ratio:,.0f} times faster (measured in one run)"
+        f"{TOKENS} tokens, the cycle of every transfer: RTL in simulation {found.rtl:.3g} s "
+        f"({found.cycles_per_second:,.0f} cycles/s), cycle simulator {found.simulator:.3g} s, {found.ratio:,.0f} times "
+        "faster (measured in one run)"
     )
 
 
@@ -60,6 +61,7 @@ def as_json(found: Speed) -> dict[str, Any]:
         "simulator": {
             "tokens": TOKENS,
             "rtl_s": found.rtl,
+            "rtl_cycles_per_s": found.cycles_per_second,
             "simulator_s": found.simulator,
             "ratio": found.ratio,
             "provenance": "measured: RTL in simulation (Verilator) without its start, cycle simulator, this run",

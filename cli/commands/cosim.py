@@ -29,12 +29,17 @@ PROMPT_TOKENS = 32
 
 @dataclass(frozen=True)
 class Simulation(Settings):
-    """What is simulated, and what is written of it."""
+    """What is simulated, and whether its waves are kept."""
 
     remembered: ClassVar[bool] = False
 
     waves: bool = setting(False, "Write a waveform (VCD) of the RTL's first tokens.", click.BOOL, 1)
-    rtl: str = setting("own", "Whose RTL: ours, or Vitis's Verilog.", click.Choice(["own", "vitis"]), "vitis")
+    rtl: str = setting(
+        "own",
+        "Whose RTL: this project's own, or the Verilog that Vitis wrote.",
+        click.Choice(["own", "vitis"]),
+        "vitis",
+    )
 
 
 def cosim(runner: Runner) -> None:

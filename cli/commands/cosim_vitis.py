@@ -16,7 +16,7 @@ from spikegpt_hls.cli.path import HLS
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.writer import TOP
 from spikegpt_hls.rtl_tests.simulator import ToolError, require_tools
-from spikegpt_hls.rtl_tests.top.vitis import simulate, verilog_of
+from spikegpt_hls.rtl_tests.vitis.verilog import simulate, verilog_of
 
 STALL_SEED = 20231
 

@@ -27,7 +27,7 @@ MATRICES = 8  # whose weights and inputs the histograms show
 
 @dataclass(frozen=True)
 class Sizes(Settings):
-    """Which networks are compared."""
+    """Which networks are drawn beside each other."""
 
     remembered: ClassVar[bool] = False
 

@@ -23,13 +23,13 @@ TOKENS = 128
 
 @dataclass(frozen=True)
 class Sampling(Settings):
-    """What to write; no run remembers it. Where a prompt is given, ``seed`` and ``tokens`` are the sampler's."""
+    """What to write. Where a prompt is given, ``seed`` is the sampler's."""
 
     remembered: ClassVar[bool] = False
 
-    prompt: str | None = setting(None, "Text to continue.", example="def ")
+    prompt: str | None = setting(None, "Text to continue.", example="def ", otherwise="none; generate has `The `")
     temperature: float = setting(0.8, "Sampling temperature; 0 takes the likeliest.", click.FLOAT, 0)
-    top_p: float = setting(0.9, "Share of probability that sampling keeps.", click.FLOAT, 0.5)
+    top_p: float = setting(0.9, "Share of the probability that sampling keeps: the likeliest tokens.", click.FLOAT, 0.5)
     seed: int = setting(0, "Seed of the sampler.", click.IntRange(0), 1)
 
     def sampler(self) -> dict[str, float]:

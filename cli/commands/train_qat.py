@@ -22,12 +22,12 @@ from spikegpt_hls.cli.workspace import Workspace
 
 @dataclass(frozen=True)
 class Processes(Settings):
-    """On how many processes of this machine."""
+    """On how many processes of this machine to train."""
 
     remembered: ClassVar[bool] = False
 
     processes: int | None = setting(
-        None, "Train in so many processes, by torchrun.", click.IntRange(1), 2, "this process"
+        None, "Number of processes; torchrun starts them.", click.IntRange(1), 2, "this process"
     )
 
 

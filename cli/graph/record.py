@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from spikegpt_hls.cli.errors import GraphError
+from spikegpt_hls.cli.errors import WorkspaceError
 
 VERSION = 1
 MISSING = "missing"
@@ -37,7 +37,7 @@ class Record:
 
 
 def read(path: Path) -> Record | None:
-    """None where there is no record or a damaged one; GraphError where a later version wrote it."""
+    """None where there is no record or a damaged one; WorkspaceError where a later version wrote it."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -48,7 +48,7 @@ def read(path: Path) -> Record | None:
     if version == 0:  # settings and the digests of inputs by file name, the user's files among them
         return _of_version_0(found)
     if version != VERSION:
-        raise GraphError(f"{path} is of version {version}, and only {VERSION} is known: name another build= folder")
+        raise WorkspaceError(f"{path} is of version {version}, and only {VERSION} is known: name another build= folder")
     parts: dict[str, dict[str, Any]] = {name: found.get(name, {}) for name in PARTS}
     if not all(isinstance(part, dict) for part in parts.values()):
         return None

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from spikegpt_hls.cli.errors import GraphError
+from spikegpt_hls.cli.errors import WorkspaceError
 from spikegpt_hls.cli.graph import record
 from spikegpt_hls.cli.graph.record import MISSING, Record
 from spikegpt_hls.cli.graph.settings import Settings
@@ -151,11 +151,11 @@ class Runner:
         return done.outputs is None or done.outputs.get(step.owned) == record.of_file(self.place.folder / step.owned)
 
     def _foreign(self, step: Step) -> None:
-        """Say that the owned output is the user's; GraphError where settings ask for another one."""
+        """Say that the owned output is the user's; WorkspaceError where settings ask for another one."""
         path = self.place.folder / step.owned
         readable = {"data", "tokenizer"}  # of what it is tried on
         if void := [name for name in step.settings.names() if name in self.named and name not in readable]:
-            raise GraphError(
+            raise WorkspaceError(
                 f"{path} was not made by {step.name} here, so {void[0]}= means nothing for it: leave that out, or "
                 f"train another one with {step.name}, which keeps this one beside it"
             )

@@ -20,25 +20,31 @@ from spikegpt_hls.sim.energy.energy_table import EnergyTable
 
 @dataclass(frozen=True)
 class EnergyCosts(Settings):
-    """What an action costs."""
+    """What one action of the hardware costs."""
 
     remembered: ClassVar[bool] = False
 
     energy: str | None = setting(
-        None, "A table of energies per action.", example="mine.json", otherwise="sim/energy/energy_table.json"
+        None,
+        "A table of energies per action, in the form of the default.",
+        example="mine.json",
+        otherwise="sim/energy/energy_table.json",
     )
 
 
 @dataclass(frozen=True)
 class Accounting(EnergyCosts):
-    """What is accounted, over how much text."""
+    """What is accounted, and over how much text."""
 
     remembered: ClassVar[bool] = True
     forgotten: ClassVar[tuple[str, ...]] = ("energy", "twin")
 
     characters: int = setting(10_000, "Held-out characters to run over.", click.IntRange(1), 2000)
     twin: str | None = setting(
-        None, "The build folder of the twin without neurons.", example="build-twin", otherwise="twin/ in the preset's"
+        None,
+        "Folder of the twin without neurons, where it was trained already.",
+        example="build-twin",
+        otherwise="twin/ in the preset's",
     )
 
 

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vectors(Settings):
-    """The held-out text that everything is verified on."""
+    """How much held-out text everything is verified on."""
 
-    tokens: int = setting(512, "Held-out tokens to verify; or how many to generate.", click.IntRange(1), 96)
-    sequences: int = setting(3, "Back-to-back sequences of the tokens.", click.IntRange(1), 2)
+    tokens: int = setting(512, "Held-out tokens to verify; with a prompt, how many to generate.", click.IntRange(1), 96)
+    sequences: int = setting(
+        3, "Sequences that these tokens are cut into; one follows the other without a pause.", click.IntRange(1), 2
+    )
 
 
 def run(place: Workspace, settings: Vectors, console: Console) -> None:

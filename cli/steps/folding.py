@@ -26,26 +26,34 @@ POSITIVE = click.FloatRange(0, min_open=True)
 
 @dataclass(frozen=True)
 class Folding(Settings):
-    """How large and how fast the hardware is to be: one way at a time, and however it is folded, ``contexts``."""
+    """How large and how fast the hardware is to be. There are four ways to say so, and one is named at a time: by hand
+    (``lanes``, ``reuse``), by a budget (``multipliers``), by a rate (``rate``, ``clock``), by a file (``folding``).
+    ``contexts`` goes with any of them."""
 
     lanes: int | None = setting(
-        None, "Channels per beat of every stream.", click.INT, 2, f"{LANES}, or 1 where that does not divide"
+        None,
+        "Channels that a stream moves per cycle (a beat).",
+        click.INT,
+        2,
+        f"{LANES}, or 1 where that does not divide",
     )
     reuse: int | None = setting(
-        None, "hls4ml's ReuseFactor of every Linear: cycles per token.", click.INT, 512, "the largest within 512"
+        None, "Cycles per token of every Linear (hls4ml's ReuseFactor).", click.INT, 512, "the largest up to 512"
     )
     multipliers: int | None = setting(
-        None, "Budget: as fast as so many multipliers allow.", click.IntRange(1), 64, "the target's"
+        None, "A budget: the fastest hardware with so many multipliers.", click.IntRange(1), 64, "the target's own"
     )
     rate: float | None = setting(
-        None, "Tokens per second to reach, at clock=: as small as that allows.", POSITIVE, 10000
+        None, "Tokens per second at clock=: the smallest hardware that reaches them.", POSITIVE, 10000
     )
-    clock: float = setting(100.0, "Clock in MHz.", POSITIVE, 150)
+    clock: float = setting(100.0, "The clock to reckon with, in MHz.", POSITIVE, 150)
     folding: str | None = setting(
-        None, "A file of lanes and ReuseFactors: edit a copy of the folding.yml that hls writes.", example="mine.yml"
+        None,
+        "A file with each Linear's ReuseFactor: an edited copy of the folding.yml that hls writes.",
+        example="mine.yml",
     )
     contexts: int | None = setting(
-        None, "Sequences that are interleaved in the hardware, so that N texts keep it full.", click.INT, 4,
+        None, "Texts that the hardware works on at once; several keep its pipeline full.", click.INT, 4,
         "what the file of folding= says, or 1",
     )  # fmt: skip
 

@@ -19,11 +19,11 @@ from spikegpt_hls.cli.workspace import Workspace
 class Classifying(Settings):
     """What a classifier is trained on, and from what."""
 
-    data: str | None = setting(None, "The folder with the task's files.", example="nlu")
+    data: str | None = setting(None, "The folder with the task's files.", example="nlu", otherwise="to be named")
     fold: int = setting(0, "Which tenth of mr and subj is the test.", click.IntRange(0, 9), 3)
     steps: int | None = setting(None, "Training steps in all.", click.INT, 2000, "the task's own")
     seed: int = setting(0, "Seed of training.", click.IntRange(0), 1)
-    weight_bits: str = setting("8", "Bits of weights: 8, 4, 2 (ternary), or by layer.", example="4")
+    weight_bits: str = setting("8", "Bits of weights: 8, 4 or 2 (ternary) for all layers, or by layer.", example="4")
     init: str | None = setting(
         None, "A checkpoint to start from, its tokenizer beside it.", example="lm.safetensors", otherwise="from scratch"
     )

@@ -21,7 +21,7 @@ from spikegpt_hls.hls.dataflow import Dataflow
 class Parts(Settings):
     """Which hardware a projection is for."""
 
-    part: str | None = setting(None, "One named part: XC7A100T, XCU55C, ...", example="XC7A100T", otherwise="all")
+    part: str | None = setting(None, "One part of sim/parts.json.", example="XC7A100T", otherwise="all")
 
 
 def check(place: Workspace, settings: Parts) -> None:

@@ -39,11 +39,11 @@ WRITES = ("metrics.json", "hls/size/dataflow.json", "hls/size/resources.json", "
 
 @dataclass(frozen=True)
 class Sizing(Folding):
-    """A network of random weights, and its folding."""
+    """Which network of random weights is sized, and its folding."""
 
     seed: int = setting(0, "Seed of the random weights.", click.IntRange(0), 1)
-    weight_bits: str = setting("8", "Bits of weights: 8, 4, 2 (ternary), or by layer.", example="4")
-    activation_bits: str = setting("8", "Bits of activations: 8 to 4, or by layer.", example="6")
+    weight_bits: str = setting("8", "Bits of weights: 8, 4 or 2 (ternary) for all layers, or by layer.", example="4")
+    activation_bits: str = setting("8", "Bits of activations: 8 to 4 for all layers, or by layer.", example="6")
 
     def network(self) -> dict[str, Any]:
         """The arguments of ``random_network``."""

@@ -24,28 +24,40 @@ class Training(Settings):
     """What to train on, which network, and how."""
 
     data: str = setting(
-        "python", "Text: a file, or python, shakespeare, enwik8, text8, wikitext2 (downloaded once, checked).",
+        "python",
+        "Text to train on: a file, or python (its language reference), or shakespeare, enwik8, text8, wikitext2, which "
+        "are downloaded once and checked.",
         example="my.txt",
     )  # fmt: skip
     tokenizer: str = setting(
-        "bytes", "bytes, characters, or a Hugging Face tokenizers file (JSON).", example="characters"
+        "bytes", "What a token is: bytes, characters, or a Hugging Face tokenizers file (JSON).", example="characters"
     )
     steps: int | None = setting(None, "Training steps in all.", click.INT, 2000, PRESET)
     qat_steps: int | None = setting(
-        None, "How many of the steps have quantizers.", click.IntRange(0), 500, "the preset's share of the steps"
+        None,
+        "How many of these steps, the last ones, have quantizers.",
+        click.IntRange(0),
+        500,
+        "the preset's share of the steps",
     )
-    seed: int = setting(0, "Seed of training; of sampling, where text is generated.", click.IntRange(0), 1)
-    weight_bits: str = setting("8", "Bits of weights: 8, 4, 2 (ternary), or by layer.", example="4,head=8,blocks.0.*=2")
-    activation_bits: str = setting("8", "Bits of activations: 8 to 4, or by layer.", example="6")
-    lr: float | None = setting(None, "Highest learning rate.", POSITIVE, 0.004, PRESET)
+    seed: int = setting(0, "Seed of training; with a prompt, of the sampler.", click.IntRange(0), 1)
+    weight_bits: str = setting(
+        "8", "Bits of weights: 8, 4 or 2 (ternary) for all layers, or by layer.", example="4,head=8,blocks.0.*=2"
+    )
+    activation_bits: str = setting("8", "Bits of activations: 8 to 4 for all layers, or by layer.", example="6")
+    lr: float | None = setting(None, "Highest learning rate of the schedule.", POSITIVE, 0.004, PRESET)
     qat_lr: float | None = setting(None, "Learning rate where quantizers come in.", POSITIVE, 0.001, PRESET)
     precision: str | None = setting(
-        None, "Of training's matrix products: float32, or bfloat16.", example="bfloat16", otherwise=PRESET
+        None, "Numbers of training's matrix products: float32, or bfloat16.", example="bfloat16", otherwise=PRESET
     )
-    accumulate: int | None = setting(None, "Batches whose gradients make a step.", click.IntRange(1), 4, PRESET)
-    neurons: str = setting("lif", "lif, or none: the twin that does not spike.", example="none")
-    layers: int | None = setting(None, "Blocks.", click.IntRange(1), 3, PRESET)
-    channels: int | None = setting(None, "Width.", click.IntRange(1), 96, PRESET)
+    accumulate: int | None = setting(
+        None, "Batches whose gradients are added up to one step.", click.IntRange(1), 4, PRESET
+    )
+    neurons: str = setting("lif", "lif (spiking), or none: the twin that does not spike.", example="none")
+    layers: int | None = setting(None, "Number of blocks.", click.IntRange(1), 3, PRESET)
+    channels: int | None = setting(
+        None, "Channels of the residual stream, the network's width.", click.IntRange(1), 96, PRESET
+    )
 
 
 def check(place: Workspace, settings: Training) -> None:
@@ -72,7 +84,7 @@ def run(place: Workspace, settings: Training, console: Console) -> None:
 
 def _name_other_weights(place: Workspace, console: Console) -> None:
     for path in sorted(path for pattern in WEIGHTS for path in place.folder.glob(pattern)):
-        say(console, f"{path} is not read: SpikeGPT.from_pretrained loads such weights (README, Training)")
+        say(console, f"{path} is not read: SpikeGPT.from_pretrained loads such weights (docs/howto.md)")
 
 
 def digests(place: Workspace, settings: Training, named: Mapping[str, Any]) -> dict[str, str]:

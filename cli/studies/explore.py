@@ -60,11 +60,11 @@ _DEFAULT = "training's own"
 
 @dataclass(frozen=True)
 class Exploring(Settings):
-    """What is searched, how long, and how all its trials train."""
+    """What is searched, how long, and how each trial is trained."""
 
     remembered: ClassVar[bool] = False
 
-    trials: int = setting(30, "Points to try in all.", click.IntRange(1), 8)
+    trials: int = setting(30, "Points to try in all, those of earlier runs included.", click.IntRange(1), 8)
     workers: int = setting(1, "Processes that try them.", click.IntRange(1), 2)
     space: str = setting("tiny", "What to search: tiny, small or smallest.", example="smallest")
     steps: int = setting(200, "Training steps of each trial.", click.INT, 500)

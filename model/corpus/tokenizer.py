@@ -167,16 +167,17 @@ def of_content(content: bytes, name: str) -> Tokenizer:
 
 
 def beside(checkpoint: Path, header: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer that a checkpoint was trained with: the one in its header, else bytes, unless the header names
-    another, which lies beside it."""
+    """The tokenizer that a checkpoint was trained with: the one in its header; else the one beside it, which must be
+    the one that the header names, where it names one; else bytes."""
     if isinstance(kept := header.get(HEADER), str):
         return of_content(kept.encode(), f"in {checkpoint.name}")
-    expected = header.get("tokenizer_sha256", ByteTokenizer().sha256)
-    if expected == ByteTokenizer().sha256:
+    path = checkpoint.with_name(FILE)
+    expected = header.get("tokenizer_sha256")
+    if expected == ByteTokenizer().sha256 or (expected is None and not path.exists()):
         return ByteTokenizer()
-    tokenizer = load(checkpoint.with_name(FILE))
-    if tokenizer.sha256 != expected:
-        raise ModelError(f"{checkpoint.with_name(FILE)} is not the tokenizer that {checkpoint.name} was trained with")
+    tokenizer = load(path)
+    if expected not in (None, tokenizer.sha256):
+        raise ModelError(f"{path} is not the tokenizer that {checkpoint.name} was trained with")
     return tokenizer
 
 

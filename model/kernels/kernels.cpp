@@ -4,7 +4,7 @@
 // strips share out among threads. A backward pass computes the forward states again, into scratch memory of one strip.
 // `Real` is float or double. No result depends on the number of threads.
 
-#include "strips.h"
+#include "parts.h"
 
 namespace {
 
@@ -137,30 +137,29 @@ void wkv_backward(long batch, long time, long channels, long threads, const Real
 }
 
 void gate_forward(long size, long threads, const Real *r, const Real *x, Real *y) {
-    for_strips(1, 1, size, threads, [=](long i, long, long, long count) {
-        store(y + i, sigmoid(load(r + i, count)) * load(x + i, count), count);
-    });
+    elementwise(size, threads,
+                [=](long i, long count) { write(y + i, sigmoid(read(r + i, count)) * read(x + i, count), count); });
 }
 
 void gate_backward(long size, long threads, const Real *grad, const Real *r, const Real *x, Real *grad_r,
                    Real *grad_x) {
-    for_strips(1, 1, size, threads, [=](long i, long, long, long count) {
-        Strip g = load(grad + i, count), s = sigmoid(load(r + i, count));
-        store(grad_r + i, g * load(x + i, count) * s * (all(1) - s), count);
-        store(grad_x + i, g * s, count);
+    elementwise(size, threads, [=](long i, long count) {
+        const Vector g = read(grad + i, count), s = sigmoid(read(r + i, count));
+        write(grad_r + i, g * read(x + i, count) * s * (1 - s), count);
+        write(grad_x + i, g * s, count);
     });
 }
 
 void squared_relu_forward(long size, long threads, const Real *x, Real *y) {
-    for_strips(1, 1, size, threads, [=](long i, long, long, long count) {
-        Strip k = load(x + i, count), positive = where_at_least(k, all(0), k, all(0));
-        store(y + i, positive * positive, count);
+    elementwise(size, threads, [=](long i, long count) {
+        const Vector k = read(x + i, count), positive = k >= 0 ? k : Vector{};
+        write(y + i, positive * positive, count);
     });
 }
 
 void squared_relu_backward(long size, long threads, const Real *grad, const Real *y, Real *grad_x) {
-    for_strips(1, 1, size, threads, [=](long i, long, long, long count) {
-        store(grad_x + i, all(2) * root(load(y + i, count)) * load(grad + i, count), count);
+    elementwise(size, threads, [=](long i, long count) {
+        write(grad_x + i, 2 * root(read(y + i, count)) * read(grad + i, count), count);
     });
 }
 }

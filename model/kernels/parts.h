@@ -38,4 +38,14 @@ template <class F> void for_vectors(long first, long end, F f) {
         f(first, end - first);
 }
 
+constexpr long PART = 1 << 13; // numbers of an elementwise part
+
+// f(i, count) for every vector of `size` numbers, by threads
+template <class F> void elementwise(long size, long threads, F f) {
+    const long parts = (size + PART - 1) / PART;
+#pragma omp parallel for num_threads(threads) if (threads > 1 && size >= GRAIN) schedule(static)
+    for (long i = 0; i < parts; ++i)
+        for_vectors(i * PART, std::min(size, (i + 1) * PART), f);
+}
+
 } // namespace

@@ -8,8 +8,6 @@
 
 namespace {
 
-constexpr long PART = 1 << 13; // numbers whose gradients are added up on their own
-
 // Where the gradients of x and of both scales go
 struct Gradients {
     Real *x, *in, *out;
@@ -24,11 +22,8 @@ struct Scales {
 // y = out.round(f(in.round(x), rest...)), elementwise
 template <class In, class F, class... Rest>
 void quantized(In in, Grid out, long size, long threads, F f, Real *y, const Real *x, const Rest *...rest) {
-    sum_of_parts(size, PART, threads, [=](long first, long end) {
-        for_vectors(first, end, [=](long i, long count) {
-            write(y + i, out.round(f(in.round(read(x + i, count)), read(rest + i, count)...)), count);
-        });
-        return 0;
+    elementwise(size, threads, [=](long i, long count) {
+        write(y + i, out.round(f(in.round(read(x + i, count)), read(rest + i, count)...)), count);
     });
 }
 

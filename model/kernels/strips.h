@@ -70,15 +70,10 @@ inline Strip magnitude(const Strip &x) {
     return each([](Vector a) { return a >= 0 ? a : -a; }, x);
 }
 
-inline Strip root(const Strip &x) {
-    return each(
-        [](Vector a) {
-            Vector result;
-            for (int i = 0; i < LANES; ++i)
-                result[i] = std::sqrt(a[i]);
-            return result;
-        },
-        x);
+inline Vector root(Vector x) {
+    for (int i = 0; i < LANES; ++i)
+        x[i] = std::sqrt(x[i]);
+    return x;
 }
 
 // exp(x) for x <= 0, good to 2 units in the last place: 2^n exp(r), |r| <= ln(2)/2, exp(r) by its Taylor series
@@ -112,10 +107,6 @@ inline Strip exp_of_negative(const Strip &x) {
 inline Vector sigmoid(Vector x) {
     const Vector one = Real(1) - Vector{}, e = exp_of_negative(x >= 0 ? -x : x);
     return (x >= 0 ? one : e) / (one + e);
-}
-
-inline Strip sigmoid(const Strip &x) {
-    return each([](Vector a) { return sigmoid(a); }, x);
 }
 
 // The `count` first numbers of a vector; the others are zero

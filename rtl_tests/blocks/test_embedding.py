@@ -8,6 +8,7 @@ import pytest
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.ops import BIT, BinaryEmbedding
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params
+from spikegpt_hls.rtl_tests.marks import slow
 
 
 def ids(vocabulary: int) -> np.ndarray:
@@ -17,7 +18,7 @@ def ids(vocabulary: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("vocabulary", "channels", "lanes"), [(256, 8, 8), (65, 48, 2), (1, 64, 1), (77, 96, 8), (2, 8, 1)]
+    ("vocabulary", "channels", "lanes"), [(256, 8, 8), (65, 48, 2), (1, 64, 1), slow(77, 96, 8), slow(2, 8, 1)]
 )
 def test_rows(vocabulary: int, channels: int, lanes: int) -> None:
     op = BinaryEmbedding(BIT, vocabulary, channels)

@@ -9,6 +9,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import Gate
 from spikegpt_hls.rtl_tests.bench import check, sequences
+from spikegpt_hls.rtl_tests.marks import slow
 
 LENGTHS = (9, 1, 20)
 UNIT = Format(8, 8, signed=False)
@@ -19,8 +20,8 @@ UNIT = Format(8, 8, signed=False)
     [
         (8, 8, UNIT, Format(10, 6), Format(8, 4), 2),
         (48, 2, UNIT, Format(8, 0), Format(8, -3), 3),
-        (64, 1, Format(8, 7), Format(12, 9), Format(6, 5, signed=False), 64),
-        (96, 8, UNIT, Format(8, 8, signed=False), Format(16, 16, signed=False), 2),
+        slow(64, 1, Format(8, 7), Format(12, 9), Format(6, 5, signed=False), 64),
+        slow(96, 8, UNIT, Format(8, 8, signed=False), Format(16, 16, signed=False), 2),
         (8, 1, UNIT, Format(10, 4), Format(8, 14), 1),  # multiplied up; a FIFO of one place
     ],
 )

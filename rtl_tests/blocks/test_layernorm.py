@@ -12,6 +12,7 @@ from spikegpt_hls.quant.format import Format, requantize
 from spikegpt_hls.quant.ops import BIT, LayerNorm
 from spikegpt_hls.quant.ops.layernorm import MANTISSA_FRAC, NORM_FRAC, reciprocal_root
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
+from spikegpt_hls.rtl_tests.marks import slow
 
 BYTE, GAIN, BIAS = Format(8, 4), Format(8, 5), Format(16, 10)
 LENGTHS = (5, 1, 4)
@@ -99,12 +100,12 @@ def edges(op: LayerNorm, lanes: int, params: Mapping[str, np.ndarray], length: i
 @pytest.mark.parametrize(
     ("channels", "lanes", "x", "out", "gain"),
     [
-        (64, 1, BIT, Format(8, 5), GAIN),  # ln0 reads spikes
+        slow(64, 1, BIT, Format(8, 5), GAIN),  # ln0 reads spikes
         (64, 8, Format(12, 6), Format(8, 4), Format(8, 0)),
-        (48, 2, Format(8, 0), Format(10, 8), Format(8, 10)),
-        (96, 8, Format(8, 4), Format(8, -1), GAIN),
+        slow(48, 2, Format(8, 0), Format(10, 8), Format(8, 10)),
+        slow(96, 8, Format(8, 4), Format(8, -1), GAIN),
         (8, 8, Format(8, 7), Format(8, 5), GAIN),  # a token is one beat
-        (8, 1, Format(12, 0), Format(8, 7, signed=False), GAIN),
+        slow(8, 1, Format(12, 0), Format(8, 7, signed=False), GAIN),
         (96, 1, Format(9, 4), Format(8, 5), GAIN),
         (8, 2, BIT, Format(16, 12), GAIN),
     ],
@@ -116,7 +117,7 @@ def test_random_rows(channels: int, lanes: int, x: Format, out: Format, gain: Fo
     check(single(op, lanes, params), [np.concatenate([*rows, last])], [*LENGTHS, len(last)])
 
 
-@pytest.mark.parametrize("x", [Format(12, 5), Format(8, 0), BIT])
+@pytest.mark.parametrize("x", [Format(12, 5), slow(Format(8, 0)), BIT])
 def test_extreme_rows(x: Format) -> None:
     """Constant rows, the largest variance, the largest deviation of one channel, a step between neighbours."""
     channels = 48

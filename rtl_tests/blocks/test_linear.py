@@ -10,6 +10,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, Linear
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
+from spikegpt_hls.rtl_tests.marks import slow
 
 LENGTHS = (5, 1, 6)
 BYTE = Format(8, 4)
@@ -51,20 +52,20 @@ def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("inputs", "outputs", "lanes", "reuse_factor", "weight", "x", "out"),
     [
-        (64, 64, 1, 512, Format(8, 7), Format(8, 4), Format(8, 3)),  # one input, many outputs a step
+        slow(64, 64, 1, 512, Format(8, 7), Format(8, 4), Format(8, 3)),  # one input, many outputs a step
         (48, 6, 1, 48, Format(8, 7), Format(8, 8, signed=False), Format(8, 4)),  # unsigned, all outputs a step
-        (48, 6, 1, 96, Format(8, 7), Format(8, 4), Format(8, 4)),  # an odd number of rows
-        (48, 4, 1, 96, Format(6, 5), Format(12, 8), Format(8, 2)),
+        slow(48, 6, 1, 96, Format(8, 7), Format(8, 4), Format(8, 4)),  # an odd number of rows
+        slow(48, 4, 1, 96, Format(6, 5), Format(12, 8), Format(8, 2)),
         (64, 48, 2, 64, Format(4, 3), Format(8, 5), Format(6, 0)),  # two inputs, one row a word
         (48, 96, 8, 288, Format(2, 1), Format(8, 8, signed=False), Format(8, 2)),  # a word of several rows
         (96, 8, 2, 768, Format(8, 9), Format(8, 2), Format(8, 6)),  # one multiplier: a beat in two steps
         (8, 8, 8, 16, Format(4, 2), Format(12, 6), Format(16, 9)),  # half a beat a step, a token of one beat
-        (8, 8, 8, 1, Format(8, 7), Format(8, 4), Format(8, 4)),  # one step a token
-        (48, 64, 1, 48, Format(8, 7), BIT, Format(8, -2)),  # spikes in, every output at once
+        slow(8, 8, 8, 1, Format(8, 7), Format(8, 4), Format(8, 4)),  # one step a token
+        slow(48, 64, 1, 48, Format(8, 7), BIT, Format(8, -2)),  # spikes in, every output at once
         (8, 96, 1, 24, Format(8, 7), Format(8, 4), None),  # a head
-        (8, 64, 8, 8, Format(2, 1), Format(8, 0), Format(4, 0, signed=False)),
+        slow(8, 64, 8, 8, Format(2, 1), Format(8, 0), Format(4, 0, signed=False)),
         (64, 24, 1, 512, Format(8, 7), Format(8, 5, signed=False), Format(8, 3)),  # an odd row without a partner
-        (16, 8, 1, 32, Format(4, 3), Format(8, 5), None),  # four bits
+        slow(16, 8, 1, 32, Format(4, 3), Format(8, 5), None),  # four bits
     ],
 )
 def test_products(
@@ -73,7 +74,7 @@ def test_products(
     run(linear(inputs, outputs, weight, x, out), lanes, reuse_factor)
 
 
-@pytest.mark.parametrize(("bits", "lanes"), [(2, 8), (4, 8), (8, 8), (8, 1)])
+@pytest.mark.parametrize(("bits", "lanes"), [slow(2, 8), (4, 8), (8, 8), slow(8, 1)])
 def test_every_pair_of_weight_and_input(bits: int, lanes: int) -> None:
     """One input per output row: row ``w`` multiplies a token's only input that is not 0."""
     fmt = Format(bits, 0)
@@ -86,7 +87,7 @@ def test_every_pair_of_weight_and_input(bits: int, lanes: int) -> None:
     check(single(op, lanes, {"weight": weights}, 8 * len(weights) // multipliers), [x], [256], test="flowing")
 
 
-@pytest.mark.parametrize(("lanes", "signed"), [(1, True), (1, False), (2, True)])
+@pytest.mark.parametrize(("lanes", "signed"), [(1, True), slow(1, False), slow(2, True)])
 def test_sums_reach_the_accumulators_ends(lanes: int, signed: bool) -> None:
     """Alone, beside a neighbour of the same sign, and of the other; then to both ends in turn. Then anything."""
     x = Format(8, 4, signed)

@@ -10,6 +10,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, Residual
 from spikegpt_hls.rtl_tests.bench import check, sequences
+from spikegpt_hls.rtl_tests.marks import slow
 
 LENGTHS = (9, 1, 20)
 
@@ -18,9 +19,9 @@ LENGTHS = (9, 1, 20)
     ("channels", "lanes", "x", "out", "depth"),
     [
         (8, 8, Format(8, 4), Format(8, 4), 2),  # saturates
-        (48, 2, Format(10, 0), Format(11, 0), 2),
+        slow(48, 2, Format(10, 0), Format(11, 0), 2),
         (64, 1, BIT, Format(3, 0), 100),  # the embedding's bits
-        (96, 8, Format(8, 8, signed=False), Format(9, 8, signed=False), 5),
+        slow(96, 8, Format(8, 8, signed=False), Format(9, 8, signed=False), 5),
         (8, 1, Format(4, 9), Format(12, 9), 2),  # a spike beyond the range of x
     ],
 )
@@ -39,10 +40,10 @@ def test_every_input_value_with_and_without_a_spike() -> None:
     ("channels", "lanes", "x", "s", "out"),
     [
         (8, 8, Format(8, 4), Format(8, 4), Format(8, 4)),  # one grid; saturates at both ends
-        (48, 2, Format(12, 5), Format(8, 3), Format(13, 5)),  # shifted up
+        slow(48, 2, Format(12, 5), Format(8, 3), Format(13, 5)),  # shifted up
         (64, 1, Format(10, 4), Format(8, 7), Format(10, 4)),  # rounded
-        (96, 8, Format(8, 1, signed=False), Format(9, 2, signed=False), Format(8, 1, signed=False)),
-        (8, 1, Format(4, 0), Format(3, 9), Format(5, 0)),  # rounded away
+        slow(96, 8, Format(8, 1, signed=False), Format(9, 2, signed=False), Format(8, 1, signed=False)),
+        slow(8, 1, Format(4, 0), Format(3, 9), Format(5, 0)),  # rounded away
         (8, 2, Format(3, 2), Format(12, 1), Format(8, 2)),  # wider than x
         (8, 8, BIT, Format(8, 6), Format(9, 0)),  # the embedding's bits
     ],

@@ -9,6 +9,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import Sigmoid
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, sequences
+from spikegpt_hls.rtl_tests.marks import slow
 
 UNIT = Format(8, 8, signed=False)
 
@@ -24,9 +25,9 @@ def every_input(x: Format, channels: int, least: int = 1) -> np.ndarray:
     ("channels", "lanes", "x", "out"),
     [
         (8, 8, Format(8, 4), UNIT),
-        (48, 1, Format(8, 0), Format(10, 9)),
+        slow(48, 1, Format(8, 0), Format(10, 9)),
         (64, 2, Format(8, 7, signed=False), UNIT),
-        (96, 8, Format(10, 6), Format(4, 3)),
+        slow(96, 8, Format(10, 6), Format(4, 3)),
         (8, 1, Format(3, 0), UNIT),
     ],
 )

@@ -9,6 +9,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import SquaredReLU
 from spikegpt_hls.rtl_tests.bench import check
+from spikegpt_hls.rtl_tests.marks import slow
 
 BYTE = Format(8, 4, signed=False)
 
@@ -22,9 +23,9 @@ def every_byte(x: Format, channels: int, times: int = 1) -> np.ndarray:
     ("channels", "lanes", "x", "out"),
     [
         (8, 8, BYTE, BYTE),
-        (48, 1, Format(8, 4), BYTE),
-        (64, 2, Format(8, 7), Format(8, 2)),
-        (96, 8, Format(8, 0), Format(6, -5, signed=False)),
+        slow(48, 1, Format(8, 4), BYTE),
+        slow(64, 2, Format(8, 7), Format(8, 2)),
+        slow(96, 8, Format(8, 0), Format(6, -5, signed=False)),
         (8, 1, Format(8, 1), Format(20, 6)),
         (16, 2, Format(8, 4), Format(8, 5)),  # a signed result saturates
     ],

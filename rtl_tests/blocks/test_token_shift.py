@@ -10,6 +10,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import TokenShift
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
+from spikegpt_hls.rtl_tests.marks import slow
 
 LENGTHS = (7, 1, 1, 12)
 INTERLEAVED = (30, 1, 20, 40, 3, 25, 15)
@@ -39,10 +40,10 @@ def near_the_edges(op: TokenShift, mu: np.ndarray, lengths: Sequence[int], seed:
     ("channels", "lanes", "x", "mu", "out"),
     [
         (8, 8, BYTE, MU, BYTE),  # one beat a token: every beat reads the row that the beat before wrote
-        (48, 2, Format(8, 6), MU, Format(8, 6)),
-        (64, 1, Format(12, 3), Format(12, 10), Format(8, 0)),
+        slow(48, 2, Format(8, 6), MU, Format(8, 6)),
+        slow(64, 1, Format(12, 3), Format(12, 10), Format(8, 0)),
         (96, 8, Format(8, 8, signed=False), Format(4, 2), Format(8, 9, signed=False)),
-        (48, 8, BYTE, MU, BYTE),
+        slow(48, 8, BYTE, MU, BYTE),
         (8, 1, Format(4, -2), MU, Format(16, 7)),
     ],
 )

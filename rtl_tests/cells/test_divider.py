@@ -18,6 +18,7 @@ from spikegpt_hls.hls.rtl.blocks import SOURCES
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD
+from spikegpt_hls.rtl_tests.marks import slow
 
 DIVISOR_BITS = 24
 CASES = 20_000
@@ -71,10 +72,10 @@ async def quotients_are_exact(dut: Any) -> None:
     ("v", "out"),
     [
         (Format(8, 5), Format(10, 7)),
-        (Format(8, 4), Format(8, 3)),
+        slow(Format(8, 4), Format(8, 3)),
         (Format(8, 8), Format(6, 7)),  # saturates
-        (Format(4, 2), Format(12, 9)),
-        (Format(8, 6, signed=False), Format(8, 6, signed=False)),
+        slow(Format(4, 2), Format(12, 9)),
+        slow(Format(8, 6, signed=False), Format(8, 6, signed=False)),
         (Format(8, 4), Format(16, 10)),  # more digits, each of less weight
     ],
 )

@@ -19,6 +19,7 @@ from spikegpt_hls.hls.rtl.blocks import SOURCES, pack
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD
+from spikegpt_hls.rtl_tests.marks import slow
 
 SUM_BITS = 24
 STAGES = 2
@@ -73,17 +74,17 @@ async def sums_are_exact(dut: Any) -> None:
     [
         (8, Format(8, 0), 4, 1, {}),  # two rows, apart
         (8, Format(8, 0, signed=False), 5, 1, {}),  # an odd row is left
-        (8, Format(8, 0), 1, 2, {}),
+        slow(8, Format(8, 0), 1, 2, {}),
         (8, Format(8, 0), 4, 8, {}),  # an overlap of one bit
         (8, Format(12, 0), 3, 1, {}),  # too wide to be shared
-        (8, Format(18, 0), 2, 1, {}),
+        slow(8, Format(18, 0), 2, 1, {}),
         (8, Format(1, 0, signed=False), 3, 2, {}),  # spikes
-        (6, Format(8, 0), 4, 1, {}),
+        slow(6, Format(8, 0), 4, 1, {}),
         (4, Format(8, 0), 7, 1, {}),  # three rows, an overlap of one bit
-        (4, Format(8, 0, signed=False), 4, 1, {}),
-        (4, Format(8, 0), 6, 4, {}),
+        slow(4, Format(8, 0, signed=False), 4, 1, {}),
+        slow(4, Format(8, 0), 6, 4, {}),
         (4, Format(4, 0), 8, 1, {}),  # four rows, apart
-        (4, Format(4, 0, signed=False), 6, 1, {}),
+        slow(4, Format(4, 0, signed=False), 6, 1, {}),
         (4, Format(8, 0), 8, 1, {"MAX_OVERLAP": 4}),  # four rows that share four bits
         (4, Format(8, 0, signed=False), 6, 2, {"MAX_OVERLAP": 3}),
         (4, Format(8, 0), 5, 1, {"WIDE": 18}),  # a multiplier of 18 x 18 bits

@@ -82,7 +82,7 @@ def cases(name: str) -> tuple[Case, ...]:
         del sys.modules[key]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            pytest.main(["-q", "-p", "no:xdist", "-p", "no:cacheprovider", str(path)])
+            pytest.main(["-q", "-m", "not soak", "-p", "no:xdist", "-p", "no:cacheprovider", str(path)])
     finally:
         bench.check = original  # type: ignore[assignment]
         sys.modules.update(before)

@@ -23,8 +23,8 @@ from typing import Any
 
 from spikegpt_hls.hls.rtl.blocks import MODULES
 from spikegpt_hls.rtl_tests import bench, simulator
-from spikegpt_hls.rtl_tests.blocks import test_engine
-from spikegpt_hls.rtl_tests.cells import functional, test_stream_fork
+from spikegpt_hls.rtl_tests.blocks import engine
+from spikegpt_hls.rtl_tests.cells import functional, stream_fork
 from spikegpt_hls.rtl_tests.mutants import replay
 from spikegpt_hls.rtl_tests.mutants.cases import Case, Design, cases
 
@@ -50,14 +50,14 @@ def measure(case: Case, folder: Path) -> Points:
 def measure_fork(shape: tuple[int, int, int], folder: Path) -> Points:
     """The same of the fork, whose bench has its own runs."""
     shutil.rmtree(folder, ignore_errors=True)
-    test_stream_fork.run(folder, *shape, OPTIONS)
+    stream_fork.run(folder, *shape, OPTIONS)
     return counts(folder)
 
 
 def measure_engine(number: int, folder: Path) -> Points:
     """The same of an engine with its members, of whose wires the bench's own top is made."""
     shutil.rmtree(folder, ignore_errors=True)
-    test_engine.run_case(folder, number, build=partial(simulator.build, options=OPTIONS))
+    engine.run_case(folder, number, build=partial(simulator.build, options=OPTIONS))
     return {point: count for point, count in counts(folder).items() if point[1] != "top.sv"}
 
 
@@ -114,9 +114,9 @@ def run(name: str, folder: Path) -> dict[str, Any]:
     total: Points = {}
     found: list[Callable[[Path], Points]]
     if name == MODULES["Fork"]:
-        found = [partial(measure_fork, shape) for shape in test_stream_fork.SHAPES]
+        found = [partial(measure_fork, shape) for shape in stream_fork.SHAPES]
     elif name == "engine":
-        found = [partial(measure_engine, number) for number in range(len(test_engine.CASES))]
+        found = [partial(measure_engine, number) for number in range(len(engine.CASES))]
     else:
         found = [partial(measure, case) for case in cases(name)]
     for index, measured in enumerate(found):

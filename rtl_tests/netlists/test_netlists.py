@@ -12,7 +12,8 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, Gate, LayerNorm, Linear, Operation, SquaredReLU, TokenShift
 from spikegpt_hls.rtl_tests.bench import check, random_params, sequences
-from spikegpt_hls.rtl_tests.blocks import test_engine
+from spikegpt_hls.rtl_tests.blocks import engine
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.netlists import lattice
 from spikegpt_hls.rtl_tests.netlists.netlist import Edit, flip, gates
 
@@ -28,13 +29,13 @@ def run(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit | None = No
 @pytest.mark.parametrize(
     ("op", "lanes"),
     [
-        (LIF.of(64, Format(8, 6)), 1),
+        slow(LIF.of(64, Format(8, 6)), 1),
         (LIF.of(8, BYTE), 8),  # one beat a token: the interlock
-        (TokenShift(BYTE, 48, BYTE, Format(10, 8)), 2),
+        slow(TokenShift(BYTE, 48, BYTE, Format(10, 8)), 2),
         (TokenShift(Format(16, 7), 8, Format(4, -2), Format(10, 8)), 8),
-        (WKV(Format(10, 7), 16, BYTE, Format(8, 5)), 1),
-        (LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1),  # one multiplier for the statistics
-        (LayerNorm(BYTE, 8, BIT, Format(8, 5), Format(16, 10)), 2),
+        slow(WKV(Format(10, 7), 16, BYTE, Format(8, 5)), 1),
+        slow(LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1),  # one multiplier for the statistics
+        slow(LayerNorm(BYTE, 8, BIT, Format(8, 5), Format(16, 10)), 2),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Operation) else str(value),
 )
@@ -60,10 +61,10 @@ LINEAR = Linear(Format(8, 3), 16, 16, BYTE, Format(8, 7))
 @pytest.mark.parametrize(
     ("op", "lanes", "reuse_factor"),
     [
-        (LINEAR, 1, 64),
+        slow(LINEAR, 1, 64),
         (Linear(Format(8, 3), 16, 8, Format(8, 8, signed=False), Format(4, 3)), 2, 8),  # rows share a multiplier
-        (Gate(BYTE, 16, BYTE, BYTE), 2, 1),
-        (LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1, 1),
+        slow(Gate(BYTE, 16, BYTE, BYTE), 2, 1),
+        slow(LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1, 1),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Operation) else str(value),
 )
@@ -100,6 +101,6 @@ def test_gates_of_a_linear_pass_the_bench(lanes: int, bits: int, depth: float) -
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("number", range(len(test_engine.CASES)))
+@pytest.mark.parametrize("number", range(len(engine.CASES)))
 def test_gates_of_an_engine_with_its_members_pass_the_bench(number: int, tmp_path: Path) -> None:
-    test_engine.run_case(tmp_path, number, build=gates)
+    engine.run_case(tmp_path, number, build=gates)

@@ -25,6 +25,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import Timing, timing
 from spikegpt_hls.hls.rtl.writer import write
 from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.top.cosim import Model
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
 
@@ -120,11 +121,16 @@ def assert_every_cycle(size: Size, work: Path, builds: Path) -> int:
     return compared
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+#: Of them, for `make test`: lanes and contexts of every kind, two layers, and engines with and without contexts.
+FEW = tuple(SIZES[n] for n in (2, 5, 7, 11, 12, 14))
+
+
+@pytest.mark.parametrize("size", [size if size in FEW else slow(size) for size in SIZES], ids=str)
 def test_every_transfer_of_every_stream_is_in_the_simulated_cycle(size: Size, tmp_path: Path, builds: Path) -> None:
     assert assert_every_cycle(size, tmp_path, builds) > 1000
 
 
+@pytest.mark.slow
 def test_random_models_too(tmp_path: Path, builds: Path) -> None:
     """Another one at every run; ``CYCLES_SEED`` repeats one that failed."""
     seed = int(os.environ.get("CYCLES_SEED", time.time_ns() // 1000 % 10**9))

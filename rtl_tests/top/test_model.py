@@ -21,16 +21,24 @@ from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import Residual
 from spikegpt_hls.quant.training.calibrate import random_network
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.top.cosim import Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import simulate
 
 MODELS = ("trained", "random48")
-#: LANES and the ReuseFactor of every Linear, both of which divide every layer of tiny.
-FOLDINGS = ((1, 2048), (8, 256))  # smaller models have many more: test_cycles.py
+#: LANES and the ReuseFactor of every Linear, both of which divide every layer of tiny; `make test` has smaller models,
+#: which have many more (test_cycles.py).
+FOLDINGS = ((1, 2048), (8, 256))
 
 
 @pytest.fixture(params=MODELS)
 def folder(request: pytest.FixtureRequest) -> Path:
+    return Path(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=["trained", slow("random48")])
+def compiled(request: pytest.FixtureRequest) -> Path:
+    """Of what is compiled, the second is three layers and other widths of what the first has."""
     return Path(request.getfixturevalue(request.param))
 
 
@@ -81,15 +89,15 @@ def test_stepwise_qonnx_is_pytorch(folder: Path) -> None:
                                                                              if k in outputs})  # fmt: skip
 
 
-def test_c_simulation_is_pytorch(folder: Path, tmp_path: Path) -> None:
-    golden, sequences = vectors(folder)
-    graph = convert(folder / "model.onnx", tmp_path, backend="Vitis", lanes=2)
+def test_c_simulation_is_pytorch(compiled: Path, tmp_path: Path) -> None:
+    golden, sequences = vectors(compiled)
+    graph = convert(compiled / "model.onnx", tmp_path, backend="Vitis", lanes=2)
     assert_equal({name: np.concatenate(parts) for name, parts in c_simulate(graph, sequences).items()}, golden)
 
 
-def test_rtl_is_pytorch(folder: Path, tmp_path: Path) -> None:
-    golden, sequences = vectors(folder)
-    model = rtl(folder, tmp_path)
+def test_rtl_is_pytorch(compiled: Path, tmp_path: Path) -> None:
+    golden, sequences = vectors(compiled)
+    model = rtl(compiled, tmp_path)
     flowing, stalled = model.run("flowing", sequences), model.run("stalled", sequences, stall=11)
     for run in (flowing, stalled):
         comparison = compare(run, golden)
@@ -126,6 +134,7 @@ def test_a_network_without_neurons_is_pytorch(tmp_path: Path) -> None:
     assert max(formats) > 0 > min(formats), formats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lanes", "reuse"), FOLDINGS)
 def test_the_cycle_simulator_is_exact_under_every_folding(
     trained: Path, tmp_path: Path, lanes: int, reuse: int

@@ -19,7 +19,7 @@ from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.simulator import ToolError
-from spikegpt_hls.rtl_tests.top.vitis import simulate, verilog_of
+from spikegpt_hls.rtl_tests.vitis.verilog import simulate, verilog_of
 
 TOP, INNER = "spikegpt", "spikegpt_rtl"
 LENGTHS = (3, 1, 6)

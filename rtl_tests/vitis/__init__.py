@@ -1,0 +1,1 @@
+"""The Verilog that Vitis HLS writes, in simulation."""
