@@ -32,5 +32,6 @@ def copy(folder: Path) -> Path:
 def run(tree: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Python, in the copy. What it finds on its path goes before what an editable install knows."""
     path = os.pathsep.join([str(tree.parent / "path"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # An edit within a second that leaves the size as it is would find the old byte code.
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([sys.executable, *arguments], cwd=tree, env=environment, capture_output=True, text=True)
