@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, files, images, parameters, single, sources
@@ -67,7 +68,7 @@ def _block(
 
 def _plain(cls: type[Operation]) -> Case:
     """Of a block that keeps beats in its pipe alone, at two channels of two bits, other integers at their least."""
-    values = {
+    values: dict[str, Any] = {
         name: SMALL if isinstance(domain, Formats) else 2 if name in cls.axes else domain.least
         for name, domain in domains(cls).items()
     }
