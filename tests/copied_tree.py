@@ -14,14 +14,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def copy(folder: Path) -> Path:
-    """``folder/tree``: every file of the tree as it is now, but for what git ignores."""
+    """``folder/tree``: the rooms as they are now, their tests and docs, and the files beside them."""
     tree = folder / "tree"
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    for name in subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
-        if (source := ROOT / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, tree / name)
-    rooms = tomllib.loads((tree / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
+    rooms = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
+    for room in (*rooms.values(), "tests", "docs"):
+        shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ROOT.iterdir():
+        if path.is_file() and path.name != ".git":  # a linked work tree's: it would mean the original
+            shutil.copy(path, tree)
     for package, room in rooms.items():
         link = folder / "path" / package.replace(".", "/")
         link.parent.mkdir(parents=True, exist_ok=True)
