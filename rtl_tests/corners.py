@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import OPERATIONS, BinaryEmbedding, Operation
-from spikegpt_hls.quant.ops.schema import Count, Formats, domains
+from spikegpt_hls.quant.ops.schema import Channels, Count, Formats, Vocabulary, domains
 
-SMALL = (1, 4)  # channels: their most would take hours
+SIZES = [get_args(kind)[1] for kind in (Channels, Vocabulary)]
+SMALL = (1, 4)  # of these: their most would take hours
 TRIES = 400
 
 
@@ -46,7 +47,7 @@ def corner_operations(cls: type[Operation]) -> list[Operation]:
 
 
 def _corners(domain: Count | Formats) -> Iterator[Any]:
-    yield from SMALL if isinstance(domain, Count) else domain.corners()
+    yield from SMALL if domain in SIZES else domain.corners()
 
 
 def _drawn(domain: Count | Formats, rng: random.Random) -> Any:

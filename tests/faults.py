@@ -10,11 +10,8 @@ built is kept from fault to fault.
 from __future__ import annotations
 
 import argparse
-import os
 import queue
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -25,9 +22,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+import copied_tree
+
 LIST = Path(__file__).with_suffix(".toml")
-ROOMS = ("model", "quant", "hls", "rtl_tests", "sim", "cli")
 FILES = (".py",), (".sv",), (".cpp", ".h")  # by language
 #: pytest's own codes: every test passed, some failed; any other means that they did not run.
 PASSED, FAILED = 0, 1
@@ -59,28 +56,14 @@ def faults(words: Sequence[str] = ()) -> list[Fault]:
 
 @contextmanager
 def copy() -> Iterator[Path]:
-    """The tree as it is now, with what git does not ignore, in a folder that imports find before the original."""
+    """The tree as it is now."""
     with tempfile.TemporaryDirectory(prefix="spikegpt-faults-") as made:
-        tree = Path(made) / "tree"
-        listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-        for name in subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
-            if (source := ROOT / name).is_file():
-                (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, tree / name)
-        package = Path(made) / "path" / "spikegpt_hls"
-        package.mkdir(parents=True)
-        for room in ROOMS:
-            (package / room).symlink_to(tree / room)
-        yield tree
+        yield copied_tree.copy(Path(made))
 
 
 def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
     """pytest's code, and the line that says what failed."""
-    path = os.pathsep.join([str(tree.parent / "path"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    # An edit within a second that leaves the size as it is would find the old byte code.
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *tests]
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    done = copied_tree.run(tree, ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *tests])
     said = [line for line in done.stdout.splitlines() if re.match(r"(FAILED|ERROR) \S+\.py", line)]
     return done.returncode, said[0] if said else (done.stdout + done.stderr).strip().rpartition("\n")[2]
 

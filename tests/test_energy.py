@@ -9,6 +9,7 @@ import pytest
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.fold.engine import share
+from spikegpt_hls.hls.fold.folding import legal_factors
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import (
@@ -18,13 +19,11 @@ from spikegpt_hls.quant.ops import (
     WKV,
     BinaryEmbedding,
     Gate,
-    LayerNorm,
     Linear,
-    Residual,
     Sigmoid,
-    SquaredReLU,
     TokenShift,
 )
+from spikegpt_hls.rtl_tests.corners import CORNERS
 from spikegpt_hls.sim.energy.actions import Action, actions, activity, bank
 from spikegpt_hls.sim.energy.energy_table import CONSTANTS, KINDS, EnergyTable
 from spikegpt_hls.sim.energy.floats import as_floats
@@ -144,27 +143,14 @@ def test_what_shares_the_engine_moves_through_its_widths():
     assert by_name["write", "result words"].memory == 2 * wide.accumulator.bits
 
 
-def test_every_operation_has_actions():
-    mu = Format(8, 7, signed=False)
-    operations = [
-        BinaryEmbedding(BIT, 16, 8),
-        LayerNorm(BYTE, 8, BYTE, BYTE, BYTE),
-        TokenShift(BYTE, 8, BYTE, mu),
-        Linear(BYTE, 8, 8, BYTE, BYTE),
-        Sigmoid(BYTE, 8, BYTE),
-        WKV(BYTE, 8, BYTE, BYTE),
-        Gate(BYTE, 8, BYTE, BYTE),
-        LIF.of(8, BYTE),
-        Residual(BYTE, 8, BYTE, Format(8, 6)),
-        SquaredReLU(BYTE, 8, BYTE),
-        Residual(Format(10, 4), 8, BYTE),
-    ]
-    assert {type(operation).__name__ for operation in operations} == set(OPERATIONS)
+@pytest.mark.parametrize("kind", OPERATIONS)
+def test_every_operation_has_actions(kind):
     table = EnergyTable.load()
-    for operation in operations:
-        counted = actions(block("b", operation, operation.streams, reuse_factor=8), Timing(1, 3))
+    for operation in (op for op in CORNERS if type(op).__name__ == kind):
+        reuse_factor = legal_factors(operation.n_in, operation.n_out, 1)[0] if kind == "Linear" else 1
+        counted = actions(block("b", operation, operation.streams, reuse_factor=reuse_factor), Timing(1, 3))
         assert len(counted) > 2
-        assert all(action.count > 0 and table.pj(action) > 0 for action in counted)
+        assert all(action.count > 0 and table.pj(action) > 0 for action in counted), operation
 
 
 def test_blocks_sum_to_the_total_and_data_is_counted():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from faults import FILES, ROOT, Fault, copy, faults, judge_in
+from copied_tree import ROOT
+from faults import FILES, Fault, copy, faults, judge_in
 
 LISTED = faults()
 

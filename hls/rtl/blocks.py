@@ -11,23 +11,13 @@ import numpy as np
 from spikegpt_hls.hls.dataflow import Block, Engine
 from spikegpt_hls.hls.rtl.hierarchy import declared, needed
 from spikegpt_hls.quant.format import Ints, bits_for
-from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
+from spikegpt_hls.quant.ops import NAMES, WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
 from spikegpt_hls.quant.ops.layernorm import seed_table
 from spikegpt_hls.quant.ops.wkv import BONUS, LOSS, MANTISSA_BITS, OCTAVE_FRAC, TABLE_FRAC, exp2_table
 
-MODULES = {
-    "BinaryEmbedding": "embedding",
-    "LayerNorm": "layernorm",
-    "TokenShift": "token_shift",
-    "Linear": "linear",
-    "Sigmoid": "sigmoid",
-    "WKV": "wkv",
-    "Gate": "gate",
-    "LIF": "lif",
-    "SquaredReLU": "squared_relu",
-    "Residual": "residual",
-    "Fork": "stream_fork",
-}
+SOURCES = Path(__file__).parent
+#: The module of each kind of block; none of an operation that has no file here.
+MODULES = {kind: name for kind, name in {**NAMES, "Fork": "stream_fork"}.items() if (SOURCES / f"{name}.sv").is_file()}
 
 
 @dataclass(frozen=True)
@@ -147,9 +137,6 @@ def weight_image(block: Block, bits: int) -> Image:
     assert isinstance(op, Linear)
     tiles = np.reshape(block.params["weight"], (op.outputs // pe, pe, op.inputs // simd, simd))
     return pack(tiles.transpose(0, 2, 1, 3).reshape(-1, pe * simd), bits)
-
-
-SOURCES = Path(__file__).parent
 
 
 def module(block: Block) -> str:

@@ -14,7 +14,7 @@ from hls4ml.model.types import NamedType
 
 from spikegpt_hls.hls.frontend.graph import dataflow
 from spikegpt_hls.hls.frontend.layers import LAYERS, Fork, OperationLayer
-from spikegpt_hls.hls.vitis.kernels import SOURCES, Kernel, kernel
+from spikegpt_hls.hls.vitis.kernels import IMPLEMENTED, SOURCES, Kernel, kernel
 from spikegpt_hls.hls.vitis.weights import IntegerWeights
 
 STREAM_DEPTH = 2  # beats: full rate
@@ -90,7 +90,7 @@ def _kernel(node: OperationLayer) -> Kernel:
 
 class OperationConfig(LayerConfigTemplate):
     def __init__(self) -> None:
-        super().__init__(list(LAYERS.values()))
+        super().__init__([LAYERS[kind] for kind in IMPLEMENTED])
 
     def format(self, node: OperationLayer) -> str:
         return _kernel(node).config(f"config{node.index}")
@@ -98,7 +98,7 @@ class OperationConfig(LayerConfigTemplate):
 
 class OperationCall(FunctionCallTemplate):
     def __init__(self) -> None:
-        super().__init__(list(LAYERS.values()))
+        super().__init__([LAYERS[kind] for kind in IMPLEMENTED])
 
     def transform(self, model: ModelGraph, node: OperationLayer) -> bool:
         self.include_header = [f"nnet_utils/{_kernel(node).header}"]

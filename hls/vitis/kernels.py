@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import numpy as np
 from spikegpt_hls.hls.fold.folding import fold
 from spikegpt_hls.quant.format import Format, Ints, bits_for
 from spikegpt_hls.quant.ops import (
-    LIF,
-    OPERATIONS,
+    NAMES,
     WKV,
     BinaryEmbedding,
     LayerNorm,
@@ -26,19 +25,8 @@ from spikegpt_hls.quant.ops import layernorm as norm
 from spikegpt_hls.quant.ops import wkv as mean
 
 SOURCES = Path(__file__).parent
-FUNCTIONS = {
-    "BinaryEmbedding": "embedding",
-    "LayerNorm": "layernorm",
-    "TokenShift": "token_shift",
-    "Linear": "linear",
-    "Sigmoid": "sigmoid",
-    "WKV": "wkv",
-    "Gate": "gate",
-    "LIF": "lif",
-    "SquaredReLU": "squared_relu",
-    "Residual": "residual",
-}
-assert FUNCTIONS.keys() == OPERATIONS.keys()
+#: The operations that have a header here.
+IMPLEMENTED = tuple(kind for kind, name in NAMES.items() if (SOURCES / f"{name}.h").is_file())
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,7 @@ class Kernel:
 def kernel(op: Operation, params: Mapping[str, Ints], lanes: int, reuse_factor: int, index: int) -> Kernel:
     """The kernel of an operation. ``index`` is unique in the model, and keeps the states of layers apart."""
     arguments, arrays = _DETAILS.get(type(op), _plain)(op, params, lanes, reuse_factor, index)
-    return Kernel(FUNCTIONS[type(op).__name__], arguments, arrays)
+    return Kernel(NAMES[type(op).__name__], arguments, arrays)
 
 
 def _array(values: Ints, fmt: Format) -> Array:
@@ -85,8 +73,11 @@ def _params(op: Operation, params: Mapping[str, Ints]) -> dict[str, Array]:
 Details = tuple[dict[str, int], dict[str, Array]]
 
 
-def _plain(op: Operation, *_: Any) -> Details:
-    return {"channels": op.n_in}, {}
+def _plain(op: Operation, params: Mapping[str, Ints], _lanes: int, _reuse: int, index: int) -> Details:
+    """The integers among its attributes, behind what keeps its state apart; its parameters."""
+    values = {"id": index} if op.state else {}
+    values |= {name: value for field in fields(op) if isinstance(value := getattr(op, name := field.name), int)}
+    return values, _params(op, params)
 
 
 def _embedding(op: BinaryEmbedding, params: Mapping[str, Ints], lanes: int, *_: Any) -> Details:
@@ -138,10 +129,6 @@ def _sigmoid(op: Sigmoid, *_: Any) -> Details:
     return {"channels": op.channels, "lo": op.x.lo}, {"table": _array(op.table(), op.out)}
 
 
-def _lif(op: LIF, _params: Any, _lanes: int, _reuse: int, index: int) -> Details:
-    return {"id": index, "channels": op.channels}, {}
-
-
 def _wkv(op: WKV, params: Mapping[str, Ints], _lanes: int, _reuse: int, index: int) -> Details:
     lo, hi = op.octaves(np.array([op.k.lo, op.k.hi])).tolist()
     arguments = {
@@ -168,6 +155,5 @@ _DETAILS: dict[type[Operation], Callable[..., Details]] = {
     TokenShift: _token_shift,
     Linear: _linear,
     Sigmoid: _sigmoid,
-    LIF: _lif,
     WKV: _wkv,
 }

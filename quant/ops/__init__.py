@@ -15,12 +15,26 @@ from spikegpt_hls.quant.ops.wkv import WKV
 #: Every operation by its ONNX op type.
 OPERATIONS: dict[str, type[Operation]] = {
     cls.__name__: cls
-    for cls in (BinaryEmbedding, LayerNorm, TokenShift, Linear, Sigmoid, WKV, Gate, LIF, SquaredReLU, Residual)
+    for cls in (
+        BinaryEmbedding,
+        LayerNorm,
+        TokenShift,
+        Linear,
+        Sigmoid,
+        WKV,
+        Gate,
+        LIF,
+        SquaredReLU,
+        Residual,
+    )
 }
+#: The name of each in every other folder, by its op type: that of its file here.
+NAMES: dict[str, str] = {kind: cls.__module__.rpartition(".")[2] for kind, cls in OPERATIONS.items()}
 
 __all__ = [
     "BIT",
     "LIF",
+    "NAMES",
     "OPERATIONS",
     "WKV",
     "BinaryEmbedding",

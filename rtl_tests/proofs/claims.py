@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, files, images, parameters, single, sources
@@ -13,6 +14,8 @@ from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import (
     BIT,
     LIF,
+    NAMES,
+    OPERATIONS,
     WKV,
     BinaryEmbedding,
     Gate,
@@ -24,6 +27,7 @@ from spikegpt_hls.quant.ops import (
     SquaredReLU,
     TokenShift,
 )  # fmt: skip
+from spikegpt_hls.quant.ops.schema import Formats, domains
 from spikegpt_hls.rtl_tests.bench import random_params
 from spikegpt_hls.rtl_tests.proofs.formal import Claim, Port
 
@@ -60,6 +64,15 @@ def _block(
         mutant,
         depth,
     )  # fmt: skip
+
+
+def _plain(cls: type[Operation]) -> Case:
+    """Of a block that keeps beats in its pipe alone, at two channels of two bits, other integers at their least."""
+    values: dict[str, Any] = {
+        name: SMALL if isinstance(domain, Formats) else 2 if name in cls.axes else domain.least
+        for name, domain in domains(cls).items()
+    }
+    return _block(cls(**values), 1, _CREDIT)
 
 
 def _capacity(block: Block) -> tuple[int, ...]:
@@ -162,3 +175,4 @@ CASES = {
     "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && taken_q != 2'd2", "pending_q != 2'd0")}, 32),
     "engine with a rival": _engine(True, {"engine": ("count - COUNT_BITS'(2)", "count - COUNT_BITS'(3)")}, 32),
 }  # fmt: skip
+CASES |= {NAMES[kind]: _plain(cls) for kind, cls in OPERATIONS.items() if NAMES[kind] not in CASES}

@@ -18,18 +18,7 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.fold import engine
 from spikegpt_hls.hls.rtl.writer import write
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.ops import (
-    LIF,
-    WKV,
-    Gate,
-    LayerNorm,
-    Linear,
-    Operation,
-    Residual,
-    Sigmoid,
-    SquaredReLU,
-    TokenShift,
-)
+from spikegpt_hls.quant.ops import WKV, BinaryEmbedding, Gate, LayerNorm, Linear, Operation, Sigmoid
 from spikegpt_hls.sim.parts import Part
 from spikegpt_hls.sim.resources.synthesis import resources
 
@@ -61,25 +50,22 @@ def nominal(block: Block) -> Block:
 
 def _operation(op: Operation) -> Operation:
     match op:
-        case LIF():
-            return LIF.of(op.channels, _at(op.x))
+        case BinaryEmbedding():
+            return op
         case Linear():
             weight = replace(op.weight, frac=op.weight.bits - 1)
             made = replace(op, out=_at(op.out), x=_at(op.x), weight=weight)
             return replace(made, out=made.accumulator) if op.out == op.accumulator else made
         case LayerNorm():
             return replace(op, out=_at(op.out), x=_at(op.x), gain=replace(op.gain, frac=5))
-        case TokenShift() | SquaredReLU():
-            return replace(op, out=_at(op.out), x=_at(op.x))
         case Sigmoid():
             return replace(op, x=_at(op.x))
         case WKV():
             return replace(op, out=_at(op.out, 6), k=_at(op.k), v=_at(op.v))
         case Gate():
             return replace(op, out=_at(op.out), y=_at(op.y))
-        case Residual():
-            return replace(op, out=_at(op.out), x=_at(op.x), s=_at(op.s))
-    return op
+    streams = {name: _at(op.stream_format(name)) for name in op.streams}
+    return replace(op, out=_at(op.out), **streams)
 
 
 def _at(fmt: Format, frac: int = 4) -> Format:

@@ -120,7 +120,7 @@ def test_every_block_at_the_corners_of_its_schema(tmp_path: Path) -> None:
     simulator.build([*files, top], "corners", tmp_path)
     (tmp_path / "case.json").write_text(json.dumps([str(op) for op in CORNERS]))
     environment = {"CASE": str(tmp_path / "case.json")}
-    simulator.run("corners", "spikegpt_hls.rtl_tests.blocks.test_corners", tmp_path, environment)
+    simulator.run("corners", "spikegpt_hls.rtl_tests.test_corners", tmp_path, environment)
 
 
 @cocotb.test()
