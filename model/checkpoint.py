@@ -43,6 +43,8 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
             yield file
+    except ModelError:
+        raise
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path.name} is truncated or no safetensors file") from error
 

@@ -293,7 +293,7 @@ def test_the_written_test_bench_compiles_as_hls4ml_asks(project: Project) -> Non
 def test_c_simulation_without_a_compiler_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = convert(small()[1], tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConversionError, match=r"g\+\+, which is not on the PATH"):
+    with pytest.raises(ConversionError, match=r"g\+\+ is needed, and is not on the PATH"):
         CSimulation(graph)
 
 

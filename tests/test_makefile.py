@@ -11,8 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize("value", ["a folder é", "b's", 'say "hi"', "`x`; y | z > w & $(v) \\"])
 def test_a_value_reaches_the_command_as_it_is(value: str) -> None:
-    given = value.replace("$", "$$")  # make's own escape
-    command = ["make", "-n", "-C", str(ROOT), "generate", f"build={given}", f"prompt={given}"]
+    command = ["make", "-n", "-C", str(ROOT), "generate", f"build={value}", f"prompt={value}"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     words = shlex.split(next(line for line in said.splitlines() if "--prompt" in line))
     assert [words[words.index(option) + 1] for option in ("--build", "--prompt")] == [value, value]

@@ -44,9 +44,10 @@ def test_every_unit_trains_on_what_it_computes(neurons: str) -> None:
     assert len({type(unit) for unit, _, _ in seen.values()}) == (10 if neurons == "lif" else 9)
     network.double().train()
     for node, (unit, streams, output) in seen.items():
-        exact = [replace(s, value=s.value.double() if s.value.is_floating_point() else s.value) for s in streams]
+        values = [s.value.double() if s.value.is_floating_point() else s.value for s in streams]
+        exact = [replace(s, raw=value, rounding=None) for s, value in zip(streams, values, strict=True)]
         with torch.no_grad():
-            trained = unit.surrogate(*exact)
+            trained = Stream(unit.surrogate(*exact), output.format, node, unit.rounding(output.format)).value
         steps = (trained - output.value).abs().max().item() / output.format.scale
         assert steps <= ALLOWED.get(type(unit), 0), f"{node} differs by {steps} steps"
 

@@ -40,7 +40,7 @@ def test_a_linear_without_its_rom_is_the_same_linear(
     tmp_path: Path, inputs: int, outputs: int, multipliers: int
 ) -> None:
     block = folded(inputs, outputs, multipliers)
-    apart = sizing.resources(Dataflow((block,), "x", "m_axis"), tmp_path / "rtl", tmp_path, Console(file=io.StringIO()))
+    apart = sizing.resources(Dataflow((block,), "x", "m_axis"), tmp_path / "rtl", Console(file=io.StringIO()))
     for path in SOURCES.glob("*.sv"):
         (tmp_path / path.name).write_text(path.read_text())
     (tmp_path / "weight.hex").write_text(images(block)["WEIGHT_FILE"].hex())

@@ -173,7 +173,8 @@ def test_a_checkpoint_finds_its_own_tokenizer(tmp_path: Path) -> None:
     tokenizer.save(used, tmp_path)
     found = tokenizer.beside(tmp_path / "checkpoint", {"tokenizer_sha256": used.sha256})
     assert found.decode([2, 0]) == "ca"
-    assert tokenizer.beside(tmp_path / "checkpoint", {}).vocabulary == 256
+    assert tokenizer.beside(tmp_path / "checkpoint", {}).vocabulary == 3  # no word of another than the one beside it
+    assert tokenizer.beside(tmp_path / "apart" / "checkpoint", {}).vocabulary == 256
     tokenizer.save(CharacterTokenizer("abd"), tmp_path)
     with pytest.raises(ModelError, match="is not the tokenizer that checkpoint was trained with"):
         tokenizer.beside(tmp_path / "checkpoint", {"tokenizer_sha256": used.sha256})

@@ -18,7 +18,7 @@ from spikegpt_hls.cli.errors import WorkspaceError
 
 VERSION = 1
 MISSING = "missing"
-PARTS = ("settings", "inputs", "sources", "outside", "outputs")
+PARTS = ("settings", "inputs", "sources", "outside")
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ def read(path: Path) -> Record | None:
     if version != VERSION:
         raise WorkspaceError(f"{path} is of version {version}, and only {VERSION} is known: name another build= folder")
     parts: dict[str, dict[str, Any]] = {name: found.get(name, {}) for name in PARTS}
-    if not all(isinstance(part, dict) for part in parts.values()):
+    outputs = found.get("outputs")  # None of a run that is under way
+    if not all(isinstance(part, dict) for part in (*parts.values(), {} if outputs is None else outputs)):
         return None
-    return Record(**parts)  # type: ignore[arg-type]
+    return Record(**parts, outputs=outputs)  # type: ignore[arg-type]
 
 
 def _of_version_0(found: dict[str, Any]) -> Record:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import plotly.graph_objects as go
 
 INK, GRID = "#1f2933", "#e4e7eb"
@@ -25,7 +27,8 @@ def html(figure: go.Figure, height: int, width: int | None = None) -> str:
     figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True)
     figure.update_yaxes(gridcolor=GRID, zerolinecolor=GRID, automargin=True)
     config = {"responsive": width is None, "displaylogo": False, "displayModeBar": False}
-    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=config))
+    name = f"plot-{hashlib.sha256(figure.to_json().encode()).hexdigest()[:12]}"  # equal pictures make equal pages
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=config, div_id=name))
 
 
 def short(name: str) -> str:
