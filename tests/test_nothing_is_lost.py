@@ -125,6 +125,17 @@ def fails(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return command
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "tokenizer.json"])
+def test_what_belongs_to_a_checkpoint_is_made_again_without_training(own: Path, name: str) -> None:
+    folder = own / "tiny"
+    checkpoint, before = folder / "checkpoint.safetensors", (folder / name).read_bytes()
+    written = checkpoint.stat().st_mtime_ns
+    (folder / name).write_bytes(b"{")
+    assert run(["train-qat", "--build", str(own)]) == 0
+    assert (folder / name).read_bytes() == before
+    assert checkpoint.stat().st_mtime_ns == written
+
+
 @pytest.mark.parametrize("how", [half, emptied])
 def test_a_damaged_checkpoint_is_one_sentence_and_stays(
     own: Path, how: Callable[[bytes], bytes], fails: Callable[..., str]

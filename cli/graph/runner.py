@@ -78,9 +78,9 @@ class Runner:
     def _make(self, step: Step, asked: bool) -> None:
         for needed in step.needs:
             self.make(needed)
-        if step.owned and not asked and self._exists(step.owned) and self._keep(step):
-            pass
-        elif reason := self.why(step, asked):
+        if step.owned and self._exists(step.owned) and self._keep(step, asked):
+            return
+        if reason := self.why(step, asked):
             if self._finished(step) or self._started(step):
                 self.say(f"{step.title(self.place)}: {reason}")
             self._run(step, asked)
@@ -96,8 +96,7 @@ class Runner:
             return f"{changed[0]} has changed"
         if changed := _different(done.sources, self._sources(step)):
             return f"this project's {changed[0]} has changed"
-        outside = step.outside(self.place, settings, self.named)
-        if changed := [name for name, now in outside.items() if now not in (MISSING, done.outside.get(name))]:
+        if changed := self._changed_files(step, settings, done):
             return f"the file of {changed[0].removesuffix('_sha256')}= has changed"
         return self._damage(step, done)
 
@@ -119,16 +118,22 @@ class Runner:
             return ""
         return f"{lost[0]} is {'not as it was made' if self._exists(lost[0]) else 'missing'}"
 
-    def _keep(self, step: Step) -> bool:
+    def _keep(self, step: Step, asked: bool) -> bool:
         """Whether the owned output stays as it is; what belongs to it is made again where it does not fit."""
         done = self._finished(step)
         if done is None or not self._explains(step, done):
+            if asked:
+                return False
             self._foreign(step)
             self._restore(step)
             return True
-        if self.settings(step).differences(done.settings) or self._file_changed(step, done):
+        settings = self.settings(step, asked)
+        if settings.differences(done.settings) or self._changed_files(step, settings, done):
             return False  # made here, and something else is asked for now
-        self._tell_unfinished(step)
+        if self._damage(step, done) and step.restore is None:
+            return False
+        if not asked:
+            self._tell_unfinished(step)
         if self._damage(step, done):
             self._restore(step)
             outputs = record.digests(self.place.folder, step.outputs(self.place))
@@ -149,9 +154,11 @@ class Runner:
             f"{step.name} goes on with the other"
         )
 
-    def _file_changed(self, step: Step, done: Record) -> bool:
-        outside = step.outside(self.place, self.settings(step), self.named)
-        return any(now != done.outside.get(name) for name, now in outside.items())
+    def _changed_files(self, step: Step, settings: Settings, done: Record) -> list[str]:
+        """Of the user's. One that has gone is no reason to do a step again, nor one of which an old record is silent."""
+        found = step.outside(self.place, settings, self.named).items()
+        known = done.outside if done.version == 0 else dict(found) | dict(done.outside)
+        return [name for name, now in found if name in known and now not in (MISSING, done.outside.get(name))]
 
     def _explains(self, step: Step, done: Record) -> bool:
         """Whether ``done`` is the record of the owned output as it is."""
