@@ -155,7 +155,7 @@ class Runner:
         )
 
     def _changed_files(self, step: Step, settings: Settings, done: Record) -> list[str]:
-        """Of the user's. One that has gone is no reason to do a step again, nor one of which an old record is silent."""
+        """Of the user's; none that has gone, and none of which an old record is silent."""
         found = step.outside(self.place, settings, self.named).items()
         known = done.outside if done.version == 0 else dict(found) | dict(done.outside)
         return [name for name, now in found if name in known and now not in (MISSING, done.outside.get(name))]
