@@ -106,7 +106,7 @@ def edges(op: LayerNorm, lanes: int, params: Mapping[str, np.ndarray], length: i
         slow(96, 8, Format(8, 4), Format(8, -1), GAIN),
         (8, 8, Format(8, 7), Format(8, 5), GAIN),  # a token is one beat
         slow(8, 1, Format(12, 0), Format(8, 7, signed=False), GAIN),
-        (96, 1, Format(9, 4), Format(8, 5), GAIN),
+        slow(96, 1, Format(9, 4), Format(8, 5), GAIN),
         (8, 2, BIT, Format(16, 12), GAIN),
     ],
 )
@@ -117,7 +117,7 @@ def test_random_rows(channels: int, lanes: int, x: Format, out: Format, gain: Fo
     check(single(op, lanes, params), [np.concatenate([*rows, last])], [*LENGTHS, len(last)])
 
 
-@pytest.mark.parametrize("x", [Format(12, 5), slow(Format(8, 0)), BIT])
+@pytest.mark.parametrize("x", [slow(Format(12, 5)), slow(Format(8, 0)), BIT])
 def test_extreme_rows(x: Format) -> None:
     """Constant rows, the largest variance, the largest deviation of one channel, a step between neighbours."""
     channels = 48

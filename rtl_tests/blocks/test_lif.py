@@ -9,6 +9,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF
 from spikegpt_hls.rtl_tests.bench import check, sequences
+from spikegpt_hls.rtl_tests.marks import slow
 
 LENGTHS = (17, 1, 40, 200)
 INTERLEAVED = (60, 1, 80, 40, 3, 70, 50)
@@ -33,9 +34,8 @@ def near_the_threshold(op: LIF, lengths: Sequence[int], seed: int) -> list[np.nd
 @pytest.mark.parametrize(
     ("channels", "lanes", "fmt"),
     [
-        (8, 8, Format(8, 4)), (64, 2, Format(8, 6)), (48, 1, Format(8, 0)), (96, 8, Format(6, -1)),
+        (8, 8, Format(8, 4)), slow(64, 2, Format(8, 6)), slow(48, 1, Format(8, 0)), (96, 8, Format(6, -1)),
         (8, 1, Format(8, 9)), (8, 4, Format(8, 4, signed=False)),
-        # the widest
     ],
     ids=str,
 )  # fmt: skip

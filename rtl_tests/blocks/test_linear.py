@@ -57,14 +57,14 @@ def run(op: Linear, lanes: int, reuse_factor: int, **changes: object) -> None:
         slow(48, 6, 1, 96, Format(8, 7), Format(8, 4), Format(8, 4)),  # an odd number of rows
         slow(48, 4, 1, 96, Format(6, 5), Format(12, 8), Format(8, 2)),
         (64, 48, 2, 64, Format(4, 3), Format(8, 5), Format(6, 0)),  # two inputs, one row a word
-        (48, 96, 8, 288, Format(2, 1), Format(8, 8, signed=False), Format(8, 2)),  # a word of several rows
-        (96, 8, 2, 768, Format(8, 9), Format(8, 2), Format(8, 6)),  # one multiplier: a beat in two steps
+        (16, 32, 8, 32, Format(2, 1), Format(8, 8, signed=False), Format(8, 2)),  # a word of several rows
+        (24, 4, 2, 96, Format(8, 9), Format(8, 2), Format(8, 6)),  # one multiplier: a beat in two steps
         (8, 8, 8, 16, Format(4, 2), Format(12, 6), Format(16, 9)),  # half a beat a step, a token of one beat
         slow(8, 8, 8, 1, Format(8, 7), Format(8, 4), Format(8, 4)),  # one step a token
         slow(48, 64, 1, 48, Format(8, 7), BIT, Format(8, -2)),  # spikes in, every output at once
         (8, 96, 1, 24, Format(8, 7), Format(8, 4), None),  # a head
         slow(8, 64, 8, 8, Format(2, 1), Format(8, 0), Format(4, 0, signed=False)),
-        (64, 24, 1, 512, Format(8, 7), Format(8, 5, signed=False), Format(8, 3)),  # an odd row without a partner
+        (16, 6, 1, 32, Format(8, 7), Format(8, 5, signed=False), Format(8, 3)),  # an odd row without a partner
         slow(16, 8, 1, 32, Format(4, 3), Format(8, 5), None),  # four bits
     ],
 )

@@ -11,6 +11,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import WKV
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params, sequences
+from spikegpt_hls.rtl_tests.marks import slow
 
 LENGTHS = (13, 1, 30)
 INTERLEAVED = (60, 1, 80, 40, 3, 70, 50)
@@ -45,9 +46,9 @@ def near_the_edges(op: WKV, params: Mapping[str, np.ndarray], lengths: Sequence[
     [
         (8, 8, Format(8, 4), Format(8, 5), None),  # one beat a token: the interlock paces every one
         (8, 1, Format(8, 4), Format(8, 0), None),  # one beat fewer than two under the loop
-        (64, 8, Format(8, 6), Format(8, 5), Format(8, 5)),
-        (48, 2, Format(8, 0), Format(8, 8), Format(6, 7)),
-        (96, 2, Format(6, 7), Format(4, 2), Format(12, 9)),
+        slow(64, 8, Format(8, 6), Format(8, 5), Format(8, 5)),
+        slow(48, 2, Format(8, 0), Format(8, 8), Format(6, 7)),
+        slow(96, 2, Format(6, 7), Format(4, 2), Format(12, 9)),
         (64, 1, Format(8, 2), Format(8, 6, signed=False), Format(8, 6, signed=False)),
         (8, 2, Format(8, 5, signed=False), Format(8, 4), Format(8, 3)),
     ],
@@ -110,7 +111,7 @@ def test_a_flipped_bit_is_noticed(memory: str, word: int, bit: int) -> None:
         )
 
 
-@pytest.mark.parametrize(("channels", "lanes", "contexts"), [(8, 8, 3), (24, 2, 5)])
+@pytest.mark.parametrize(("channels", "lanes", "contexts"), [(8, 8, 3), slow(24, 2, 5)])
 def test_interleaved_contexts(channels: int, lanes: int, contexts: int) -> None:
     """Tokens shorter than the state's loop, and longer ones."""
     op = wkv(channels)
