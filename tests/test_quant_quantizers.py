@@ -10,6 +10,7 @@ from brevitas.quant.fixed_point import Int8ActPerTensorFixedPoint
 
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.kernels import VARIABLE
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.quantizers import Edge, PowerOfTwoQuant
 from spikegpt_hls.quant.units import on_grid
@@ -29,7 +30,10 @@ def test_training_computes_the_grid_that_evaluation_uses(bits: int, log2_range: 
     assert torch.equal(quant(x)[0], on_grid(quant.format, x))
 
 
-def test_gradients_equal_those_of_brevitas() -> None:
+@pytest.mark.parametrize("kernels", ["compiled", "torch"])
+def test_gradients_equal_those_of_brevitas(monkeypatch: pytest.MonkeyPatch, kernels: str) -> None:
+    monkeypatch.setenv(VARIABLE, "" if kernels == "compiled" else kernels)
+
     class Learned(Int8ActPerTensorFixedPoint):
         scaling_impl_type = "parameter"
         scaling_init = 1.5
