@@ -220,6 +220,17 @@ def interrupted(own: Path, text: Path) -> Path:
     return own
 
 
+def first_line(build: Path, *options: str) -> str:
+    """What a training says first, in a process that is killed then."""
+    command = [sys.executable, "-m", "spikegpt_hls.cli.main", "train-qat", "--build", str(build), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    line = next(line for line in process.stdout if line.startswith("float"))
+    process.kill()
+    process.communicate()
+    return line
+
+
 def test_an_interrupted_training_is_the_last_run(
     interrupted: Path, text: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,28 +245,14 @@ def test_an_interrupted_training_is_the_last_run(
     assert run(command) == 0
     assert "a run was not finished (steps is 5, was 4000, seed is 1, was 3)" in capfd.readouterr().out
     assert unfinished.exists()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "spikegpt_hls.cli.main", "train-qat", "--build", str(interrupted), *LONG, "--seed", "3"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    first = next(line for line in process.stdout if line.startswith("float"))
-    process.kill()
-    process.communicate()
+    first = first_line(interrupted, *LONG, "--seed", "3")
     assert first.startswith("float from step ")
 
 
 def test_an_interrupted_training_goes_on_where_nothing_is_named(
     interrupted: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "spikegpt_hls.cli.main", "train-qat", "--build", str(interrupted)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    first = next(line for line in process.stdout if line.startswith("float"))
-    process.kill()
-    process.communicate()
+    first = first_line(interrupted)
     assert first.startswith("float from step ")
     assert ": 3000 steps" in first
 
