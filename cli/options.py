@@ -42,7 +42,7 @@ The Makefile and the tools behind it read these; the command does not know them.
 | setting | meaning | default | example |
 | --- | --- | --- | --- |
 | `python` | The Python that makes the environment. | python3 | `make setup python=python3.12` |
-| `venv` | The environment's folder. | .venv | `make setup venv=/tmp/env` |
+| `venv` | The environment's folder. | .venv | `make setup venv=env` |
 | `minutes` | How long `make soak` runs random models. | 60 | `make soak minutes=10` |
 | `block` | The block that `make mutate` and `make coverage` look at. | all | `make mutate block=lif` |
 | `SPIKEGPT_KERNELS` | In the environment: `torch` does without compiled kernels. | none | `SPIKEGPT_KERNELS=torch` |
