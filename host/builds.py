@@ -105,13 +105,14 @@ def _is_whole(folder: Path) -> bool:
     try:
         listed = json.loads(manifest.read_text()) if _is_ours(folder) and _is_ours(manifest) else None
         return isinstance(listed, dict) and all(
-            _is_ours(folder / name) and _sha256(folder / name) == sha256 for name, sha256 in listed.items()
+            _is_ours(folder / name) and sha256(folder / name) == digits for name, digits in listed.items()
         )
     except (OSError, ValueError):
         return False
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -126,7 +127,7 @@ def _fill(place: Path, make: Callable[[Path], object]) -> None:
         files = [path for path in sorted(partial.rglob("*")) if path.is_file()]
         for path in files:
             path.chmod(path.stat().st_mode & ~(stat.S_IWGRP | stat.S_IWOTH))
-        listed = {str(path.relative_to(partial)): _sha256(path) for path in files}
+        listed = {str(path.relative_to(partial)): sha256(path) for path in files}
         (partial / MANIFEST).write_text(json.dumps(listed))
         (partial / MANIFEST).chmod(0o600)
         partial.rename(place)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.cli.errors import WorkspaceError
+from spikegpt_hls.host.builds import sha256
 
 VERSION = 1
 MISSING = "missing"
@@ -102,8 +103,7 @@ def _counts(file: Path) -> bool:
 
 @lru_cache(4096)
 def _of_content(path: Path, *_: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)
 
 
 def write_json(path: Path, data: Any) -> None:

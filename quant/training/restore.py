@@ -5,7 +5,6 @@ A checkpoint that was trained here keeps both in its header. One that was not is
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from spikegpt_hls.host.builds import sha256
 from spikegpt_hls.model.config import Recipe, preset
 from spikegpt_hls.model.corpus import text, tokens
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
@@ -37,7 +37,7 @@ OF = "checkpoint_sha256"  # the key of metrics.json that says whose they are
 
 def write(checkpoint: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """``metrics.json`` beside the checkpoint that it is of; its content."""
-    found = {**metrics, OF: _digest(checkpoint)}
+    found = {**metrics, OF: sha256(checkpoint)}
     write_atomically(checkpoint.with_name(FILE), (json.dumps(found, indent=1) + "\n").encode())
     return found
 
@@ -87,7 +87,7 @@ def _belongs(checkpoint: Path, header: Mapping[str, Any], data: str | None) -> b
     if not isinstance(found, dict) or (data is not None and found.get("data") != data):
         return False
     if OF in found:
-        return bool(found[OF] == _digest(checkpoint))
+        return bool(found[OF] == sha256(checkpoint))
     common = ("text_sha256", "tokenizer_sha256", "seed", "versions")
     return all(name in header and header[name] == found.get(name) for name in common)
 
@@ -122,11 +122,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def measure(network: QuantSpikeGPT, corpus: Corpus, recipe: Recipe, console: Console | None = None) -> dict[str, Any]:
