@@ -126,11 +126,13 @@ def fails(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "tokenizer.json"])
-def test_what_belongs_to_a_checkpoint_is_made_again_without_training(own: Path, name: str) -> None:
+@pytest.mark.parametrize("how", ["broken", "another value"])
+def test_what_belongs_to_a_checkpoint_is_made_again_without_training(own: Path, name: str, how: str) -> None:
     folder = own / "tiny"
     checkpoint, before = folder / "checkpoint.safetensors", (folder / name).read_bytes()
     written = checkpoint.stat().st_mtime_ns
-    (folder / name).write_bytes(b"{")
+    another = json.dumps({**json.loads(before), "steps": 7, "characters": "abc"}).encode()
+    (folder / name).write_bytes(b"{" if how == "broken" else another)
     assert run(["train-qat", "--build", str(own)]) == 0
     assert (folder / name).read_bytes() == before
     assert checkpoint.stat().st_mtime_ns == written
@@ -255,6 +257,15 @@ def test_an_interrupted_training_goes_on_where_nothing_is_named(
     first = first_line(interrupted)
     assert first.startswith("float from step ")
     assert ": 3000 steps" in first
+
+
+def test_an_unfinished_training_of_the_version_before_goes_on(interrupted: Path) -> None:
+    """There it lay a folder higher, whatever it was of; a training of something else leaves it there."""
+    (unfinished,) = interrupted.glob("tiny/training/*/float.safetensors")
+    old = unfinished.rename(interrupted / "tiny" / "training" / unfinished.name)
+    assert run(["train-qat", "--build", str(interrupted), "--steps", "5", "--seed", "1"]) == 0
+    assert old.exists()
+    assert first_line(interrupted, *LONG, "--seed", "3").startswith("float from step ")
 
 
 def test_a_second_process_waits_and_says_who_is_at_work(own: Path) -> None:

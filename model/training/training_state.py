@@ -24,14 +24,14 @@ FOLDER = "training"
 
 
 def resume_folder(folder: Path, identity: Mapping[str, Any]) -> Path:
-    """Where one training, and no other, keeps what it goes on from; what the version before left moves in."""
+    """Where one training, and no other, keeps what it goes on from."""
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    own = folder / FOLDER / digest
-    for old in (folder / FOLDER).glob("*.safetensors"):
-        own.mkdir(parents=True, exist_ok=True)
-        if not (own / old.name).exists():
-            old.rename(own / old.name)
-    return own
+    return folder / FOLDER / digest
+
+
+def _of_the_version_before(path: Path) -> Path:
+    """There all trainings of a folder shared one file, above today's."""
+    return path.parent.parent / path.name
 
 
 def forget(resume: Path) -> None:
@@ -84,14 +84,16 @@ class TrainingState:
             tensors["rng.cuda"] = torch.cuda.get_rng_state()
         checkpoint.save(path, tensors, self.header)
 
+    def _is_of(self, path: Path) -> bool:
+        return path.is_file() and checkpoint.header(path) == self.header
+
     @torch.no_grad()
     def restore(self, path: Path) -> None:
         """Go on from ``path``, if it was written for the same training."""
-        if not path.is_file():
+        found = next((file for file in (path, _of_the_version_before(path)) if self._is_of(file)), None)
+        if found is None:
             return
-        tensors, header = checkpoint.load(path)
-        if header != self.header:
-            return
+        tensors, _ = checkpoint.load(found)
         own = self.model.state_dict()
         for name, value in _below("model.", tensors).items():
             own[name].copy_(value)  # in place: Brevitas answers load_state_dict with new parameters

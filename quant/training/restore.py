@@ -55,10 +55,10 @@ def restore(
     used = _tokenizer(checkpoint, header, network.config.vocabulary, tokenizer, source)
     if _read(checkpoint.with_name(tokenizers.FILE)) != used.content:
         tokenizers.save(used, checkpoint.parent)
-    if _belongs(checkpoint, header, data):
-        return
     if data is None and isinstance(kept := header.get(HEADER), str):
         write(checkpoint, json.loads(kept))
+        return
+    if _belongs(checkpoint, header, data):
         return
     recipe = preset(preset_name).recipe
     corpus = tokens.prepare(source, used, checkpoint.parent, console)
