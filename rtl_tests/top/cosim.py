@@ -92,9 +92,9 @@ class Run:
 class Model:
     """A model's RTL, built once and run with any sequences and stalls."""
 
-    def __init__(self, rtl: Path, work: Path, waves: bool = False, simulator: Path | None = None) -> None:
+    def __init__(self, rtl: Path, work: Path, waves: bool = False) -> None:
         self.rtl, self.work, self.waves = rtl.resolve(), work.resolve(), waves
-        self.simulator = simulator or self.work / "simulator"  # what lies beside it shares Verilator's own runtime
+        self.simulator = self.work / "simulator"
         self.dataflow = Dataflow.from_json(json.loads((rtl / "dataflow.json").read_text()))
 
     def build(self, optimise: bool = True) -> None:

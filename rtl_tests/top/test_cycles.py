@@ -88,21 +88,15 @@ def written(size: Size, folder: Path) -> Dataflow:
     return flow
 
 
-@pytest.fixture(scope="module")
-def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Beside each other."""
-    return tmp_path_factory.mktemp("builds")
-
-
 def scheduled(flow: Dataflow, tokens: int, ready: Sequence[bool], texts: int) -> Schedule:
     """What the simulator says of such a run."""
     return simulate(flow, tokens, sink_ready=ready, generation=1 if texts else None, contexts=max(texts, 1))
 
 
-def assert_every_cycle(size: Size, work: Path, builds: Path) -> int:
+def assert_every_cycle(size: Size, work: Path) -> int:
     """Transfers compared, over prompts and generation, flowing and stalled."""
     written(size, work / "rtl")
-    model = Model(work / "rtl", work / "run", simulator=builds / f"{size}-{len(list(builds.iterdir()))}")
+    model = Model(work / "rtl", work / "run")
     model.build(optimise=False)
     ids = [random.Random(n).randrange(size.vocabulary) for n in range(max(TOKENS, 2 * size.contexts + 1))]
     compared = 0
@@ -126,12 +120,12 @@ FEW = tuple(SIZES[n] for n in (2, 5, 7, 11, 12, 14))
 
 
 @pytest.mark.parametrize("size", [size if size in FEW else slow(size) for size in SIZES], ids=str)
-def test_every_transfer_of_every_stream_is_in_the_simulated_cycle(size: Size, tmp_path: Path, builds: Path) -> None:
-    assert assert_every_cycle(size, tmp_path, builds) > 1000
+def test_every_transfer_of_every_stream_is_in_the_simulated_cycle(size: Size, tmp_path: Path) -> None:
+    assert assert_every_cycle(size, tmp_path) > 1000
 
 
 @pytest.mark.slow
-def test_random_models_too(tmp_path: Path, builds: Path) -> None:
+def test_random_models_too(tmp_path: Path) -> None:
     """Another one at every run; ``CYCLES_SEED`` repeats one that failed."""
     seed = int(os.environ.get("CYCLES_SEED", time.time_ns() // 1000 % 10**9))
     rng = random.Random(seed)
@@ -140,12 +134,10 @@ def test_random_models_too(tmp_path: Path, builds: Path) -> None:
     engine = rng.choice([0, lanes, 2 * lanes])
     size = Size(rng.choice([1, 1, 2]), channels, lanes, rng.randint(1, 6), lanes * rng.randint(2, 5), seed, engine)
     print(f"CYCLES_SEED={seed}: {size}")
-    assert assert_every_cycle(size, tmp_path, builds) > 1000
+    assert assert_every_cycle(size, tmp_path) > 1000
 
 
-def test_a_simulator_that_is_one_cycle_off_is_noticed(
-    tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_simulator_that_is_one_cycle_off_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: LIF a cycle slower than it is."""
 
     def slower(block: Block) -> Timing:
@@ -154,4 +146,4 @@ def test_a_simulator_that_is_one_cycle_off_is_noticed(
 
     monkeypatch.setitem(globals(), "simulate", partial(simulate, timing=slower))
     with pytest.raises(AssertionError, match="lif"):
-        assert_every_cycle(SIZES[2], tmp_path, builds)
+        assert_every_cycle(SIZES[2], tmp_path)
