@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -37,6 +37,11 @@ VARIABLES = (f"CXX={COMPILER}", f"LINK={COMPILER}", "CFG_CXXFLAGS_PCH_I=-include
 OPTIMISED = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
 #: A block's bench is short: compiling it fast matters more than running it fast.
 UNOPTIMISED = ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
+#: Verilator's headers, compiled once for all short benches: to read them takes longer than all else in such a build.
+COMMON = "common.h"
+HEADERS = ("verilated.h", "verilated_vpi.h", "verilated_syms.h", "verilated_sym_props.h")
+INCLUDED = ("VK_PCH_I_FAST=", "VK_PCH_I_SLOW=", f"VK_PCH_H={COMMON}")  # Verilator's own are of one design each
+PRECOMPILED = f"{COMMON}.gch: {COMMON}\n\t$(CXX) $(OPT_FAST) $(CXXFLAGS) $(CPPFLAGS) -x c++-header -o $@ $<\n"
 NAME = "simulation"
 _ERROR = re.compile(r"^(?!.*[Ww]arning).*(%Error|[Ee]rror:|Error \d|not found|No space left|undefined reference)")
 
@@ -64,13 +69,14 @@ def simulation(
     texts = {path.name: path.read_bytes() for path in sources}
     if len(texts) < len(sources):
         raise ToolError(f"two sources of {top} have the same name: {', '.join(path.name for path in sources)}")
-    variables = (*VARIABLES, *(OPTIMISED if optimise else UNOPTIMISED))
+    variables = (*VARIABLES, *(OPTIMISED if optimise else (*UNOPTIMISED, *INCLUDED)))
     chosen = [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     arguments = ["--exe", "--top-module", top, "--prefix", prefix, "-o", NAME, *options, *chosen]
+    arguments += [] if optimise else ["-CFLAGS", f"-include {COMMON}"]
     key = builds.digest(*_versions(), *variables, *arguments, *(part for text in texts.items() for part in text))
 
     def make(folder: Path) -> None:
-        runtime = _runtime(tuple(options), variables, log)
+        runtime = _runtime(tuple(options), variables, log, headers=not optimise)
         with plain_folder(folder) as work:
             for name, text in texts.items():
                 (work / name).write_bytes(text)
@@ -81,45 +87,58 @@ def simulation(
     return builds.kept(key, make) / NAME
 
 
-def _runtime(options: tuple[str, ...], variables: tuple[str, ...], log: Path) -> Path:
-    """Verilator's own objects, which are the same in every simulation of one kind."""
+def _runtime(options: tuple[str, ...], variables: tuple[str, ...], log: Path, headers: bool) -> Path:
+    """Verilator's own objects, and its ``headers`` compiled: they are the same in every simulation of one kind."""
 
     def make(folder: Path) -> None:
         with plain_folder(folder) as work:
             (work / "nothing.sv").write_text("module nothing (input logic clk);\nendmodule\n")
-            _verilate(work, "Verilator's runtime", [*options, "nothing.sv"], variables, log)
-            for compiled in (work / "made").glob("verilated*.o"):
-                shutil.copy(compiled, folder)
+            (work / COMMON).write_text("".join(f'#include "{name}"\n' for name in HEADERS))
+            made = _verilate(work, "Verilator's runtime", [*options, "nothing.sv"], variables, log)
+            if headers:
+                (made / "headers.mk").write_text(f"include Vnothing.mk\nVPATH += ..\n{PRECOMPILED}")
+                _make(work, "headers.mk", f"{COMMON}.gch", variables, "Verilator's headers", log)
+            for found in (work / COMMON, *made.glob("verilated*.o"), *made.glob(f"{COMMON}.gch")):
+                shutil.copy(found, folder)
 
-    return builds.kept(builds.digest("runtime", *_versions(), *options, *variables), make)
+    return builds.kept(builds.digest("runtime", *_versions(), *options, *variables, *HEADERS), make)
 
 
 def _bring(runtime: Path, made: Path) -> None:
-    """The objects, newer than the makefile that Verilator will write, so that make leaves them alone."""
+    """The objects, newer than the makefile that Verilator will write, so that make leaves them alone; the headers."""
     made.mkdir()
     for compiled in runtime.glob("*.o"):
         os.utime(shutil.copy(compiled, made), (time.time() + 3600,) * 2)
+    if (runtime / f"{COMMON}.gch").exists():
+        (made / COMMON).symlink_to(runtime / COMMON)
+        for name in ("gch", "fast.gch", "slow.gch"):  # the first for a design in one file, the others for one in many
+            (made / f"{COMMON}.{name}").symlink_to(runtime / f"{COMMON}.gch")
 
 
-def _verilate(work: Path, top: str, arguments: Sequence[str], variables: Sequence[str], log: Path) -> None:
+def _verilate(work: Path, top: str, arguments: Sequence[str], variables: Sequence[str], log: Path) -> Path:
     """Verilator, then make, in ``work / "made"``."""
-    home, python = work / "verilator", work / "python3"
+    made, home = work / "made", work / "verilator"
     home.symlink_to(HOME)
     (work / "cocotb").symlink_to(COCOTB)
-    python.write_text(f'exec {shlex.quote(sys.executable)} "$@"\n')
+    (work / "python3").write_text(f'exec {shlex.quote(sys.executable)} "$@"\n')
     link = ["-LDFLAGS", f"-L{work}/cocotb -lcocotbvpi_verilator"] if "--vpi" in arguments else []
-    run = partial(_run, top=top, folder=work, environment=environment(home), log=log)
-    run([str(VERILATOR), "--cc", "-Mdir", "made", *link, *arguments])
-    (makefile,) = (path.name for path in (work / "made").glob("*.mk") if not path.stem.endswith("_classes"))
+    _run([str(VERILATOR), "--cc", "-Mdir", "made", *link, *arguments], work, top, log)
+    (makefile,) = (path.name for path in made.glob("*.mk") if not path.stem.endswith("_classes"))
+    _make(work, makefile, "default", variables, top, log)
+    return made
+
+
+def _make(work: Path, makefile: str, goal: str, variables: Sequence[str], top: str, log: Path) -> None:
     jobs = f"-j{os.cpu_count() or 1}"
-    run(["make", jobs, "-C", "made", "-f", makefile, f"PYTHON3=sh {python}", *variables])
+    python = f"PYTHON3=sh {work / 'python3'}"
+    _run(["make", jobs, "-C", "made", "-f", makefile, goal, python, *variables], work, top, log)
 
 
-def _run(command: Sequence[str], top: str, folder: Path, environment: Mapping[str, str], log: Path) -> None:
+def _run(command: Sequence[str], work: Path, top: str, log: Path) -> None:
     done = subprocess.run(
         command,
-        cwd=folder,
-        env=environment,
+        cwd=work,
+        env=environment(work / "verilator"),
         text=True,
         errors="replace",
         stdout=subprocess.PIPE,

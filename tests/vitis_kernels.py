@@ -158,7 +158,7 @@ def compile_cases(cases: list[Case], folder: Path) -> ctypes.CDLL:
     source.write_text(headers + HARNESS + "\n".join(cpp(case, i) for i, case in enumerate(cases)))
     templates = Path(hls4ml.__file__).parent / "templates" / "vivado"
     include = [SOURCES, templates / "ap_types", templates / "nnet_utils"]
-    flags = ["-std=c++11", "-O1", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-label"]
+    flags = ["-std=c++11", "-O0", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-label"]
     headers = [path for place in include for path in sorted(place.rglob("*.h"))]
     return host.library([source], flags, headers, include)
 
