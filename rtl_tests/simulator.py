@@ -68,15 +68,15 @@ def build(
     folder: Path,
     parameters: Mapping[str, object] | None = None,
     waves: bool = False,
-    optimise: bool = False,
+    level: int = 0,
     saif: bool = False,
     options: Sequence[str] = (),
 ) -> None:
     """Compile ``top`` into ``folder``, or take from the cache what was made of these very texts (Verilog, or C++ for
     it) before.
 
-    ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``. ``options`` are
-    the simulator's own.
+    ``waves``: a run can leave a VCD, or with ``saif`` the toggles of every net, in ``run``'s ``trace``. ``level`` is
+    the compiler's (``verilate.LEVELS``), ``options`` are the simulator's own.
     """
     require_tools()
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def build(
             raise ToolError("toggles are counted by Verilator alone: SIM=verilator")
         return _interpreted(sources, top, folder, dict(parameters or {}), options)
     made = verilate.simulation(
-        [MAIN, *sources], top, folder / "build.log", [*_options(waves, saif), *options], parameters, optimise=optimise
+        [MAIN, *sources], top, folder / "build.log", [*_options(waves, saif), *options], parameters, level=level
     )
     return builds.bring(made, folder / top)
 

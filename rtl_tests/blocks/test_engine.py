@@ -66,7 +66,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, list[Ints], 
         work / "model.onnx", work, backend="SpikeRTL", lanes=2, reuse_factor=factors, contexts=CONTEXTS, engine=linears
     ).write()
     made = Model(work / "rtl", work / "run")
-    made.build(optimise=False)
+    made.build(level=0)
     return made, ids, golden, network
 
 

@@ -78,11 +78,11 @@ def expect(network: Any, folder: Path) -> None:
     (folder / "continued.json").write_text(json.dumps(greedy))
 
 
-def build(folder: Path, divider: int = DIVIDER, optimise: bool = False) -> None:
+def build(folder: Path, divider: int = DIVIDER, level: int = 0) -> None:
     files = [path for path in sorted((folder / "rtl").glob("*.sv")) if path.name != "testbench.sv"]
     assert lint(ulx3s.TOP, list(map(str, files))) == ""
     parameters = {"DIVIDER": divider, "GENERATE": GENERATE}
-    simulator.build(files, ulx3s.TOP, folder, parameters, optimise=optimise)
+    simulator.build(files, ulx3s.TOP, folder, parameters, level=level)
 
 
 def run(folder: Path, rtl: Path, divider: int = DIVIDER) -> None:

@@ -97,11 +97,11 @@ class Model:
         self.simulator = self.work / "simulator"
         self.dataflow = Dataflow.from_json(json.loads((rtl / "dataflow.json").read_text()))
 
-    def build(self, optimise: bool = True) -> None:
-        """``optimise`` for long runs: it compiles for half a minute, and simulates several times as fast."""
+    def build(self, level: int = 2) -> None:
+        """``level`` 2 for long runs: it compiles for half a minute, and simulates several times as fast."""
         sources = [self.rtl / "testbench.sv", self.rtl / f"{TOP}.sv", *_BENCH]
         others = [path for path in sorted(self.rtl.glob("*.sv")) if path not in sources]
-        simulator.build([*sources, *others], "testbench", self.simulator, waves=self.waves, optimise=optimise)
+        simulator.build([*sources, *others], "testbench", self.simulator, waves=self.waves, level=level)
 
     def run(self, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int = 0) -> Run:
         """Stream the sequences, interleaved at random where there are contexts for it (``contexts.interleave``);

@@ -43,7 +43,7 @@ class Pace:
         return self.ideal / self.rtl
 
 
-def measure(onnx: Path, plan: Plan, work: Path, optimise: bool = True) -> Pace:
+def measure(onnx: Path, plan: Plan, work: Path, level: int = 2) -> Pace:
     """Write ``plan``'s RTL of an exported model into ``work``, stream ``TOKENS`` random tokens through it, and compare
     every transfer with the cycle simulator."""
     graph = convert(
@@ -51,7 +51,7 @@ def measure(onnx: Path, plan: Plan, work: Path, optimise: bool = True) -> Pace:
     )
     graph.write()
     model = Model(work / "rtl", work / "run")
-    model.build(optimise=optimise)
+    model.build(level)
     ids = np.random.default_rng(0).integers(0, vocabulary(dataflow(graph)), TOKENS)
     run = model.run("pace", [ids])
     return pace(run, simulate(run.dataflow, TOKENS))

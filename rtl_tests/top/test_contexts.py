@@ -29,7 +29,7 @@ def model(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
     work = tmp_path_factory.mktemp("contexts")
     convert(trained / "model.onnx", work, backend="SpikeRTL", lanes=2, contexts=STAGES).write()
     made = Model(work / "rtl", work / "run")
-    made.build(optimise=False)
+    made.build(level=0)
     return made
 
 

@@ -97,7 +97,7 @@ def assert_every_cycle(size: Size, work: Path) -> int:
     """Transfers compared, over prompts and generation, flowing and stalled."""
     written(size, work / "rtl")
     model = Model(work / "rtl", work / "run")
-    model.build(optimise=False)
+    model.build(level=0)
     ids = [random.Random(n).randrange(size.vocabulary) for n in range(max(TOKENS, 2 * size.contexts + 1))]
     compared = 0
     for ready in (FLOWING, STALLS):

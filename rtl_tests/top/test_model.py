@@ -55,7 +55,7 @@ def vectors(folder: Path) -> tuple[dict[str, Ints], list[Ints]]:
 def rtl(folder: Path, work: Path, lanes: int = 2, reuse: int | None = None) -> Model:
     convert(folder / "model.onnx", work, backend="SpikeRTL", lanes=lanes, reuse_factor=reuse).write()
     model = Model(work / "rtl", work / "run")
-    model.build(optimise=False)
+    model.build(level=1)
     return model
 
 

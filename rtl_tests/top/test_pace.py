@@ -16,7 +16,7 @@ def test_no_multiplier_of_an_engine_idles(trained: Path, tmp_path: Path) -> None
     """Its tokens do not leave evenly: a stretch of them may hold a part of one more, or less."""
     network = operations(trained / "model.onnx")
     plan = fastest(network, 128)
-    pace = measure(trained / "model.onnx", plan, tmp_path, optimise=False)
+    pace = measure(trained / "model.onnx", plan, tmp_path, level=1)
     assert pace.plan == plan
     assert pace.equal == pace.compared > 0
     assert pace.rtl == pace.simulated == pytest.approx(plan.interval, rel=0.01)
@@ -29,7 +29,7 @@ def test_no_multiplier_of_an_engine_idles(trained: Path, tmp_path: Path) -> None
 
 def test_no_multiplier_idles_within_a_budget(trained: Path, tmp_path: Path) -> None:
     plan = fastest(operations(trained / "model.onnx"), 128, engine=False)
-    pace = measure(trained / "model.onnx", plan, tmp_path, optimise=False)
+    pace = measure(trained / "model.onnx", plan, tmp_path, level=1)
     assert pace.plan == plan
     assert pace.equal == pace.compared > 0
     assert pace.rtl == pace.simulated == plan.interval
