@@ -36,6 +36,7 @@ def convert(
     target_cycles: int = TARGET_CYCLES,
     contexts: int = 1,
     engine: Collection[str] = (),
+    events: Collection[str] = (),
     project_name: str = "spikegpt",
     **options: Any,
 ) -> Any:
@@ -44,6 +45,7 @@ def convert(
     ``lanes`` channels make a beat, and must divide every channel count. ``reuse_factor`` is hls4ml's ReuseFactor of
     every Linear, or of each by its node name; the others get the largest that keeps a token within ``target_cycles``.
     In the RTL the Linears that ``engine`` names share one array of multipliers; Vitis gives each its own.
+    Those that ``events`` names take steps in the RTL only for inputs that are not 0.
     ``contexts`` sequences can be interleaved in the RTL: each block with state keeps so many; Vitis kernels keep one.
     ``options`` are the backend's own: ``part``, ``clock_period``, SpikeRTL's ``multiplier``. Errors are
     ConversionError.
@@ -51,13 +53,15 @@ def convert(
     register()
     token_model = _per_token(model, backend)
     network = _operations(token_model)
-    factors = reuse_factors(network, lanes, reuse_factor, contexts, backend, target_cycles, engine)
+    factors = reuse_factors(network, lanes, reuse_factor, contexts, backend, target_cycles, engine, events)
     graph = _convert(
         token_model,
         output_dir=str(output_dir),
         project_name=project_name,
         backend=backend,
-        hls_config=_config(network, lanes, factors, contexts, {block_name(name) for name in engine}),
+        hls_config=_config(
+            network, lanes, factors, contexts, {block_name(name) for name in engine}, driven(network, events)
+        ),
         **options,
     )
     _check_implemented(graph, backend)
@@ -72,15 +76,25 @@ def reuse_factors(
     backend: str = "SpikeRTL",
     target_cycles: int = TARGET_CYCLES,
     engine: Collection[str] = (),
+    events: Collection[str] = (),
 ) -> dict[str, int]:
     """The ReuseFactor of every Linear; ConversionError where ``network`` cannot be built so in ``backend``."""
     _check_lanes(network, lanes)
     _check_contexts(contexts, backend)
     _check_accumulators(network)
-    factors = _reuse_factors(network, lanes, reuse_factor, target_cycles)
+    factors = _reuse_factors(network, lanes, reuse_factor, target_cycles, driven(network, events))
     share([single(op, lanes, {}, factors.get(name, 1), name=name) for name, op in network.items()],
           map(block_name, engine))  # fmt: skip
     return factors
+
+
+def driven(network: Mapping[str, Operation], events: Collection[str]) -> set[str]:
+    """The blocks that ``events`` names; ConversionError where one is no Linear."""
+    names = {block_name(name) for name in events}
+    for name in sorted(names):
+        if not isinstance(network.get(name), Linear):
+            raise ConversionError(f"no Linear is named {name!r}, to be driven by events")
+    return names
 
 
 def operations(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, Operation]:
@@ -134,7 +148,11 @@ def _check_accumulators(operations: Mapping[str, Operation]) -> None:
 
 
 def _reuse_factors(
-    operations: Mapping[str, Operation], lanes: int, asked: ReuseFactor, target_cycles: int
+    operations: Mapping[str, Operation],
+    lanes: int,
+    asked: ReuseFactor,
+    target_cycles: int,
+    events: Collection[str],
 ) -> dict[str, int]:
     linears = {name: op for name, op in operations.items() if isinstance(op, Linear)}
     if isinstance(asked, Mapping):
@@ -143,17 +161,31 @@ def _reuse_factors(
             raise ConversionError(f"no Linear is named {name!r}, to have a ReuseFactor; there are {sorted(linears)}")
     else:
         by_name = {} if asked is None else dict.fromkeys(linears, asked)
-    factors = {name: by_name.get(name, default_reuse(op, lanes, target_cycles)) for name, op in linears.items()}
+    factors = {
+        name: by_name[name] if name in by_name else default_reuse(op, lanes, target_cycles, name in events)
+        for name, op in linears.items()
+    }
     for name, op in linears.items():
-        fold(op, lanes, factors[name], name)
+        fold(op, lanes, factors[name], name, name in events)
     return factors
 
 
 def _config(
-    operations: Mapping[str, Operation], lanes: int, factors: Mapping[str, int], contexts: int, engine: Collection[str]
+    operations: Mapping[str, Operation],
+    lanes: int,
+    factors: Mapping[str, int],
+    contexts: int,
+    engine: Collection[str],
+    events: Collection[str],
 ) -> dict[str, Any]:
     layers: dict[str, dict[str, Any]] = {
-        name: {"Lanes": lanes, "ReuseFactor": factors.get(name, 1), "Contexts": contexts, "Engine": name in engine}
+        name: {
+            "Lanes": lanes,
+            "ReuseFactor": factors.get(name, 1),
+            "Contexts": contexts,
+            "Engine": name in engine,
+            "Events": name in events,
+        }
         for name in operations
     }
     bits = max(op.ids.bits for op in operations.values() if isinstance(op, BinaryEmbedding))

@@ -15,7 +15,7 @@ from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import OPERATIONS, Linear, Operation
 
 #: Of ``dataflow.json``; another one where a block, or the meaning of one of its fields, changes.
-VERSION = 2
+VERSION = 3
 #: Signed operand bits of a DSP48E1.
 XC7_MULTIPLIER = (25, 18)
 
@@ -51,6 +51,7 @@ class Block:
     fifo_depths: tuple[int, ...] = ()  # beats of the FIFO in front of each input of a join
     multiplier: tuple[int, ...] = XC7_MULTIPLIER  # signed operand bits of the target's multipliers: wide, narrow
     contexts: int = 1  # sequences that are interleaved: so many states
+    events: bool = False  # Linear: whether it takes steps only for inputs that are not 0
     engine: Engine | None = None  # Linear: whose multipliers it uses; None: its own
     params: Mapping[str, Ints] = field(default_factory=dict, compare=False)
 
@@ -63,7 +64,7 @@ class Block:
     def folding(self) -> Folding:
         """Of a Linear; ConversionError where its ReuseFactor does not fold it."""
         assert isinstance(self.operation, Linear)
-        return fold(self.operation, self.lanes, self.reuse_factor, self.name)
+        return fold(self.operation, self.lanes, self.reuse_factor, self.name, self.events)
 
     @property
     def is_join(self) -> bool:
@@ -145,4 +146,5 @@ def _block_from_json(entry: Mapping[str, Any], contexts: int) -> Block:
 
 _PLAIN = (
     "name", "inputs", "outputs", "channels_in", "channels_out", "lanes", "reuse_factor", "fifo_depths", "multiplier",
+    "events",
 )  # fmt: skip

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from spikegpt_hls.model.errors import ModelError
 
 NEURONS = ("lif", "none")
+HIDDEN = ("squared-relu", "bits")
+#: The sites of a block at which neurons stand: ``<mixer>.<site>``, or behind a mixer, under the released name.
+PLACEMENTS = {
+    "canonical": ("lif1", "lif2"),
+    "spike-driven": ("att.lif_k", "att.lif_v", "att.lif_r", "att.lif_o", "ffn.lif_k", "ffn.lif_r"),
+}
 
 
 @dataclass(frozen=True)
@@ -17,19 +23,45 @@ class Config:
     channels: int
     vocabulary: int = 256
     classes: int | None = None  # None: the head writes one logit per token of the vocabulary, else one per class
-    neurons: str = "lif"  # none: the twin without spikes, whose blocks add what its neurons would have read
+    neurons: str = "lif"  # none: the twin without spikes, in which what neurons would have read goes on as it is
+    placement: str = "canonical"  # where neurons stand (``placement.py``)
+    hidden: str = "squared-relu"  # spike-driven: what the channel mix's hidden layer sends; bits: those of neurons
 
     def __post_init__(self) -> None:
-        if self.neurons not in NEURONS:
-            raise ModelError(f"unknown neurons {self.neurons!r}: choose one of {', '.join(NEURONS)}")
+        for name, known in (("neurons", NEURONS), ("placement", PLACEMENTS), ("hidden", HIDDEN)):
+            if getattr(self, name) not in known:
+                raise ModelError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
+        if self.hidden == "bits" and not (self.spike_driven and self.spiking):
+            raise ModelError("hidden=bits are the spikes of a spike-driven network, and this one has none there")
         for name in ("layers", "channels", "vocabulary", "outputs"):
             if getattr(self, name) < 1:
                 raise ModelError(f"a network needs at least 1 of {name}, not {getattr(self, name)}")
 
     @property
     def spiking(self) -> bool:
-        """Whether the blocks write spikes."""
+        """Whether there are neurons."""
         return self.neurons != "none"
+
+    @property
+    def spike_driven(self) -> bool:
+        """Whether neurons stand in front of every matrix, or would."""
+        return self.placement == "spike-driven"
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Where neurons stand in a block."""
+        hidden = ("ffn.lif_h",) if self.hidden == "bits" else ()
+        return PLACEMENTS[self.placement] + hidden if self.spiking else ()
+
+    @property
+    def drive(self) -> int:
+        """log2 of what neurons multiply their input by: in front of a matrix it seldom reaches their threshold."""
+        return int(self.spike_driven)
+
+    @property
+    def theta(self) -> bool:
+        """Whether the hidden layer is ``relu(k - theta)**2``, with a threshold of its own for each channel."""
+        return self.spike_driven and self.hidden == "squared-relu"
 
     @property
     def outputs(self) -> int:
@@ -37,7 +69,7 @@ class Config:
         return self.vocabulary if self.classes is None else self.classes
 
     @property
-    def hidden(self) -> int:
+    def hidden_channels(self) -> int:
         """Width of the feed-forward key."""
         return 4 * self.channels
 

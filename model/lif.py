@@ -83,9 +83,13 @@ class LIFFunction(torch.autograd.Function):
 
 
 class LIF(nn.Module):
-    """Leaky integrate-and-fire neurons, one per channel; no parameters."""
+    """Leaky integrate-and-fire neurons, one per channel; no parameters. They read ``2**drive * x``."""
+
+    def __init__(self, drive: int = 0) -> None:
+        super().__init__()
+        self.drive = drive
 
     def forward(self, x: Tensor, membrane: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``x`` (B, T, C) and the membrane before it (B, C) to spikes (B, T, C) and the membrane after."""
         membrane = x.new_zeros(x.shape[0], x.shape[2]) if membrane is None else membrane
-        return LIFFunction.apply(x, membrane)  # type: ignore[no-any-return]
+        return LIFFunction.apply(x * 2**self.drive if self.drive else x, membrane)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""SpikeGPT in its canonical placement (arXiv 2302.13939; ``ridgerchu/SpikeGPT``, ``src/model.py``)."""
+"""SpikeGPT (arXiv 2302.13939; ``ridgerchu/SpikeGPT``, ``src/model.py``), and the placement that it does not have."""
 
 from __future__ import annotations
 
@@ -11,47 +11,42 @@ from torch.nn import functional as F
 
 from spikegpt_hls.model.channel_mix import ChannelMix
 from spikegpt_hls.model.config import Config
-from spikegpt_hls.model.lif import LIF, SpikeFunction
-from spikegpt_hls.model.time_mix import BlockState, TimeMix
+from spikegpt_hls.model.lif import SpikeFunction
+from spikegpt_hls.model.placement import BlockState, Mixer
+from spikegpt_hls.model.time_mix import TimeMix
 from spikegpt_hls.model.weights import geometry, load_exactly, read_tensors
 
 #: One ``BlockState`` per block.
 State = list[BlockState]
 
 
-class Block(nn.Module):
-    """``x = x + LIF(att(ln1(x)));  x = x + LIF(ffn(ln2(x)))``; without neurons, the same without LIF."""
+class Block(Mixer):
+    """``x = x + att(ln1(x));  x = x + ffn(ln2(x))``, with neurons behind the mixers or inside them."""
 
-    dropout = 0.0  # share of the spikes that training leaves out
+    dropout = 0.0  # share of what a mixer sends that training leaves out
 
     def __init__(self, config: Config, layer: int) -> None:
-        super().__init__()
+        super().__init__(config, "")
         if layer == 0:
             self.ln0 = nn.LayerNorm(config.channels)
         self.ln1 = nn.LayerNorm(config.channels)
         self.ln2 = nn.LayerNorm(config.channels)
         self.att = TimeMix(config, layer)
         self.ffn = ChannelMix(config, layer)
-        if config.spiking:
-            self.lif1 = LIF()
-            self.lif2 = LIF()
 
     def forward(self, x: Tensor, state: BlockState) -> Tensor:
         """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
         if hasattr(self, "ln0"):
             x = self.ln0(x)
-        x = x + self._fired("lif1", self.att(self.ln1(x), state), state)
-        return x + self._fired("lif2", self.ffn(self.ln2(x), state), state)
+        x = x + self._dropped(self.fired("lif1", self.att(self.ln1(x), state), state))
+        return x + self._dropped(self.fired("lif2", self.ffn(self.ln2(x), state), state))
 
-    def _fired(self, name: str, current: Tensor, state: BlockState) -> Tensor:
-        """The spikes that ``current`` raises, or ``current`` itself where there are no neurons."""
-        if hasattr(self, name):
-            current, state[name] = getattr(self, name)(current, state.get(name))
-        return F.dropout(current, self.dropout, self.training) if self.dropout else current
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
 
 class SpikeGPT(nn.Module):
-    """A language model whose blocks write spikes (``config.neurons``): ids (B, T) to logits (B, T, outputs)."""
+    """A language model with neurons in its blocks (``config.sites``): ids (B, T) to logits (B, T, outputs)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.kernels import accelerated
+from spikegpt_hls.model.placement import BlockState, Mixer
 from spikegpt_hls.model.wkv import wkv
-
-#: What a block remembers between tokens: tensors (B, C) by name; empty before the first token.
-BlockState = dict[str, Tensor]
 
 
 def token_shift(x: Tensor, before: Tensor | None) -> Tensor:
@@ -39,11 +37,11 @@ def gate(r: Tensor, x: Tensor) -> Tensor:
     return torch.sigmoid(r) * x
 
 
-class TimeMix(nn.Module):
+class TimeMix(Mixer):
     """``output(sigmoid(r) * wkv(k, v))``."""
 
     def __init__(self, config: Config, layer: int) -> None:
-        super().__init__()
+        super().__init__(config, "att")
         channels = config.channels
         for name, value in time_mix_schedule(config, layer).items():
             setattr(self, name, nn.Parameter(value))
@@ -54,10 +52,11 @@ class TimeMix(nn.Module):
         """``x`` (B, T, C) to (B, T, C); ``state`` is brought up to date."""
         xk, xv, xr = shift_mix(x, state.get("att_shift"), self.time_mix_k, self.time_mix_v, self.time_mix_r)
         state["att_shift"] = x[:, -1].clone()  # a view would keep all of x alive
-        k, v, r = self.key(xk), self.value(xv), self.receptance(xr)
+        k, v = self.key(self.fired("lif_k", xk, state)), self.value(self.fired("lif_v", xv, state))
+        r = self.receptance(self.fired("lif_r", xr, state))
         before = (state["a"], state["b"], state["p"]) if "a" in state else None
         y, (state["a"], state["b"], state["p"]) = wkv(self.time_decay, self.time_first, k, v, before)
-        return self.output(gate(r, y))  # type: ignore[no-any-return]
+        return self.output(self.fired("lif_o", gate(r, y), state))  # type: ignore[no-any-return]
 
 
 def time_mix_schedule(config: Config, layer: int) -> dict[str, Tensor]:

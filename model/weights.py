@@ -52,10 +52,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in tensors.items()}
 
 
-def geometry(tensors: Mapping[str, Tensor], name: str, classes: int | None = None, neurons: str = "lif") -> Config:
+def geometry(tensors: Mapping[str, Tensor], name: str, classes: int | None = None, **kind: str) -> Config:
     """The configuration that the embedding's shape and the block numbers tell.
 
-    No tensor tells the ``classes`` of a classifier's head, nor the ``neurons``.
+    No tensor tells the ``classes`` of a classifier's head, nor the ``kind``: neurons, placement, hidden.
     """
     embedding = tensors.get("emb.weight")
     if embedding is None or embedding.dim() != 2:
@@ -63,7 +63,7 @@ def geometry(tensors: Mapping[str, Tensor], name: str, classes: int | None = Non
     blocks = {int(m[1]) for key in tensors if (m := re.match(r"blocks\.(\d{1,4})\.", key))}
     if blocks != set(range(len(blocks))) or not blocks:
         raise ModelError(f"{name} has no tensors of block {min(set(range(len(blocks) + 1)) - blocks)}")
-    return Config(len(blocks), embedding.shape[1], embedding.shape[0], classes, neurons)
+    return Config(len(blocks), embedding.shape[1], embedding.shape[0], classes, **kind)
 
 
 def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:

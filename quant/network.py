@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from spikegpt_hls.model.channel_mix import THETA
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
@@ -15,16 +16,46 @@ from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format, bits_for
 from spikegpt_hls.quant.plain_units import LIF, Gate, Residual, Sigmoid, SquaredReLU
 from spikegpt_hls.quant.quantizers import Edge
-from spikegpt_hls.quant.trained_units import WKV, BinaryEmbedding, LayerNorm, Linear, TokenShift, shifted
+from spikegpt_hls.quant.trained_units import (
+    WKV,
+    BinaryEmbedding,
+    GradedSpike,
+    LayerNorm,
+    Linear,
+    TokenShift,
+    shifted,
+)
 from spikegpt_hls.quant.units import Node, Run, State, Stream, Unit
 from spikegpt_hls.quant.widths import Precision
 
 
-class TimeMix(nn.Module):
-    """``x + LIF(output(sigmoid(r) * wkv(k, v)))``; without neurons, the same without LIF."""
+class Mixer(nn.Module):
+    """A part of a block, with neurons at those of its sites that the configuration names, and a residual that adds what
+    the part sends: spikes, or what ``edge`` lets through."""
+
+    def __init__(self, config: Config, part: str) -> None:
+        super().__init__()
+        behind = {"att": "lif1", "ffn": "lif2"}[part]
+        self.sites = {site.partition(".")[2] for site in config.sites if site.startswith(f"{part}.")}
+        self.sites |= {"lif"} if behind in config.sites else set()
+        self.drive = config.drive
+
+    def place(self, channels: int, hidden: int, edge: Edge) -> None:
+        """To be called at the end of the construction."""
+        for site in sorted(self.sites):
+            setattr(self, site, LIF(hidden if site == "lif_h" else channels, self.drive))
+        self.residual = Residual(channels) if "lif" in self.sites else Residual(channels, edge)
+
+    def fired(self, run: Run, site: str, x: Stream) -> Stream:
+        """The spikes that ``x`` raises at a site, or ``x`` itself where no neuron stands."""
+        return getattr(self, site)(run, x) if site in self.sites else x  # type: ignore[no-any-return]
+
+
+class TimeMix(Mixer):
+    """``x + output(sigmoid(r) * wkv(k, v))``, with neurons where they are placed (``model.placement``)."""
 
     def __init__(self, config: Config, layer: int, widths: Precision) -> None:
-        super().__init__()
+        super().__init__(config, "att")
         channels = config.channels
         for name, value in time_mix_schedule(config, layer).items():
             setattr(self, name, nn.Parameter(value))
@@ -34,45 +65,50 @@ class TimeMix(nn.Module):
             setattr(self, name, Linear(channels, channels, widths.weight(name), Edge(widths.activation(name))))
         self.sigmoid, self.wkv = Sigmoid(channels), WKV(channels, self)
         self.gate = Gate(channels, widths.activation("gate"))
-        self.lif, self.residual = neurons(config, self.output.out)
+        self.place(channels, config.hidden_channels, self.output.out)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
         k, v, r = shifted(run, normed, self.shift_k, self.shift_v, self.shift_r)
-        k, v = self.key(run, k), self.value(run, v)
-        r = self.sigmoid(run, self.receptance(run, r))
-        y = self.output(run, self.gate(run, r, self.wkv(run, k, v)))
-        return self.residual(run, x, self.lif(run, y) if self.lif else y)  # type: ignore[no-any-return]
+        k, v = self.key(run, self.fired(run, "lif_k", k)), self.value(run, self.fired(run, "lif_v", v))
+        r = self.sigmoid(run, self.receptance(run, self.fired(run, "lif_r", r)))
+        y = self.gate(run, r, self.wkv(run, k, v))
+        y = self.output(run, self.fired(run, "lif_o", y))
+        return self.residual(run, x, self.fired(run, "lif", y))  # type: ignore[no-any-return]
 
 
-class ChannelMix(nn.Module):
-    """``x + LIF(sigmoid(r) * value(relu(key(.))**2))``; without neurons, the same without LIF."""
+class ChannelMix(Mixer):
+    """``x + sigmoid(r) * value(relu(key(.))**2)``, with neurons where they are placed (``model.placement``)."""
 
     def __init__(self, config: Config, layer: int, widths: Precision) -> None:
-        super().__init__()
-        channels, hidden = config.channels, config.hidden
+        super().__init__(config, "ffn")
+        channels, hidden = config.channels, config.hidden_channels
         mu = time_mix_schedule(config, layer)["time_mix_k"]
         self.time_mix_k, self.time_mix_r = nn.Parameter(mu), nn.Parameter(mu.clone())
         self.shift_k, self.shift_r = TokenShift(channels, self, "time_mix_k"), TokenShift(channels, self, "time_mix_r")
-        relu = Edge(widths.activation("key"), signed=False)  # the ReLU is this edge's lower end
-        self.key = Linear(channels, hidden, widths.weight("key"), relu)
-        self.squared_relu = SquaredReLU(hidden, widths.activation("squared_relu"))
+        bits = config.hidden == "bits"
+        key = Edge(widths.activation("key"), signed=bits)  # a ReLU is this edge's lower end
+        self.key = Linear(channels, hidden, widths.weight("key"), key)
+        self.theta = nn.Parameter(torch.full((hidden,), THETA)) if config.theta else None
+        if config.theta:
+            self.graded_spike = GradedSpike(hidden, self, widths.activation("squared_relu"))
+        elif not bits:
+            self.squared_relu = SquaredReLU(hidden, widths.activation("squared_relu"))
         for name, inputs in (("value", hidden), ("receptance", channels)):
             setattr(self, name, Linear(inputs, channels, widths.weight(name), Edge(widths.activation(name))))
         self.sigmoid, self.gate = Sigmoid(channels), Gate(channels, widths.activation("gate"))
-        self.lif, self.residual = neurons(config, self.gate.out)
+        self.place(channels, hidden, self.gate.out)
 
     def forward(self, run: Run, x: Stream, normed: Stream) -> Stream:
         k, r = shifted(run, normed, self.shift_k, self.shift_r)
-        k = self.squared_relu(run, self.key(run, k))
-        r = self.sigmoid(run, self.receptance(run, r))
-        y = self.gate(run, r, self.value(run, k))
-        return self.residual(run, x, self.lif(run, y) if self.lif else y)  # type: ignore[no-any-return]
+        h = self._hidden(run, self.key(run, self.fired(run, "lif_k", k)))
+        r = self.sigmoid(run, self.receptance(run, self.fired(run, "lif_r", r)))
+        y = self.gate(run, r, self.value(run, h))
+        return self.residual(run, x, self.fired(run, "lif", y))  # type: ignore[no-any-return]
 
-
-def neurons(config: Config, edge: Edge) -> tuple[LIF | None, Residual]:
-    """A LIF and the residual that adds its spikes; or the residual alone, which adds what ``edge`` lets through."""
-    channels = config.channels
-    return (LIF(channels), Residual(channels)) if config.spiking else (None, Residual(channels, edge))
+    def _hidden(self, run: Run, k: Stream) -> Stream:
+        if self.theta is not None:
+            return self.graded_spike(run, k)  # type: ignore[no-any-return]
+        return self.fired(run, "lif_h", k) if "lif_h" in self.sites else self.squared_relu(run, k)
 
 
 class Block(nn.Module):

@@ -75,17 +75,18 @@ class SquaredReLU(Unit):
 
 
 class LIF(Unit):
-    """One neuron per channel."""
+    """One neuron per channel, which reads ``2**drive * x``."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, drive: int = 0) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.drive = channels, drive
 
     def operation(self, *formats: Format) -> ops.Operation:
-        return ops.LIF.of(self.channels, formats[0])
+        return ops.LIF.of(self.channels, formats[0], self.drive)
 
     def surrogate(self, *streams: Stream) -> Tensor:
         x = streams[0].value
+        x = x * 2**self.drive if self.drive else x
         return LIFFunction.apply(x, torch.zeros_like(x[:, 0]))[0]  # type: ignore[no-any-return]
 
 

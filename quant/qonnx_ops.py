@@ -17,8 +17,8 @@ from qonnx.custom_op.base import CustomOp
 
 from spikegpt_hls.quant.errors import GraphError, at_node
 from spikegpt_hls.quant.graph import check_ports, is_stateful, name_of, operation_of
+from spikegpt_hls.quant.operation.schema import Count, domains
 from spikegpt_hls.quant.ops import OPERATIONS
-from spikegpt_hls.quant.ops.schema import Count, domains
 
 
 class IntegerOp(CustomOp):

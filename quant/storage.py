@@ -13,6 +13,9 @@ from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.weights import geometry, load_exactly
 from spikegpt_hls.quant.network import QuantSpikeGPT
 
+#: What every network had before its checkpoint said so.
+ONCE = {"neurons": "lif", "placement": "canonical", "hidden": "squared-relu"}
+
 
 def save_network(network: QuantSpikeGPT, path: Path, header: dict[str, Any]) -> None:
     """A checkpoint that ``load_network`` reads; ``header`` is kept with it."""
@@ -29,9 +32,9 @@ def load_network(path: str | Path) -> tuple[QuantSpikeGPT, dict[str, Any]]:
     path = Path(path)
     tensors, header = checkpoint.load(path)
     described = header.get("config")
-    described = {"neurons": "lif"} | described if isinstance(described, dict) else {}  # what all once had
-    classes, neurons = described.get("classes"), str(described.get("neurons"))
-    config = geometry(tensors, path.name, classes if isinstance(classes, int) else None, neurons)
+    described = ONCE | described if isinstance(described, dict) else {}
+    classes, kind = described.get("classes"), {name: str(described.get(name)) for name in ONCE}
+    config = geometry(tensors, path.name, classes if isinstance(classes, int) else None, **kind)
     widths = [width for key in ("weight_bits", "activation_bits") if isinstance(width := header.get(key), int | str)]
     if described != asdict(config) or len(widths) != 2:
         raise ModelError(f"{path.name} does not say which network it holds, or holds another one")

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spikegpt_hls.model.channel_mix import squared_relu
 from spikegpt_hls.model.lif import SpikeFunction
 from spikegpt_hls.model.time_mix import shift_mix
 from spikegpt_hls.model.wkv import wkv
 from spikegpt_hls.quant import ops
-from spikegpt_hls.quant.fake_quantize import Grid, quantized_layer_norm, quantized_shift_mix
+from spikegpt_hls.quant.fake_quantize import Grid, fake_quantize, quantized_layer_norm, quantized_shift_mix
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops.wkv import FORMATS, quantize
 from spikegpt_hls.quant.quantizers import (
@@ -148,6 +149,32 @@ class Linear(qnn.QuantLinear, Unit):
 
     def forward(self, run: Run, *streams: Stream) -> Stream:
         return Unit.forward(self, run, *streams)
+
+
+class GradedSpike(Unit):
+    """``max(x - theta, 0)**2``; reads ``theta`` (channels,) from its mixer."""
+
+    def __init__(self, channels: int, mixer: nn.Module, bits: int = 8) -> None:
+        super().__init__()
+        self.channels = channels
+        self.out = Edge(bits, signed=False)
+        self.theta = lambda: mixer.theta
+
+    def operation(self, *formats: Format) -> ops.Operation:
+        return ops.GradedSpike(self.out.format, self.channels, formats[0])
+
+    def params(self) -> dict[str, Tensor]:
+        return {"theta": on_grid(self._grid, self.theta())}
+
+    def forward(self, run: Run, *streams: Stream) -> Stream:
+        self._grid = ops.GradedSpike(self.out.format, self.channels, streams[0].format).param_format("theta")
+        return super().forward(run, *streams)
+
+    def surrogate(self, *streams: Stream) -> Tensor:
+        x, theta = streams[0].value, self.theta()
+        if not self.calibrating:
+            theta = fake_quantize(theta, None, Grid.of(self._grid))
+        return self.out(squared_relu(x - theta))  # type: ignore[no-any-return]
 
 
 class WKV(Unit):

@@ -23,7 +23,7 @@ from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.rtl.blocks import MODULES, Image, images, pack, parameters, sources
+from spikegpt_hls.hls.rtl.blocks import Image, files, images, module, pack, parameters
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import BIT, OPERATIONS, BinaryEmbedding, Operation
 from spikegpt_hls.rtl_tests import simulator
@@ -67,30 +67,31 @@ def check(
     values = {**parameters(block), **(override or {})}
     # Cases that differ in their build alone, as a netlist and its negative control do, may run side by side.
     suffix = "" if build is simulator.build else f"_built{os.environ.get('PYTEST_XDIST_WORKER', '')}"
-    folder = BUILD.resolve() / f"{MODULES[block.kind]}_{_digest((values, edit, lengths), memory, streams)}{suffix}"
+    top = module(block)
+    folder = BUILD.resolve() / f"{top}_{_digest((values, edit, lengths), memory, streams)}{suffix}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
     write_case(folder, block, streams, lengths)
-    files = {name: f'"{name}.hex"' for name in memory}  # in the folder that the simulation runs in
-    build(_sources(block, folder, edit), MODULES[block.kind], folder, {**values, **files})
-    simulator.run(MODULES[block.kind], __name__, folder, {"CASE": str(folder)}, test=test)
+    read = {name: f'"{name}.hex"' for name in memory}  # in the folder that the simulation runs in
+    build(_sources(block, folder, edit), top, folder, {**values, **read})
+    simulator.run(top, __name__, folder, {"CASE": str(folder)}, test=test)
 
 
 def write_case(folder: Path, block: Block, streams: Sequence[Ints], lengths: Sequence[int]) -> None:
     """What the cocotb tests below read, from the folder that the environment variable ``CASE`` names."""
     op = block.operation
     assert op is not None
-    case = {"kind": block.kind, "attributes": op.attributes(), "lanes": block.lanes}
+    case = {"kind": block.kind, "module": module(block), "attributes": op.attributes(), "lanes": block.lanes}
     case |= {"lengths": list(lengths), "contexts": block.contexts}
     (folder / "case.json").write_text(json.dumps(case))
-    arrays: dict[str, Any] = dict(zip(op.streams, streams, strict=True)) | transfers(block, sum(lengths))
+    arrays: dict[str, Any] = dict(zip(op.streams, streams, strict=True)) | transfers(block, sum(lengths), streams)
     arrays |= {f"p_{name}": value for name, value in block.params.items()}
     np.savez(folder / "case.npz", **arrays)
 
 
 def _sources(block: Block, folder: Path, edit: tuple[str, str] | None) -> list[Path]:
-    own, *below = sources(block.kind)
+    own, *below = files(module(block))
     if edit is None:
         return [own, *below]
     text = own.read_text()
@@ -103,7 +104,7 @@ def _sources(block: Block, folder: Path, edit: tuple[str, str] | None) -> list[P
 READY = (True, True, False, True, True, True, False, False, False, True, True, True, True) * 4 + (False,) * 60
 
 
-def transfers(block: Block, tokens: int) -> dict[str, Ints]:
+def transfers(block: Block, tokens: int, given: Sequence[Ints]) -> dict[str, Ints]:
     """The cycle simulator's account of a block: per input the cycles in which each beat is first shown (``at_``), and
     per stream those in which it moves (``t_``). An embedding in front makes the beats, a fork where there are two."""
     streams = tuple(block.inputs)
@@ -113,7 +114,8 @@ def transfers(block: Block, tokens: int) -> dict[str, Ints]:
     made = Block("source", source, ("ids",), first, 1, block.channels_in, (source.ids,), BIT, block.lanes)
     ahead = () if block.kind == "BinaryEmbedding" else (made, fork) if block.is_join else (made,)
     offers = np.random.default_rng(tokens).integers(0, 4 * block.beats_in, tokens).cumsum()
-    schedule = simulate(Dataflow((*ahead, block), "ids", block.outputs[0]), tokens, offers, READY)
+    driven = {block.name: np.count_nonzero(given[0], axis=1)} if block.events else None
+    schedule = simulate(Dataflow((*ahead, block), "ids", block.outputs[0]), tokens, offers, READY, events=driven)
     moves = {f"t_{name}": schedule.times[name] for name in (*streams, *block.outputs)}
     return moves | {f"at_{name}": schedule.ready[name] for name in streams}
 
@@ -248,7 +250,7 @@ async def _stream(dut: Any, idle: float, backpressure: float) -> None:
     tb = TB(dut, op)
     dut.rst.value = 0
     await RisingEdge(dut.clk)
-    functional.observe(dut, op, MODULES[case["kind"]], lanes, case["contexts"])
+    functional.observe(dut, op, case["module"], lanes, case["contexts"])
     tb.stall(1, idle, backpressure)
     marks = order.tuser.tolist()
     for source, name, values in zip(tb.sources, op.streams, streams, strict=True):

@@ -11,8 +11,8 @@ import numpy as np
 
 from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.operation.schema import Channels, Count, Formats, Vocabulary, domains
 from spikegpt_hls.quant.ops import OPERATIONS, BinaryEmbedding, Operation
-from spikegpt_hls.quant.ops.schema import Channels, Count, Formats, Vocabulary, domains
 
 SIZES = [get_args(kind)[1] for kind in (Channels, Vocabulary)]
 SMALL = (1, 4)  # of these: their most would take hours

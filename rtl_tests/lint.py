@@ -23,7 +23,10 @@ def lint(module: str, files: list[str]) -> str:
 def main() -> int:
     """Print every complaint; 1 where there is one."""
     units = {module: [str(path) for path in sources(kind)] for kind, module in MODULES.items()}
-    units |= {module: [str(path) for path in files(module)] for module in ("shared_linear", "engine", "counters")}
+    units |= {
+        module: [str(path) for path in files(module)]
+        for module in ("shared_linear", "event_linear", "engine", "counters")
+    }
     around = (*ip.MODULES, *ulx3s.MODULES)
     units |= {module: [str(path) for path in ip.sources(module)] for module in around}
     complaints = [text for module, files in units.items() if (text := lint(module, files))]

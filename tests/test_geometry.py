@@ -84,7 +84,7 @@ def test_a_graph_of_another_version_is_refused() -> None:
     written = assemble(network, 1, factors).to_json()
     assert Dataflow.from_json(written).to_json() == written
     for other in ({**written, "version": 0}, {key: value for key, value in written.items() if key != "version"}):
-        with pytest.raises(ConversionError, match=r"is of version (0|none), and only 2 is known"):
+        with pytest.raises(ConversionError, match=r"is of version (0|none), and only 3 is known"):
             Dataflow.from_json(other)
 
 

@@ -21,8 +21,8 @@ ALLOWED = {
 }
 #: Never load torch: the integer meaning, and all that runs inside a simulator or reads a graph.
 WITHOUT_TORCH = (
-    "host", "quant/errors.py", "quant/format.py", "quant/ops", "quant/graph.py", "quant/qonnx_ops.py", "hls",
-    "rtl_tests", "sim", "model/sampling.py",
+    "host", "quant/errors.py", "quant/format.py", "quant/operation", "quant/ops", "quant/graph.py",
+    "quant/qonnx_ops.py", "hls", "rtl_tests", "sim", "model/sampling.py",
 )  # fmt: skip
 
 #: Python files of one folder, at most; a folder is one idea.

@@ -15,6 +15,7 @@ from spikegpt_hls.quant.bridge import run_integers
 from spikegpt_hls.quant.format import ExactnessError, Format, Ints
 from spikegpt_hls.quant.graph import DOMAIN, operation_of
 from spikegpt_hls.rtl_tests.corners import CORNERS, corner_parameters, corner_streams
+from spikegpt_hls.sim.report.membrane import potentials
 
 S8, U8 = Format(8, 5), Format(8, 6, signed=False)
 CHANNELS = (8, 48, 64, 96)
@@ -223,6 +224,15 @@ def test_a_graph_with_guard_bits_loads_and_spikes_as_it_did() -> None:
     streams, _ = example(op, seed=1, tokens=200)
     got = execute_graph(graph, op.x.real(streams[0]).astype(np.float32), {})
     assert np.array_equal(got, spikes_on(8, op, streams[0]))
+
+
+@pytest.mark.parametrize("fmt", [Format(8, 4), Format(8, 1), Format(6, -2), Format(8, 3, signed=False)], ids=str)
+def test_a_driven_lif_is_one_that_reads_larger_numbers(fmt: Format) -> None:
+    driven, x = ops.LIF.of(50, fmt, drive=2), np.random.default_rng(1).integers(fmt.lo, fmt.hi + 1, (1, 300, 50))
+    wide = ops.LIF.of(50, Format(fmt.bits + 2, fmt.frac, fmt.signed))
+    assert np.array_equal(driven(x), wide(4 * x))
+    currents, spikes = x[0, :, 7], driven(x)[0, :, 7]
+    assert np.array_equal(potentials(driven, currents, spikes, [0]) >= 1, spikes == 1)
 
 
 def test_a_lif_refuses_what_is_not_built() -> None:

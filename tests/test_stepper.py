@@ -30,7 +30,7 @@ def _compiles() -> None:
 @pytest.mark.parametrize("neurons", ["lif", "none"])
 @pytest.mark.parametrize(("weights", "activations"), [(8, 8), (4, 6), (2, 4), ("4, head=8, *.ffn.*=2", "8, *.gate=5")])
 def test_the_stepper_is_the_network(weights: int | str, activations: int | str, neurons: str) -> None:
-    network = random_network(2, 20, 3, weights, 30, activations, neurons)
+    network = random_network(2, 20, 3, weights, 30, activations, neurons=neurons)
     stepper, ids = Stepper(network), torch.randint(0, 30, (25, 2))
     state = fast = None
     for token in ids:
@@ -45,7 +45,7 @@ def test_the_stepper_is_the_network(weights: int | str, activations: int | str, 
 
 def test_all_but_wkv_is_compiled() -> None:
     """What is compiled nowhere would be compared with itself above."""
-    nodes = blocks(random_network(1, 8))
+    nodes = blocks(random_network(1, 8)) + blocks(random_network(1, 8, placement="spike-driven"))
     assert {type(node.operation) for node in prepare(nodes, library()) if node.row is None} == {ops.WKV}
     assert {type(node.operation) for node in nodes} == set(ROWS) | {ops.WKV}
 

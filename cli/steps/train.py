@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,6 +55,26 @@ class Training(Settings):
         None, "Batches whose gradients are added up to one step.", click.IntRange(1), 4, PRESET
     )
     neurons: str = setting("lif", "lif (spiking), or none: the twin that does not spike.", example="none")
+    placement: str = setting(
+        "canonical",
+        "Where neurons stand: canonical (the released network), or spike-driven: in front of every matrix.",
+        example="spike-driven",
+    )
+    hidden: str = setting(
+        "squared-relu",
+        "What a spike-driven network's hidden layer sends: squared-relu (8 bits, mostly 0), or bits.",
+        example="bits",
+    )
+    events: float | None = setting(
+        None,
+        "Share of the weights in the blocks that training lets a token add, on average.",
+        click.FloatRange(0, 1, min_open=True),
+        0.08,
+        "no limit",
+    )
+    teacher: str = setting(
+        "none", "Whose logits training follows: none, twin (trained first, and kept), or a file.", example="twin"
+    )
     layers: int | None = setting(None, "Number of blocks.", click.IntRange(1), 3, PRESET)
     channels: int | None = setting(
         None, "Channels of the residual stream, the network's width.", click.IntRange(1), 96, PRESET
@@ -69,7 +90,9 @@ def check(place: Workspace, settings: Training) -> None:
     chosen = config.preset(place.preset)
     source = text.find(settings.data)
     tokens.choose(settings.tokenizer, source)
-    replace(chosen.config, neurons=settings.neurons)
+    replace(chosen.config, neurons=settings.neurons, placement=settings.placement, hidden=settings.hidden)
+    if settings.teacher not in ("twin", "none") and not Path(settings.teacher).is_file():
+        raise ModelError(f"there is no teacher at {settings.teacher}: twin trains one, none does without")
     if source.bytes < tokens.smallest(chosen.recipe.context):  # a token is a byte at least
         raise ModelError(tokens.too_short(f"{source.bytes} bytes", chosen.recipe.context))
 

@@ -40,8 +40,8 @@ def toggles(runner: Runner) -> None:
 
 def _blocks(place: Workspace, console: Console, table: EnergyTable) -> dict[str, Any]:
     from spikegpt_hls.rtl_tests.top.toggles import toggles as count
-    from spikegpt_hls.sim.energy.actions import trace_of
     from spikegpt_hls.sim.energy.stimuli import compared, stimuli
+    from spikegpt_hls.sim.traces import trace_of
 
     dataflow, _, _, pieces = at_work.run(place, console, TOKENS)
     traces, found = next(pieces).traces, {}

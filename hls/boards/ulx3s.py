@@ -124,7 +124,8 @@ module {TOP} #(
       .s_axis_tuser(next_tuser), .s_axis_tid(next_tid),
       .m_axis_tdata(logits_tdata), .m_axis_tvalid(logits_tvalid), .m_axis_tready(logits_tready),
       .m_axis_tlast(logits_tlast), .m_axis_tuser(), .m_axis_tid(),
-      .cycles(), .tokens(), .busy_cycles(), .source_stalls(), .sink_stalls(), .spike_counts()
+      .cycles(), .tokens(), .busy_cycles(), .source_stalls(), .sink_stalls(), .spike_counts(),
+      .event_counts()
   );
 
   uart_tx #(

@@ -21,7 +21,7 @@ LEAST_STEPS = 3  # of a result word: cycles until a member's request tells of th
 
 def shareable(block: Block) -> bool:
     """Whether a Linear, folded so, can share an engine."""
-    return block.folding.steps_per_word >= _least_steps(block)
+    return not block.events and block.folding.steps_per_word >= _least_steps(block)
 
 
 def _least_steps(block: Block) -> int:

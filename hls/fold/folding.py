@@ -29,11 +29,14 @@ class Folding(NamedTuple):
         return self.steps // self.words
 
 
-def fold(op: Linear, lanes: int, reuse_factor: int, name: str = "Linear") -> Folding:
-    """The grid of a ReuseFactor; ConversionError where it does not divide the matrix into whole beats and words."""
-    folding = _grid(op.inputs, op.outputs, lanes, reuse_factor)
+def fold(op: Linear, lanes: int, reuse_factor: int, name: str = "Linear", events: bool = False) -> Folding:
+    """The grid of a ReuseFactor; ConversionError where it does not divide the matrix into whole beats and words.
+
+    Driven by ``events``, one input a step is added to PE outputs: the ReuseFactor is what a token takes at most.
+    """
+    folding = _grid(op.inputs, op.outputs, lanes, reuse_factor, events)
     if folding is None:
-        legal = legal_factors(op.inputs, op.outputs, lanes)
+        legal = legal_factors(op.inputs, op.outputs, lanes, events)
         near = sorted(sorted(legal, key=lambda factor: abs(factor - reuse_factor))[:5])
         raise ConversionError(
             f"{name} ({op.inputs} x {op.outputs}) cannot have ReuseFactor {reuse_factor} with {lanes} lanes; "
@@ -42,28 +45,28 @@ def fold(op: Linear, lanes: int, reuse_factor: int, name: str = "Linear") -> Fol
     return folding
 
 
-def default_reuse(op: Linear, lanes: int, target: int = TARGET_CYCLES) -> int:
+def default_reuse(op: Linear, lanes: int, target: int = TARGET_CYCLES, events: bool = False) -> int:
     """The largest legal ReuseFactor that keeps a token within ``target`` cycles, or else the smallest there is."""
-    legal = legal_factors(op.inputs, op.outputs, lanes)
+    legal = legal_factors(op.inputs, op.outputs, lanes, events)
     if not legal:
         raise ConversionError(f"a Linear of {op.inputs} x {op.outputs} cannot be folded with {lanes} lanes")
     return max((factor for factor in legal if factor <= target), default=legal[0])
 
 
 @lru_cache(maxsize=256)
-def legal_factors(inputs: int, outputs: int, lanes: int) -> tuple[int, ...]:
+def legal_factors(inputs: int, outputs: int, lanes: int, events: bool = False) -> tuple[int, ...]:
     """Every ReuseFactor that ``fold`` takes, ascending."""
     size = inputs * outputs
     small = [n for n in range(1, isqrt(size) + 1) if size % n == 0]
     divisors = sorted({*small, *(size // n for n in small)})
-    return tuple(factor for factor in divisors if _grid(inputs, outputs, lanes, factor))
+    return tuple(factor for factor in divisors if _grid(inputs, outputs, lanes, factor, events))
 
 
-def _grid(inputs: int, outputs: int, lanes: int, reuse_factor: int) -> Folding | None:
+def _grid(inputs: int, outputs: int, lanes: int, reuse_factor: int, events: bool) -> Folding | None:
     if reuse_factor < 1 or inputs * outputs % reuse_factor or inputs % lanes or outputs % lanes:
         return None
     multipliers = inputs * outputs // reuse_factor
-    simd = min(lanes, multipliers)
+    simd = 1 if events else min(lanes, multipliers)
     pe = multipliers // simd
     word = lcm(pe, lanes)
     whole = multipliers % simd == 0 and lanes % simd == 0 and outputs % pe == 0 and outputs % word == 0

@@ -59,5 +59,5 @@ def _block(node: Any) -> Block:
     reuse_factor = node.get_attr("reuse_factor")
     return Block(
         node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor,
-        contexts=contexts, params=params,
+        contexts=contexts, events=node.get_attr("events"), params=params,
     )  # fmt: skip

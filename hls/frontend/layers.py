@@ -30,6 +30,7 @@ class OperationLayer(Layer):
         ConfigurableAttribute("reuse_factor", default=1),
         ConfigurableAttribute("contexts", default=1),
         ConfigurableAttribute("engine", value_type=bool, default=False),
+        ConfigurableAttribute("events", value_type=bool, default=False),
     )
 
     @property

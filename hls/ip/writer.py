@@ -179,6 +179,7 @@ def instance_of_model(dataflow: Dataflow) -> Iterator[str]:
     """The model, between the streams ``next`` and ``logits``."""
     connections = {
         "clk": "aclk", "rst": "model_rst", "s_axis_tlast": "1'b1", "m_axis_tuser": "", "m_axis_tid": "",
+        "event_counts": "",
         **_stream("s_axis", "next", "tdata tvalid tready tuser tid"),
         **_stream("m_axis", "logits", "tdata tvalid tready tlast"), **{name: name for name in _COUNTERS},
     }  # fmt: skip

@@ -11,7 +11,17 @@ import numpy as np
 from spikegpt_hls.hls.dataflow import Block, Engine
 from spikegpt_hls.hls.rtl.hierarchy import declared, needed
 from spikegpt_hls.quant.format import Ints, bits_for
-from spikegpt_hls.quant.ops import NAMES, WKV, BinaryEmbedding, LayerNorm, Linear, Operation, Sigmoid, TokenShift
+from spikegpt_hls.quant.ops import (
+    NAMES,
+    WKV,
+    BinaryEmbedding,
+    GradedSpike,
+    LayerNorm,
+    Linear,
+    Operation,
+    Sigmoid,
+    TokenShift,
+)
 from spikegpt_hls.quant.ops.layernorm import seed_table
 from spikegpt_hls.quant.ops.wkv import BONUS, LOSS, MANTISSA_BITS, OCTAVE_FRAC, TABLE_FRAC, exp2_table
 
@@ -102,6 +112,8 @@ def images(block: Block) -> dict[str, Image]:
     match op:
         case BinaryEmbedding():
             return {"TABLE_FILE": _lanes(block, "table", 1)}
+        case GradedSpike():
+            return {"THETA_FILE": _lanes(block, "theta", op.param_format("theta").bits)}
         case TokenShift():
             return {"MU_FILE": _lanes(block, "mu", op.mu.bits)}
         case Sigmoid():
@@ -132,15 +144,21 @@ def image_file(block: str, name: str) -> str:
 
 def weight_image(block: Block, bits: int) -> Image:
     """Word ``step`` holds ``PE x SIMD`` weights of ``bits``: step = group * (inputs/SIMD) + i multiplies the inputs
-    ``i*SIMD + s`` into the outputs ``group*PE + p``, at ``[(p*SIMD + s)*BITS +: BITS]``."""
+    ``i*SIMD + s`` into the outputs ``group*PE + p``, at ``[(p*SIMD + s)*BITS +: BITS]``.
+
+    Driven by events, word ``group*inputs + lane*beats + beat`` holds the PE weights of input ``beat*lanes + lane``.
+    """
     op, (simd, pe, *_) = block.operation, block.folding
     assert isinstance(op, Linear)
+    if block.events:
+        rows = np.reshape(block.params["weight"], (op.outputs // pe, pe, block.beats_in, block.lanes))
+        return pack(rows.transpose(0, 3, 2, 1).reshape(-1, pe), bits)
     tiles = np.reshape(block.params["weight"], (op.outputs // pe, pe, op.inputs // simd, simd))
     return pack(tiles.transpose(0, 2, 1, 3).reshape(-1, pe * simd), bits)
 
 
 def module(block: Block) -> str:
-    return "shared_linear" if block.engine else MODULES[block.kind]
+    return "shared_linear" if block.engine else "event_linear" if block.events else MODULES[block.kind]
 
 
 def sources(kind: str) -> list[Path]:
@@ -226,11 +244,12 @@ def single(
     depth: int = 2,
     contexts: int = 1,
     name: str = "",
+    events: bool = False,
 ) -> Block:
     """A block by itself, outside a graph: for benches and for synthesis of one block."""
     formats = tuple(op.stream_format(name) for name in op.streams)
     depths = (depth,) * len(op.streams) if len(op.streams) > 1 else ()
     return Block(
         name or type(op).__name__.lower(), op, op.streams, ("m_axis",), op.n_in, op.n_out, formats, op.out, lanes,
-        reuse_factor, depths, contexts=contexts, params=params,
+        reuse_factor, depths, contexts=contexts, events=events, params=params,
     )  # fmt: skip

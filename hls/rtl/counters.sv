@@ -1,10 +1,11 @@
 // What a run of the model can tell about itself: cycles from the first id taken to the last logits given, in how many of
 // them the slowest Linear's multipliers worked, tokens, cycles in which either end of the pipeline waited, and the spikes
-// of every LIF layer.
+// of every LIF layer; and the cycles in which each Linear that is driven by events added one, a word of weights each.
 module counters #(
-    parameter int LAYERS = 2,
-    parameter int LANES  = 1,
-    parameter int BITS   = 48
+    parameter int LAYERS  = 2,
+    parameter int LANES   = 1,
+    parameter int LINEARS = 1,
+    parameter int BITS    = 48
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -16,12 +17,14 @@ module counters #(
     input  logic                    busy,
     input  logic [      LAYERS-1:0] spike_valid,
     input  logic [LAYERS*LANES-1:0] spikes,
+    input  logic [     LINEARS-1:0] adding,
     output logic [        BITS-1:0] cycles,
     output logic [        BITS-1:0] tokens,
     output logic [        BITS-1:0] busy_cycles,
     output logic [        BITS-1:0] source_stalls,
     output logic [        BITS-1:0] sink_stalls,
-    output logic [ LAYERS*BITS-1:0] spike_counts
+    output logic [ LAYERS*BITS-1:0] spike_counts,
+    output logic [LINEARS*BITS-1:0] event_counts
 );
   logic [BITS-1:0] elapsed_q, busy_q;
   logic running_q;
@@ -54,6 +57,15 @@ module counters #(
     always_ff @(posedge clk) begin
       if (rst) count_q <= '0;
       else if (spike_valid[n]) count_q <= count_q + BITS'($countones(spikes[n*LANES+:LANES]));
+    end
+  end
+
+  for (genvar n = 0; n < LINEARS; n++) begin : gen_linear
+    logic [BITS-1:0] count_q;
+    assign event_counts[n*BITS+:BITS] = count_q;
+    always_ff @(posedge clk) begin
+      if (rst) count_q <= '0;
+      else if (adding[n]) count_q <= count_q + 1'b1;
     end
   end
 endmodule

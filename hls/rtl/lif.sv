@@ -1,6 +1,6 @@
 // LIF: h = (v + x) >> 1;  s = h >= 1;  v = s ? 0 : h   (tau 2, hard reset; quant/ops/lif.py)
 //
-// Membranes lie on the input's grid, or on whole thresholds where that is coarser; a mean of inputs, they stay in range.
+// x has DRIVE fraction bits less here than where it comes from. Membranes lie on its grid, or on whole thresholds where that is coarser; a mean of inputs, they stay in range.
 // Membranes lie in RAM, one word of LANES per context and beat. Stage 1 holds the membrane as read, stage 2 that of a
 // first token cleared, stage 3 the spike.
 module lif #(
@@ -9,6 +9,7 @@ module lif #(
     parameter int X_BITS   = 8,
     parameter int X_FRAC   = 4,
     parameter int X_SIGNED = 1,
+    parameter int DRIVE    = 0,
     parameter int CONTEXTS = 1
 ) (
     input  logic                      clk,
@@ -31,8 +32,8 @@ module lif #(
   localparam int WordBits = IndexBits + UserBits - 1;
   localparam int Latency = 3;
   localparam int Loop = 3;
-  localparam int Frac = X_FRAC > 0 ? X_FRAC : 0;  // of a membrane
-  localparam int Up = Frac - X_FRAC;
+  localparam int Frac = X_FRAC > DRIVE ? X_FRAC - DRIVE : 0;  // of a membrane
+  localparam int Up = Frac - (X_FRAC - DRIVE);
   localparam int W = X_BITS + Up;
   localparam int SumBits = X_SIGNED != 0 ? W + 1 : W + 2;  // with a sign
 

@@ -2,8 +2,7 @@
 //
 // A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
 // the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
-// inputs, stages 3 to 5 are those of mac_array.sv, stage 6 the word that the serializer sends, LANES outputs a beat.
-// Then two stages for the beat, and one for its re-quantization. `busy` is 1 in a cycle in which the multipliers work.
+// inputs; the stages behind are those of result_words.sv. `busy` is 1 in a cycle in which the multipliers work.
 module linear #(
     parameter int INPUTS      = 64,
     parameter int OUTPUTS     = 64,
@@ -49,9 +48,6 @@ module linear #(
   localparam int PartBits = Parts > 1 ? $clog2(Parts) : 1;
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
   localparam int StepBits = Steps > 1 ? $clog2(Steps) : 1;
-  localparam int Sends = WORD / LANES;
-  localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
-  localparam int Latency = 3;
 
   // The banks: filled beat by beat, free again after their token's last step. In LUTs where they are less than half a
   // block RAM of 18 Kbit.
@@ -170,16 +166,14 @@ module linear #(
     end
   end
 
-  // Stages 1 to 5. step_q[k]: there was a step k cycles ago.
+  // Stages 1 to 4. step_q[k]: there was a step k cycles ago.
   logic [SIMD*PE*WEIGHT_BITS-1:0] rom[Steps];
   initial $readmemh(WEIGHT_FILE, rom);
 
   logic [4:1] step_q, row_first_q, word_done_q;
   logic [4*UserBits-1:0] user_q;
-  /* verilator lint_off UNUSEDSIGNAL */
-  logic [4:1] row_last_q;  // of use where a word has several rows
+  logic [4:1] row_last_q;
   logic [4*GroupBits-1:0] group_q;
-  /* verilator lint_on UNUSEDSIGNAL */
   logic [PartBits-1:0] part_q;
   logic [LANES*X_BITS-1:0] beat_q;
   logic [SIMD*X_BITS-1:0] x_q;
@@ -203,53 +197,8 @@ module linear #(
   end
   assign busy = step_q[2];
 
-  // The serializer: the result waits in the accumulators until the word before it was sent.
-  logic [LANES*ACC_BITS-1:0] sum;
-  logic [LANES*OUT_BITS-1:0] out, out_q;
-  logic [SendBits-1:0] send;
-  logic waiting_q, valid_q;
-  logic [UserBits-1:0] waiting_user_q, send_user_q;
-  logic ready, last, send_last;
-
-  wire issue = valid_q && ready;
-  wire load = waiting_q && (!valid_q || sent);
-  assign sent = issue && send_last;
-
-  beat_counter #(
-      .BEATS(Sends)
-  ) u_send (
-      .clk,
-      .rst,
-      .step (issue),
-      .index(send),
-      .last (send_last)
-  );
-  beat_counter #(
-      .BEATS(OUTPUTS / LANES)
-  ) u_out (
-      .clk,
-      .rst,
-      .step (issue),
-      .index(),
-      .last
-  );
-
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      waiting_q <= 1'b0;
-      valid_q   <= 1'b0;
-    end else begin
-      waiting_q <= (step_q[4] && word_done_q[4]) || (waiting_q && !load);
-      valid_q   <= load || (valid_q && !sent);
-    end
-  end
-
-  always_ff @(posedge clk) begin
-    if (step_q[4]) waiting_user_q <= user_q[4*UserBits-1-:UserBits];
-    if (load) send_user_q <= waiting_user_q;
-  end
-
-  mac_array #(
+  result_words #(
+      .OUTPUTS    (OUTPUTS),
       .LANES      (LANES),
       .SIMD       (SIMD),
       .PE         (PE),
@@ -257,48 +206,25 @@ module linear #(
       .X_BITS     (X_BITS),
       .X_SIGNED   (X_SIGNED),
       .WEIGHT_BITS(WEIGHT_BITS),
-      .SUM_BITS   (ACC_BITS),
+      .ACC_BITS   (ACC_BITS),
+      .SHIFT      (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
+      .OUT_BITS   (OUT_BITS),
+      .OUT_SIGNED (OUT_SIGNED),
       .WIDE       (WIDE),
-      .NARROW     (NARROW)
-  ) u_array (
+      .NARROW     (NARROW),
+      .USER_BITS  (UserBits)
+  ) u_words (
       .clk,
+      .rst,
       .x     (x_q),
       .weight(weight_q),
       .step  (step_q[4]),
       .first (row_first_q[4]),
       .last  (row_last_q[4]),
       .group (group_q[3*GroupBits+:GroupBits]),
-      .load,
-      .issue,
-      .send,
-      .sum
-  );
-  for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    requantize #(
-        .IN_BITS   (ACC_BITS),
-        .SHIFT     (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
-        .OUT_BITS  (OUT_BITS),
-        .OUT_SIGNED(OUT_SIGNED)
-    ) u_requantize (
-        .x(sum[l*ACC_BITS+:ACC_BITS]),
-        .y(out[l*OUT_BITS+:OUT_BITS])
-    );
-  end
-  always_ff @(posedge clk) out_q <= out;
-
-  stream_pipe #(
-      .WIDTH    (LANES * OUT_BITS),
-      .USER_BITS(UserBits),
-      .LATENCY  (Latency),
-      .CREDITS  (Latency + 2)
-  ) u_pipe (
-      .clk,
-      .rst,
-      .valid (valid_q),
-      .ready,
-      .last,
-      .user  (send_user_q),
-      .result(out_q),
+      .done  (word_done_q[4]),
+      .user  (user_q[4*UserBits-1-:UserBits]),
+      .sent,
       .m_axis_tdata,
       .m_axis_tvalid,
       .m_axis_tready,

@@ -43,7 +43,9 @@ module products #(
     logic signed [TotalBits-1:0] total, total_q;
 
     for (genvar s = 0; s < SIMD; s++) begin : gen_input
-      logic signed [XW-1:0] value;
+      /* verilator lint_off UNUSEDSIGNAL */
+      logic signed [XW-1:0] value;  // of use where it has more than one bit
+      /* verilator lint_on UNUSEDSIGNAL */
       logic signed [TotalBits-1:0] product_q;
       assign value = {X_SIGNED != 0 && x[s*X_BITS+X_BITS-1], x[s*X_BITS+:X_BITS]};
       assign products_q[s*TotalBits+:TotalBits] = product_q;

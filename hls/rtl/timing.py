@@ -20,7 +20,7 @@ class Timing:
     grant: int = 0  # shared linear: from there to the word's first step, at the soonest
 
 
-_STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 3, "Gate": 4, "SquaredReLU": 3}
+_STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 3, "Gate": 4, "SquaredReLU": 3, "GradedSpike": 4}
 
 
 def timing(block: Block) -> Timing:
@@ -41,7 +41,7 @@ def timing(block: Block) -> Timing:
         case "Linear" if block.engine:
             return Timing(0, 2 * block.folding.word // block.lanes, result=11, ask=2, grant=3)
         case "Linear":
-            return Timing(3, 5, result=6)
+            return Timing(3, 5, result=8 if block.events else 6)
         case kind:
             return Timing(_STATELESS[kind], _STATELESS[kind] + 2)
 

@@ -55,6 +55,11 @@ def lif_blocks(dataflow: Dataflow) -> list[Block]:
     return [block for block in dataflow.blocks if block.kind == "LIF"]
 
 
+def event_blocks(dataflow: Dataflow) -> list[Block]:
+    """The Linears whose events the counters count, first layer first."""
+    return [block for block in dataflow.blocks if block.events]
+
+
 def counted(dataflow: Dataflow) -> int:
     """Spike counters of the top: one that stays 0 where nothing spikes, as a port needs a width."""
     return max(1, len(lif_blocks(dataflow)))
@@ -96,11 +101,18 @@ def top(dataflow: Dataflow) -> Iterator[str]:
     yield from _ends(dataflow)
     watched = bottleneck(dataflow)
     yield "  logic busy;"
+    driven = event_blocks(dataflow)
+    yield f"  logic {_range(max(1, len(driven)))} adding;"
+    if watched in driven:
+        yield f"  assign busy = adding[{driven.index(watched)}];"
     yield from engine.instance(dataflow, "busy" if watched is None else "")
     for block in dataflow.blocks:
         yield ""
         shared = engine.ports(dataflow, block) if block.engine else []
-        yield from instance(block, shared or [f"      .busy({'busy' if block is watched else ''})"])
+        works = f"adding[{driven.index(block)}]" if block.events else "busy" if block is watched else ""
+        yield from instance(block, shared or [f"      .busy({works})"])
+    if not driven:
+        yield "  assign adding = '0;"
     yield ""
     yield from _counters(dataflow)
     yield "endmodule"
@@ -138,7 +150,8 @@ def _ports(dataflow: Dataflow) -> Iterator[str]:
 def _counter_ports(dataflow: Dataflow) -> Iterator[str]:
     for name in COUNTERS:
         yield f"    output logic {_range(COUNTER_BITS)} {name},"
-    yield f"    output logic {_range(COUNTER_BITS * counted(dataflow))} spike_counts"
+    yield f"    output logic {_range(COUNTER_BITS * counted(dataflow))} spike_counts,"
+    yield f"    output logic {_range(COUNTER_BITS * max(1, len(event_blocks(dataflow))))} event_counts"
 
 
 def instance(block: Block, beside: Sequence[str] = ()) -> Iterator[str]:
@@ -167,9 +180,11 @@ def _counters(dataflow: Dataflow) -> Iterator[str]:
     yield "  counters #("
     yield f"      .LAYERS({counted(dataflow)}),"
     yield f"      .LANES({dataflow.blocks[0].lanes}),"
+    yield f"      .LINEARS({max(1, len(event_blocks(dataflow)))}),"
     yield f"      .BITS({COUNTER_BITS})"
     yield "  ) u_counters ("
     yield f"      .clk, .rst, .busy, {', '.join(f'.{name}' for name in COUNTERS)}, .spike_counts,"
+    yield "      .adding, .event_counts,"
     yield f"      .source_valid({dataflow.source}_tvalid), .source_ready({dataflow.source}_tready),"
     yield f"      .sink_valid({dataflow.sink}_tvalid), .sink_ready({dataflow.sink}_tready),"
     yield f"      .sink_last({dataflow.sink}_tlast),"

@@ -1,4 +1,4 @@
-// LIF: h = v + (x - v)/2;  s = (h >= 1);  v = 0 if s else h. The halving floors, on the input's grid
+// LIF: h = v + (2^DRIVE x - v)/2;  s = (h >= 1);  v = 0 if s else h. The halving floors, on the current's grid
 // or, where that is coarser, on whole thresholds.
 #ifndef SPIKEGPT_LIF_H_
 #define SPIKEGPT_LIF_H_
@@ -8,15 +8,17 @@
 namespace nnet {
 
 // ID keeps the membranes of two layers of one shape apart.
-template <unsigned ID, unsigned CHANNELS> struct lif_config {
+template <unsigned ID, unsigned CHANNELS, int DRIVE> struct lif_config {
     static const unsigned channels = CHANNELS;
+    static const int drive = DRIVE;
 };
 
 template <class in_T, class out_T, class CONFIG_T> void lif(hls::stream<in_T> &x, hls::stream<out_T> &s) {
     typedef format<typename in_T::value_type> x_format;
     static const unsigned lanes = in_T::size;
-    static const int frac = x_format::frac > 0 ? x_format::frac : 0; // of a membrane
-    static const int up = frac - x_format::frac;
+    static const int driven = x_format::frac - CONFIG_T::drive;
+    static const int frac = driven > 0 ? driven : 0; // of a membrane
+    static const int up = frac - driven;
     typedef ap_int<x_format::raw_bits + up> membrane_t;
     typedef ap_int<wider<x_format::raw_bits + up, frac + 1>::bits + 1> sum_t;
     const sum_t threshold = sum_t(1) << frac;

@@ -69,6 +69,9 @@ class Classification:
         mean = summed(model(ids), own) / own.sum(1, keepdim=True)
         return F.cross_entropy(mean, labels, label_smoothing=self.smoothing)
 
+    def figures(self) -> dict[str, float]:
+        return {}
+
     def _thinned(self, sentence: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
         """The words that stay; all of them where none would."""
         left = sentence[generator.random(len(sentence)) >= self.word_dropout]

@@ -39,7 +39,9 @@ class Dashboard:
             self._write(step, values | {"tokens per second": speed})
         if step % (OBSERVE_EVERY * JUDGE_EVERY) == OBSERVE_EVERY * (JUDGE_EVERY - 1) or last:
             self._judge(step)
-        note = f"loss {values['loss']:.3f}  {speed:,.0f} tokens/s{self.neurons}"
+        events = f"  events {values['events']:.1%}" if "events" in values else ""
+        events += f" of {values['events wanted']:.1%}" if "events wanted" in values else ""
+        note = f"loss {values['loss']:.3f}{events}  {speed:,.0f} tokens/s{self.neurons}"
         self.progress.update(self.task, completed=step + 1, note=note)
         self._print(step, note)
 

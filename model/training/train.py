@@ -71,6 +71,10 @@ class Objective(Protocol):
 
     def loss(self, model: nn.Module, step: int, shard: int, shards: int) -> Tensor: ...
 
+    def figures(self) -> dict[str, float]:
+        """What else is of interest in the last step."""
+        ...
+
 
 @dataclass(frozen=True)
 class LanguageModelling:
@@ -91,6 +95,9 @@ class LanguageModelling:
         device = next(model.parameters()).device
         ids, targets = (rows.to(device) for rows in self.batch(step, shard, shards))
         return F.cross_entropy(model(ids).flatten(0, 1), targets.flatten())
+
+    def figures(self) -> dict[str, float]:
+        return {}
 
 
 def train(
@@ -132,7 +139,8 @@ def train(
                 state.average.update(step)
             state.losses.append(loss)
             last = step + 1 == plan.steps
-            board.show(step, last, {"loss": loss, "learning rate": plan.lr_at(step), "gradient norm": float(norm)})
+            shown = {"loss": loss, "learning rate": plan.lr_at(step), "gradient norm": float(norm)}
+            board.show(step, last, shown | objective.figures())
             if resume and ((step + 1) % plan.checkpoint_every == 0 or last):
                 board.flush()
                 state.save(resume)

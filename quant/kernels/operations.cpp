@@ -137,6 +137,18 @@ void squared_relu(Arguments a) {
     }
 }
 
+void graded_spike(Arguments a) {
+    auto *out = a.array<int32_t>();
+    const auto *x = a.array<int32_t>(), *theta = a.array<int32_t>();
+    const int64_t batch = a.number(), channels = a.number();
+    const Requantize requantize(a);
+    for (int64_t b = 0; b < batch; ++b, x += channels, out += channels)
+        for (int64_t c = 0; c < channels; ++c) {
+            const int64_t above = std::max(int64_t(x[c]) - theta[c], int64_t(0));
+            out[c] = requantize(above * above);
+        }
+}
+
 void lif(Arguments a) {
     auto *out = a.array<int32_t>();
     const auto *x = a.array<int32_t>();

@@ -67,8 +67,13 @@ def _squared_relu(o: ops.SquaredReLU, params: Mapping[str, Ints]) -> Row:
     return "squared_relu", (), (o.channels, *requantize(2 * o.x.frac, o.out))
 
 
+def _graded_spike(o: ops.GradedSpike, params: Mapping[str, Ints]) -> Row:
+    theta = np.ascontiguousarray(params["theta"], np.int32)
+    return "graded_spike", (theta,), (o.channels, *requantize(2 * o.x.frac, o.out))
+
+
 def _lif(o: ops.LIF, params: Mapping[str, Ints]) -> Row:
-    return "lif", (), (o.channels, o.membrane.frac - o.x.frac, o.threshold)
+    return "lif", (), (o.channels, o.membrane.frac - o.current.frac, o.threshold)
 
 
 def _residual(o: ops.Residual, params: Mapping[str, Ints]) -> Row:
@@ -83,6 +88,7 @@ ROWS: dict[type[ops.Operation], Callable[[Any, Mapping[str, Ints]], Row | None]]
     ops.Sigmoid: _sigmoid,
     ops.Gate: _gate,
     ops.SquaredReLU: _squared_relu,
+    ops.GradedSpike: _graded_spike,
     ops.LIF: _lif,
     ops.Residual: _residual,
 }

@@ -1,8 +1,9 @@
 """One file per operation: its schema and its integer meaning. The same names are used in every other folder."""
 
-from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.operation.base import Operation, State
 from spikegpt_hls.quant.ops.embedding import BIT, BinaryEmbedding
 from spikegpt_hls.quant.ops.gate import Gate
+from spikegpt_hls.quant.ops.graded_spike import GradedSpike
 from spikegpt_hls.quant.ops.layernorm import LayerNorm
 from spikegpt_hls.quant.ops.lif import LIF
 from spikegpt_hls.quant.ops.linear import Linear
@@ -25,6 +26,7 @@ OPERATIONS: dict[str, type[Operation]] = {
         Gate,
         LIF,
         SquaredReLU,
+        GradedSpike,
         Residual,
     )
 }
@@ -39,6 +41,7 @@ __all__ = [
     "WKV",
     "BinaryEmbedding",
     "Gate",
+    "GradedSpike",
     "LayerNorm",
     "Linear",
     "Operation",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.ops.base import Operation, State
-from spikegpt_hls.quant.ops.schema import Bit, Channels, Vocabulary
+from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.schema import Bit, Channels, Vocabulary
 
 BIT = Format(1, 0, signed=False)
 

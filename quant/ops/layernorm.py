@@ -15,8 +15,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from spikegpt_hls.quant.format import Format, Ints, bits_for, requantize, shift_half_even
-from spikegpt_hls.quant.ops.base import Operation, State
-from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, not_finer_than
+from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.schema import Channels, Formats, Rule, not_finer_than
 
 EPSILON = 1e-5  # torch.nn.LayerNorm's default, which the released code uses
 NORM_FRAC = 10  # fraction bits of the normalised value, before gain and bias

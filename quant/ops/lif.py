@@ -1,6 +1,7 @@
-"""LIF: ``h = v + (x - v)/2;  s = (h >= 1);  v = 0 if s else h`` (tau 2, threshold 1, hard reset).
+"""LIF: ``h = v + (2**drive x - v)/2;  s = (h >= 1);  v = 0 if s else h`` (tau 2, threshold 1, hard reset).
 
-SpikeGPT ``src/model.py``: spikingjelly's ``MultiStepLIFNode(tau=2.)`` with decayed input. The membrane lies on the
+SpikeGPT ``src/model.py``: spikingjelly's ``MultiStepLIFNode(tau=2.)`` with decayed input; there ``drive``
+is 0. A drive is but another binary point of the input, that of the current. The membrane lies on the
 input's grid and the halving floors: one add, one shift, one compare. The spikes are those of exact arithmetic, whose
 membranes would grow by a bit a token: ``floor((floor(v) + x)/2) = floor((v + x)/2)`` for an integer ``x``, and a floor
 reaches an integer threshold where its number does. So no finer grid makes another spike. Graphs of earlier versions
@@ -11,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS, ExactnessError, Format, Ints
-from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.schema import Bit, Channels, Count, Signal
 from spikegpt_hls.quant.ops.embedding import BIT
-from spikegpt_hls.quant.ops.schema import Bit, Channels, Signal
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class LIF(Operation):
     out: Bit
     channels: Channels
     x: Signal
+    drive: Annotated[int, Count(0, 3)] = 0
 
     def __post_init__(self) -> None:
         if self.out != BIT:
@@ -43,14 +45,19 @@ class LIF(Operation):
             )
 
     @classmethod
-    def of(cls, channels: int, x: Format) -> LIF:
-        return cls(BIT, channels, x)
+    def of(cls, channels: int, x: Format, drive: int = 0) -> LIF:
+        return cls(BIT, channels, x, drive)
+
+    @property
+    def current(self) -> Format:
+        """What the integers of ``x`` stand for, driven."""
+        return Format(self.x.bits, self.x.frac - self.drive, self.x.signed)
 
     @property
     def membrane(self) -> Format:
-        """The input's grid, or whole thresholds where that is coarser; a mean of inputs, it stays in their range."""
-        frac = max(self.x.frac, 0)
-        return Format(self.x.bits + frac - self.x.frac, frac, self.x.signed)
+        """The current's grid, or whole thresholds where that is coarser; a mean of currents stays in their range."""
+        x = self.current
+        return Format(x.bits + max(-x.frac, 0), max(x.frac, 0), x.signed)
 
     @property
     def threshold(self) -> int:
@@ -61,7 +68,7 @@ class LIF(Operation):
         return self.membrane
 
     def run(self, streams: Sequence[Ints], params: Mapping[str, Ints], state: State) -> tuple[Ints, State]:
-        x = streams[0] << (self.membrane.frac - self.x.frac)
+        x = streams[0] << (self.membrane.frac - self.current.frac)
         v = state["membrane"]
         spikes = np.empty_like(x)
         for t in range(x.shape[1]):

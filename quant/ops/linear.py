@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.quant.format import Format, Ints, bits_for, requantize
-from spikegpt_hls.quant.ops.base import Operation, State
-from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, Signal, Vocabulary, not_finer_than
+from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.schema import Channels, Formats, Rule, Signal, Vocabulary, not_finer_than
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from spikegpt_hls.quant.format import Format, Ints, shift_half_even
-from spikegpt_hls.quant.ops.base import Operation, State
+from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.schema import Channels, Formats, Rule, Signal
 from spikegpt_hls.quant.ops.embedding import BIT
-from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule, Signal
 
 
 @dataclass(frozen=True)

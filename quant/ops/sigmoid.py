@@ -9,8 +9,8 @@ from typing import Annotated
 import numpy as np
 
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.ops.base import Operation, State
-from spikegpt_hls.quant.ops.schema import Channels, Formats
+from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.schema import Channels, Formats
 
 
 @dataclass(frozen=True)

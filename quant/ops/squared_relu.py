@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from spikegpt_hls.quant.format import Ints, requantize
-from spikegpt_hls.quant.ops.base import Operation, State
-from spikegpt_hls.quant.ops.schema import Channels, Rule, Signal, not_finer_than
+from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.schema import Channels, Rule, Signal, not_finer_than
 
 
 @dataclass(frozen=True)

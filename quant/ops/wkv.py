@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.quant.format import Format, Ints, shift_half_up
-from spikegpt_hls.quant.ops.base import Operation, State
-from spikegpt_hls.quant.ops.schema import Channels, Formats, Rule
+from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.schema import Channels, Formats, Rule
 
 MANTISSA_BITS = 22  # the denominator, normalised
 DECAY_FRAC = 17  # fraction bits of 1 - loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,12 +44,12 @@ def random_network(
     weight_bits: int | str = 8,
     vocabulary: int = 256,
     activation_bits: int | str = 8,
-    neurons: str = "lif",
+    **kind: Any,
 ) -> QuantSpikeGPT:
     """A calibrated network of random weights, in ``eval()``, whose neurons, if it has any, fire: for tests."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = SpikeGPT(Config(layers, channels, vocabulary, neurons=neurons))
+        model = SpikeGPT(Config(layers, channels, vocabulary, **kind))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if "ln" in name:

@@ -64,7 +64,7 @@ def observe(network: QuantSpikeGPT, ids: NDArray) -> Observation:
 def _neurons(node: Node, written: dict[str, Ints]) -> Neurons:
     operation = node.operation
     assert isinstance(operation, ops.LIF)
-    currents = written[node.inputs[0]][None] << (operation.membrane.frac - operation.x.frac)
+    currents = written[node.inputs[0]][None] << (operation.membrane.frac - operation.current.frac)
     before, charges = np.zeros_like(currents[:, 0]), []
     for t in range(currents.shape[1]):
         charge = (before + currents[:, t]) >> 1

@@ -26,6 +26,7 @@ from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.model.spikegpt import parameter_count
 from spikegpt_hls.model.training import distributed
 from spikegpt_hls.model.training.evaluate import nats_per_token, windows
+from spikegpt_hls.model.training.events import Events
 from spikegpt_hls.model.training.firing import Firing, Layer, warning
 from spikegpt_hls.quant.network import QuantSpikeGPT
 from spikegpt_hls.quant.storage import load_network, versions
@@ -130,20 +131,26 @@ def measure(network: QuantSpikeGPT, corpus: Corpus, recipe: Recipe, console: Con
     config, unit = network.config, corpus.tokenizer.unit
     counted = len(windows(held_out, recipe.context, recipe.validation_windows))
     which = "all" if recipe.validation_windows is None else "evenly spaced"
-    losses, neurons = {}, dict[str, dict[str, Layer]]()
+    losses, neurons, counts = {}, dict[str, dict[str, Layer]](), {}
     for kind, model in (("float", network.float_twin().to(distributed.device())), ("integer", network)):
-        firing = Firing(model)
-        with firing.watching():
+        firing, events = Firing(model), Events(model)
+        with firing.watching(), events.watching():
             losses[kind] = nats_per_token(
                 model.eval(), held_out, recipe.context, recipe.validation_windows, f"evaluating, {kind}", console
             )
         neurons[kind] = firing.layers()
+        counts[kind] = events
     return {
         "parameters": parameter_count(network.float_twin()),
         "layers": config.layers,
         "channels": config.channels,
         "vocabulary": config.vocabulary,
         "neurons": config.neurons,
+        "placement": config.placement,
+        "hidden": config.hidden,
+        "events_share": counts["integer"].share(),
+        "events_share_with_head": counts["integer"].share(head=True),
+        "events": {kind: events.rates() for kind, events in counts.items()},
         "context": recipe.context,
         "unit": unit,
         "validation_windows": counted,

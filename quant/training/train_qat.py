@@ -16,6 +16,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 from torch import nn
 
+from spikegpt_hls.host.builds import sha256
 from spikegpt_hls.model.config import Config, Recipe, preset
 from spikegpt_hls.model.corpus import text, tokens
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
@@ -23,6 +24,8 @@ from spikegpt_hls.model.corpus.tokens import Corpus
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.training import distributed
+from spikegpt_hls.model.training import teacher as teachers
+from spikegpt_hls.model.training.quiet import Quiet
 from spikegpt_hls.model.training.train import LanguageModelling, Plan, train
 from spikegpt_hls.model.training.training_state import forget, resume_folder
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
@@ -32,6 +35,7 @@ from spikegpt_hls.quant.training.calibrate import calibrate
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.json"
 CALIBRATION_BATCHES = 8
+RAMP = 500  # steps over which the pressure on events grows
 
 
 def train_qat(
@@ -49,6 +53,10 @@ def train_qat(
     precision: str | None = None,
     accumulate: int | None = None,
     neurons: str = "lif",
+    placement: str = "canonical",
+    hidden: str = "squared-relu",
+    events: float | None = None,
+    teacher: str = teachers.NONE,
     layers: int | None = None,
     channels: int | None = None,
     console: Console | None = None,
@@ -71,11 +79,17 @@ def train_qat(
             lambda: tokens.prepare(source, tokens.choose(tokenizer, source), folder, console)
         )
         size = {"layers": layers or chosen.config.layers, "channels": channels or chosen.config.channels}
-        config = Config(**size, vocabulary=corpus.tokenizer.vocabulary, neurons=neurons)
+        vocabulary = corpus.tokenizer.vocabulary
+        config = Config(**size, vocabulary=vocabulary, neurons=neurons, placement=placement, hidden=hidden)
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
         identity = _identity(network, corpus, seed)
+        wanted = (
+            {"events": events, "teacher": _named(teacher)} if events is not None or teacher != teachers.NONE else {}
+        )
+        identity |= wanted
         resume = resume_folder(folder, _of_run(identity, network, phases))
-        curves = _learn(folder, resume, network, corpus, phases, identity, console)
+        taught_by = _teacher(teacher, folder, resume, corpus, config, recipe, phases, console)
+        curves = _learn(folder, resume, network, corpus, phases, identity, console, taught_by, events)
         metrics = distributed.leader_first(
             lambda: _finish(folder, preset_name, recipe, network, corpus, curves, seed, console)
         )
@@ -108,6 +122,8 @@ def _learn(
     phases: tuple[Plan, Plan | None],
     identity: dict[str, Any],
     console: Console | None,
+    teacher: SpikeGPT | None = None,
+    events: float | None = None,
 ) -> tuple[list[float], list[float]]:
     """Train ``network`` through both phases; their losses."""
     first, second = phases
@@ -115,7 +131,10 @@ def _learn(
 
     def run(model: nn.Module, plan: Plan, title: str) -> list[float]:
         file, board = resume / f"{title}.safetensors", folder / "tensorboard" / resume.name / title
-        objective = LanguageModelling(training, plan)
+        objective: Any = LanguageModelling(training, plan)
+        if teacher is not None or events is not None or network.config.spike_driven:
+            ramp = plan.steps // 2 if plan is first else 0
+            objective = Quiet(training, plan, teacher, target=events, ramp=min(ramp, RAMP))
         return train(model.to(distributed.device()), objective, plan, file, identity, title, console, board)
 
     torch.manual_seed(first.seed)
@@ -128,6 +147,55 @@ def _learn(
     curve_qat = run(network, second, "qat") if second else []
     network.cpu().eval()
     return curve, curve_qat
+
+
+def _named(teacher: str) -> str:
+    """The twin, or the content of a file."""
+    return teacher if teacher in (teachers.TWIN, teachers.NONE) else sha256(Path(teacher))
+
+
+def _teacher(
+    named: str,
+    folder: Path,
+    resume: Path,
+    corpus: Corpus,
+    config: Config,
+    recipe: Recipe,
+    phases: tuple[Plan, Plan | None],
+    console: Console | None,
+) -> SpikeGPT | None:
+    """The one that was asked for; the twin without neurons has the student's budget of steps, and is kept."""
+    if named == teachers.NONE:
+        return None
+    if named != teachers.TWIN:
+        found = teachers.load(Path(named), config.vocabulary)
+    else:
+        first, second = phases
+        steps = first.steps + (second.steps if second else 0)
+        plan = replace(first, steps=steps, lr=recipe.lr, final_lr=recipe.final_lr)
+        found = _twin(folder, resume, corpus, config, plan, console)
+    found.to(distributed.device())
+    return found
+
+
+def _twin(folder: Path, resume: Path, corpus: Corpus, config: Config, plan: Plan, console: Console | None) -> SpikeGPT:
+    config = replace(config, neurons="none", placement="canonical", hidden="squared-relu")
+    digests = {"text_sha256": corpus.text.sha256, "tokenizer_sha256": corpus.tokenizer.sha256}
+    identity = {"config": asdict(config), "plan": plan.as_json(), **digests}
+    file = folder / teachers.FILE
+    if (found := teachers.kept(file, identity)) is not None:
+        return found
+    torch.manual_seed(plan.seed)
+    twin = SpikeGPT(config)
+    twin.to(distributed.device())
+    training, _ = corpus.split(plan.context)
+    objective, going_on = LanguageModelling(training, plan), resume / "teacher.safetensors"
+    board = folder / "tensorboard" / resume.name / "teacher"
+    train(twin, objective, plan, going_on, identity, "teacher", console, board)
+    if distributed.rank() == 0:
+        teachers.save(twin, file, identity)
+    twin.eval().requires_grad_(False)
+    return twin
 
 
 def _finish(

@@ -18,7 +18,7 @@ INTERLEAVED = (60, 1, 80, 40, 3, 70, 50)
 def near_the_threshold(op: LIF, lengths: Sequence[int], seed: int) -> list[np.ndarray]:
     """Most tokens lift the membrane just to the threshold or just not: there every bit that counts decides spikes."""
     rng = np.random.default_rng(seed)
-    threshold, step = 1 << op.membrane.frac, 1 << (op.membrane.frac - op.x.frac)
+    threshold, step = 1 << op.membrane.frac, 1 << (op.membrane.frac - op.current.frac)
     rows = []
     for length in lengths:
         state = op.initial_state(1)
@@ -32,15 +32,16 @@ def near_the_threshold(op: LIF, lengths: Sequence[int], seed: int) -> list[np.nd
 
 
 @pytest.mark.parametrize(
-    ("channels", "lanes", "fmt"),
+    ("channels", "lanes", "fmt", "drive"),
     [
-        (8, 8, Format(8, 4)), slow(64, 2, Format(8, 6)), slow(48, 1, Format(8, 0)), (96, 8, Format(6, -1)),
-        (8, 1, Format(8, 9)), (8, 4, Format(8, 4, signed=False)),
+        (8, 8, Format(8, 4), 0), slow(64, 2, Format(8, 6), 0), slow(48, 1, Format(8, 0), 0),
+        (96, 8, Format(6, -1), 0), (8, 1, Format(8, 9), 1), (8, 4, Format(8, 4, signed=False), 0),
+        slow(8, 2, Format(8, 0), 3),
     ],
     ids=str,
 )  # fmt: skip
-def test_spikes(channels: int, lanes: int, fmt: Format) -> None:
-    op = LIF.of(channels, fmt)
+def test_spikes(channels: int, lanes: int, fmt: Format, drive: int) -> None:
+    op = LIF.of(channels, fmt, drive)
     check(single(op, lanes, {}), near_the_threshold(op, LENGTHS, channels), LENGTHS)
 
 

@@ -23,8 +23,8 @@ from typing import Any
 
 from spikegpt_hls.hls.rtl.blocks import MODULES
 from spikegpt_hls.rtl_tests import bench, simulator
-from spikegpt_hls.rtl_tests.blocks import engine
 from spikegpt_hls.rtl_tests.cells import functional, stream_fork
+from spikegpt_hls.rtl_tests.linears import engine
 from spikegpt_hls.rtl_tests.mutants import replay
 from spikegpt_hls.rtl_tests.mutants.cases import Case, Design, cases
 

@@ -6,8 +6,8 @@ from spikegpt_hls.hls.fold.engine import NAME
 from spikegpt_hls.hls.rtl import engine
 from spikegpt_hls.hls.rtl.blocks import files, image_file
 from spikegpt_hls.rtl_tests.bench import expected
-from spikegpt_hls.rtl_tests.blocks.engine import CASES, LENGTHS, Case, top, values
 from spikegpt_hls.rtl_tests.contexts import interleave
+from spikegpt_hls.rtl_tests.linears.engine import CASES, LENGTHS, Case, top, values
 from spikegpt_hls.rtl_tests.mutants.cases import Design
 from spikegpt_hls.rtl_tests.mutants.replay import RUNS, Play, Stream, packed, pauses
 

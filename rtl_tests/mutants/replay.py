@@ -63,7 +63,7 @@ def play(case: Case) -> Play:
     op, block = case.block.operation, case.block
     assert op is not None
     order = interleave(case.lengths, block.contexts)
-    cycles = {name: values.tolist() for name, values in bench.transfers(block, sum(case.lengths)).items()}
+    cycles = {name: values.tolist() for name, values in bench.transfers(block, sum(case.lengths), case.streams).items()}
     streams = []
     for number, (name, values) in enumerate(zip(op.streams, case.streams, strict=True)):
         idle = pauses((1 + number, share) for share, _ in RUNS.values())

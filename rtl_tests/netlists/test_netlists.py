@@ -12,7 +12,7 @@ from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, Gate, LayerNorm, Linear, Operation, SquaredReLU, TokenShift
 from spikegpt_hls.rtl_tests.bench import check, random_params, sequences
-from spikegpt_hls.rtl_tests.blocks import engine
+from spikegpt_hls.rtl_tests.linears import engine
 from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.netlists import lattice
 from spikegpt_hls.rtl_tests.netlists.netlist import Edit, flip, gates

@@ -11,6 +11,7 @@ from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, files, images, parameters, single, sources
 from spikegpt_hls.hls.rtl.timing import timing
 from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.operation.schema import Formats, domains
 from spikegpt_hls.quant.ops import (
     BIT,
     LIF,
@@ -27,7 +28,6 @@ from spikegpt_hls.quant.ops import (
     SquaredReLU,
     TokenShift,
 )  # fmt: skip
-from spikegpt_hls.quant.ops.schema import Formats, domains
 from spikegpt_hls.rtl_tests.bench import random_params
 from spikegpt_hls.rtl_tests.proofs.formal import Claim, Port
 

@@ -38,6 +38,7 @@ techmap
 opt -fast
 dffunmap
 aigmap
+setundef -anyseq
 opt_clean
 write_aiger -I -B -zinit -map proof.aim proof.aig
 """.strip()

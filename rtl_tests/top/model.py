@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, ValueChange, with_timeout
 
-from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, COUNTERS, lif_blocks, tid_bits
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, COUNTERS, event_blocks, lif_blocks, tid_bits
 from spikegpt_hls.model.sampling import Sampler
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.rtl_tests.top import driver, taps
@@ -76,14 +77,19 @@ class ModelTB:
         self.dut.fed.value = driver.word(self.dataflow, *self.sent[-1])
         self.dut.feeds.value = self.feeds
 
+    def _counts(self, packed: Any, blocks: Sequence[Block]) -> dict[str, int]:
+        """A counter for each block."""
+        value, mask = int(packed.value), (1 << COUNTER_BITS) - 1
+        return {block.name: (value >> (n * COUNTER_BITS)) & mask for n, block in enumerate(blocks)}
+
     async def report(self, **found: Any) -> None:
         """Write the counters, and what else was found, beside the request."""
         await RisingEdge(self.dut.clk)
         await RisingEdge(self.dut.clk)
         counters: dict[str, Any] = {name: int(getattr(self.dut, name).value) for name in COUNTERS}
-        packed, mask = int(self.dut.spike_counts.value), (1 << COUNTER_BITS) - 1
-        layers = [block.name for block in lif_blocks(self.dataflow)]
-        counters["spikes"] = {name: (packed >> (n * COUNTER_BITS)) & mask for n, name in enumerate(layers)}
+        counters["spikes"] = self._counts(self.dut.spike_counts, lif_blocks(self.dataflow))
+        words = self._counts(self.dut.event_counts, event_blocks(self.dataflow))  # of PE weights each
+        counters["weight_reads"] = {name: count * self.dataflow[name].folding.pe for name, count in words.items()}
         (self.folder / "counters.json").write_text(json.dumps({**counters, **found}))
 
 

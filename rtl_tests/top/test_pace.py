@@ -11,7 +11,7 @@ from spikegpt_hls.rtl_tests.top.cosim import Model
 from spikegpt_hls.rtl_tests.top.pace import TOKENS, measure
 
 
-@pytest.mark.slow  # a smaller network's engine is in rtl_tests/blocks/test_engine.py
+@pytest.mark.slow  # a smaller network's engine is in rtl_tests/linears/test_engine.py
 def test_no_multiplier_of_an_engine_idles(trained: Path, tmp_path: Path) -> None:
     """Its tokens do not leave evenly: a stretch of them may hold a part of one more, or less."""
     network = operations(trained / "model.onnx")

@@ -184,8 +184,14 @@ struct Fold : Actor {
     Banks banks;
     Channel *issues;
     int64_t words, steps, beats_per_word, result; // steps of one word
+    std::vector<int64_t> events;                  // steps of a word of each token, where they depend on its inputs
     Memory memory;
     Series last_step; // of each result word
+
+    int64_t taken(int64_t word) const {
+        const size_t token = word / words;
+        return token < events.size() ? events[token] : steps;
+    }
 
     bool advance() override {
         bool moved = banks.accept();
@@ -210,7 +216,7 @@ struct Fold : Actor {
     // The cycle of a word's last step, when the step before its first may have been in `before`.
     Cycle stepped(Cycle before, int64_t word) {
         if (memory.words == 0)
-            return before + steps;
+            return before + taken(word);
         const int64_t token = word / words, total = words * steps;
         for (int64_t step = word % words * steps, end = step + steps; step < end;) {
             const int64_t burst = step / memory.words, over = std::min((burst + 1) * memory.words, total);

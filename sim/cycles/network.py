@@ -29,10 +29,11 @@ class Network:
         generation: int | None = None,
         contexts: int = 1,
         outside: Mapping[str, Fetch] | None = None,
+        events: Mapping[str, Ints] | None = None,
     ) -> None:
         wait = waits(sink_ready)
         self.dataflow, self.tokens, self.contexts = dataflow, 0, contexts
-        self.generates, self.outside = generation is not None, outside or {}
+        self.generates, self.outside, self.events = generation is not None, outside or {}, events or {}
         self.lookback = BANKED
         self._lib = library()
         self._net = self._lib.network_new()
@@ -95,9 +96,10 @@ class Network:
         elif block.kind == "Linear":
             fold = block.folding
             beats_per_word = fold.word // block.lanes
+            steps = self._steps(block)
             self._lib.add_fold(
                 self._net, inputs[0], inner, block.beats_in, fold.words, fold.steps_per_word, beats_per_word,
-                timing.result, ints(fetch.constants),
+                timing.result, ints(fetch.constants), ints(steps), len(steps),
             )  # fmt: skip
             if fetch.bursts:
                 self.lookback = max(self.lookback, 2 + fetch.room // fetch.bursts)
@@ -106,6 +108,15 @@ class Network:
             self._pipe(taken, outputs, timing.latency, timing.credits, block.beats_in, timing.loop)
             return
         self._pipe([inner], outputs, timing.latency, timing.credits, block.beats_out)
+
+    def _steps(self, block: Block) -> Sequence[int]:
+        """Of a result word of each token, where they depend on the token: one a row where it has no event at all."""
+        if not block.events:
+            return ()
+        if block.name not in self.events:
+            raise SimulationError(f"the events of each token in {block.name} are not known, so neither is its time")
+        rows = block.folding.word // block.folding.pe
+        return (np.maximum(self.events[block.name], 1) * rows).tolist()  # type: ignore[no-any-return]
 
     def _join(self, block: Block, inputs: Sequence[int]) -> list[int]:
         if len(block.fifo_depths) != len(inputs):

@@ -142,22 +142,24 @@ def simulate(
     timing: Callable[[Block], Timing] = rtl_timing,
     contexts: int = 1,
     outside: Mapping[str, Fetch] | None = None,
+    events: Mapping[str, Ints] | None = None,
 ) -> Schedule:
     """Run ``tokens`` tokens through a dataflow.
 
     ``source[n]`` is the earliest cycle in which id ``n`` is offered (default: all at once); ``sink_ready`` is a pattern
     of ready cycles that repeats (default: always); with ``generation = d`` so many ``contexts`` generate in turn, each
     id ``d`` cycles after the last logit beat of its own text's token before it. Blocks that are ``outside`` read their
-    constants from a memory beside the chip (``offchip.py``). SimulationError for a deadlock, naming the blocks that
+    constants from a memory beside the chip (``offchip.py``). ``events`` are the inputs of each token that are not 0, by
+    the name of each Linear that they drive. SimulationError for a deadlock, naming the blocks that
     hold a beat they cannot take.
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
         raise SimulationError(f"a run needs at least one token and one offer per token, not {tokens}")
     period = None
     pattern = [True] if sink_ready is None else [bool(ready) for ready in sink_ready]
-    network = Network(dataflow, timing, pattern, generation, contexts, outside)
+    network = Network(dataflow, timing, pattern, generation, contexts, outside, events)
     longest = LONGEST_PERIOD and max(LONGEST_PERIOD, contexts)
-    if source is not None or sink_ready is not None or dataflow.members:
+    if source is not None or sink_ready is not None or dataflow.members or events:
         network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
     while network.tokens < tokens and period is None:
         network.run([0] * min(CHUNK, tokens - network.tokens))

@@ -21,6 +21,7 @@ from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops.embedding import BinaryEmbedding
 from spikegpt_hls.quant.ops.gate import Gate
+from spikegpt_hls.quant.ops.graded_spike import GradedSpike
 from spikegpt_hls.quant.ops.layernorm import MANTISSA_FRAC, SEED_FRAC, LayerNorm, seed_table
 from spikegpt_hls.quant.ops.lif import LIF
 from spikegpt_hls.quant.ops.linear import Linear
@@ -30,6 +31,7 @@ from spikegpt_hls.quant.ops.squared_relu import SquaredReLU
 from spikegpt_hls.quant.ops.token_shift import TokenShift
 from spikegpt_hls.quant.ops.wkv import BONUS, DECAY_FRAC, EXPONENT, HALVINGS, LOSS, OCTAVE_FRAC, TABLE_FRAC, WKV
 from spikegpt_hls.sim.errors import SimulationError
+from spikegpt_hls.sim.traces import trace_of
 
 BANK_BITS = 64  # the width of the reads whose energy is cited
 
@@ -206,6 +208,14 @@ def squared_relu(op: SquaredReLU, block: Block) -> Iterator[Action]:
     yield from requantized(2 * op.x.bits, op.out, op.channels)
 
 
+def graded_spike(op: GradedSpike, block: Block) -> Iterator[Action]:
+    bits = op.param_format("theta").bits
+    yield read("theta", bits, op.channels, per_channel(block, bits))
+    yield Action("add", "threshold", op.x.bits + 1, op.channels)
+    yield Action("multiply", "square", bits, op.channels, other=bits)
+    yield from requantized(2 * bits + 1, op.out, op.channels)
+
+
 _ACTIONS: dict[str, Callable[..., Iterator[Action]]] = {
     "BinaryEmbedding": embedding,
     "LayerNorm": layernorm,
@@ -217,6 +227,7 @@ _ACTIONS: dict[str, Callable[..., Iterator[Action]]] = {
     "LIF": lif,
     "Residual": residual,
     "SquaredReLU": squared_relu,
+    "GradedSpike": graded_spike,
 }
 
 
@@ -276,18 +287,6 @@ def activity(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, dict[s
             found["rate"] = found["spikes"] / block.channels_out
         counts[block.name] = found
     return counts
-
-
-def trace_of(dataflow: Dataflow, traces: Mapping[str, Ints], stream: str) -> Ints:
-    """The integers on a stream: the trace of the block that made them, behind any forks."""
-    while stream != dataflow.source:
-        block = dataflow.driver[stream]
-        if block.operation is not None:
-            if block.name not in traces:
-                raise SimulationError(f"the traces lack {block.name}, whose output they should hold")
-            return np.asarray(traces[block.name])
-        stream = block.inputs[0]
-    return np.asarray(traces.get(stream, np.zeros((1, 1), np.int64)))
 
 
 def _per_token(hits: np.ndarray) -> float:

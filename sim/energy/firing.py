@@ -15,7 +15,7 @@ import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.sim.energy.actions import trace_of
+from spikegpt_hls.sim.traces import trace_of
 
 LONGEST = 256  # the last bin of the histogram holds what is longer
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

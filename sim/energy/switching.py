@@ -20,11 +20,11 @@ import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.operation.base import State
 from spikegpt_hls.quant.ops import LIF, WKV, Linear
-from spikegpt_hls.quant.ops.base import State
 from spikegpt_hls.quant.ops.wkv import BONUS, LOSS, OCTAVE_FRAC, TABLE_FRAC, exp2_table
-from spikegpt_hls.sim.energy.actions import trace_of
 from spikegpt_hls.sim.errors import SimulationError
+from spikegpt_hls.sim.traces import trace_of
 
 RANDOM = 0.5  # share of the bits of a random word that differ from those of the word before
 SAMPLE = 32  # tokens: a Linear's products are computed one by one
@@ -77,7 +77,7 @@ def linear(op: Linear, block: Block, streams: Sequence[Ints]) -> Ports:
 
 
 def lif(op: LIF, block: Block, streams: Sequence[Ints]) -> Ports:
-    x = streams[0].astype(np.int64) << (op.membrane.frac - op.x.frac)
+    x = streams[0].astype(np.int64) << (op.membrane.frac - op.current.frac)
     before = _states(block, streams)["membrane"][:-1]
     bits = op.membrane.bits
     charge = in_beats((before + x) >> 1, block.lanes), bits

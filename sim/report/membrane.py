@@ -14,7 +14,7 @@ from spikegpt_hls.sim.errors import SimulationError
 
 def potentials(operation: LIF, inputs: Ints, spikes: Ints, starts: list[int]) -> np.ndarray:
     """``h`` of one neuron before its reset, in thresholds; SimulationError where its spikes are not the trace's."""
-    up, membrane = operation.membrane.frac - operation.x.frac, 0
+    up, membrane = operation.membrane.frac - operation.current.frac, 0
     reached = np.empty(len(inputs))
     for token, value in enumerate(np.asarray(inputs, np.int64)):
         membrane = (0 if token in starts else membrane) + (int(value) << up) >> 1

@@ -11,11 +11,11 @@ from markupsafe import Markup
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.engine import NAME
 from spikegpt_hls.quant.ops.lif import LIF
-from spikegpt_hls.sim.energy.actions import trace_of
 from spikegpt_hls.sim.report.membrane import potentials, typical_neuron
 from spikegpt_hls.sim.report.plots import cycles, energy, spikes, training
 from spikegpt_hls.sim.report.plots.style import short
 from spikegpt_hls.sim.report.results import Results
+from spikegpt_hls.sim.traces import trace_of
 
 RASTER_TOKENS = 1024  # drawn at most; the counts are over all of them
 TIMELINE_TOKENS = 8

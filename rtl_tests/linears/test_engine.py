@@ -19,7 +19,7 @@ from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import Linear
 from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.bench import BUILD
-from spikegpt_hls.rtl_tests.blocks.engine import run_case
+from spikegpt_hls.rtl_tests.linears.engine import run_case
 from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.top.cosim import Model, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate

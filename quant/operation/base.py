@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.ops.schema import Result, Rule, domains
+from spikegpt_hls.quant.operation.schema import Result, Rule, domains
 
 State = dict[str, Ints]
 

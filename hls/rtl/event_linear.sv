@@ -1,0 +1,284 @@
+// A Linear driven by events: y = requantize(W x), of which only inputs that are not 0 are added (quant/ops/linear.py;
+// timing in docs/streams.md). With inputs of one bit nothing is multiplied.
+//
+// Each lane lists the inputs of a token that are not 0, in one of two banks: a beat that has none of them leaves nothing.
+// A row of PE outputs takes a step for each event, lane by lane; the weights of input b*LANES + l for row g are word
+// g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A token without an event takes a
+// step a row that adds 0 and reads nothing. Steps never wait inside a result word of WORD outputs. Stage 1 holds the events
+// as listed, stage 2 the one of the step and its address, stage 3 the word read, stage 4 the step's input and weights; the
+// stages behind are those of result_words.sv. `busy` is 1 in a cycle in which an event is added: PE weights were read.
+module event_linear #(
+    parameter int INPUTS      = 64,
+    parameter int OUTPUTS     = 64,
+    parameter int LANES       = 1,
+    parameter int PE          = 8,
+    parameter int WORD        = 8,
+    parameter int X_BITS      = 1,
+    parameter int X_FRAC      = 0,
+    parameter int X_SIGNED    = 0,
+    parameter int WEIGHT_BITS = 8,
+    parameter int WEIGHT_FRAC = 7,
+    parameter int ACC_BITS    = 22,
+    parameter int OUT_BITS    = 8,
+    parameter int OUT_FRAC    = 4,
+    parameter int OUT_SIGNED  = 1,
+    parameter int WIDE        = 25,
+    parameter int NARROW      = 18,
+    parameter int CONTEXTS    = 1,
+    parameter     WEIGHT_FILE = ""
+) (
+    input  logic                      clk,
+    input  logic                      rst,
+    input  logic [  LANES*X_BITS-1:0] s_axis_x_tdata,
+    input  logic                      s_axis_x_tvalid,
+    output logic                      s_axis_x_tready,
+    input  logic                      s_axis_x_tlast,
+    input  logic [$clog2(CONTEXTS):0] s_axis_x_tuser,
+    output logic [LANES*OUT_BITS-1:0] m_axis_tdata,
+    output logic                      m_axis_tvalid,
+    input  logic                      m_axis_tready,
+    output logic                      m_axis_tlast,
+    output logic [$clog2(CONTEXTS):0] m_axis_tuser,
+    output logic                      busy              // an event is added
+);
+  localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
+  localparam int Beats = INPUTS / LANES;
+  localparam int Groups = WORD / PE;
+  localparam int Rows = OUTPUTS / PE;
+  localparam int Words = OUTPUTS / WORD;
+  localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int CountBits = $clog2(Beats + 1);
+  localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
+  localparam int AddressBits = INPUTS * Rows > 1 ? $clog2(INPUTS * Rows) : 1;
+  localparam int ValueBits = X_BITS > 1 ? X_BITS : 0;  // an event of one bit is worth 1
+  localparam int EventBits = ValueBits + BeatBits;
+
+  // The banks: filled beat by beat, free again after their token's last step.
+  logic [1:0] full_q;
+  logic [2*UserBits-1:0] bank_user_q;
+  logic fill_q, drain_q;
+  logic [BeatBits-1:0] fill_beat;
+  logic fill_last, token_last;
+
+  // tlast says what the beat counter knows.
+  logic unused_last;
+  assign unused_last = s_axis_x_tlast;
+
+  wire accept = s_axis_x_tvalid && s_axis_x_tready;
+  assign s_axis_x_tready = full_q != 2'd2;
+
+  beat_counter #(
+      .BEATS(Beats)
+  ) u_fill (
+      .clk,
+      .rst,
+      .step (accept),
+      .index(fill_beat),
+      .last (fill_last)
+  );
+
+  always_ff @(posedge clk) begin
+    if (accept) bank_user_q[fill_q*UserBits+:UserBits] <= s_axis_x_tuser;
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      full_q  <= '0;
+      fill_q  <= 1'b0;
+      drain_q <= 1'b0;
+    end else begin
+      full_q <= full_q + 2'(accept && fill_last) - 2'(token_last);
+      if (accept && fill_last) fill_q <= !fill_q;
+      if (token_last) drain_q <= !drain_q;
+    end
+  end
+
+  // The lists. counts: of the bank that is drained; some: the lanes that have an event there.
+  logic [BeatBits-1:0] place;  // of the step's event in its lane's list
+  logic [LANES*CountBits-1:0] counts;
+  logic [LANES-1:0] some;
+  logic [LANES*EventBits-1:0] events_q;
+
+  for (genvar l = 0; l < LANES; l++) begin : gen_lane
+    logic [EventBits-1:0] list[2**(BeatBits+1)];
+    logic [EventBits-1:0] event_new;
+    logic [CountBits-1:0] filled_q, total;
+    logic [2*CountBits-1:0] total_q;
+    wire found = s_axis_x_tdata[l*X_BITS+:X_BITS] != '0;
+
+    assign total = filled_q + CountBits'(found);
+    if (X_BITS > 1) begin : gen_graded
+      assign event_new = {s_axis_x_tdata[l*X_BITS+:X_BITS], fill_beat};
+    end else begin : gen_bit
+      assign event_new = fill_beat;
+    end
+    always_ff @(posedge clk) begin
+      if (accept && found) list[{fill_q, filled_q[BeatBits-1:0]}] <= event_new;
+      events_q[l*EventBits+:EventBits] <= list[{drain_q, place}];
+    end
+    always_ff @(posedge clk) begin
+      if (rst) filled_q <= '0;
+      else if (accept) filled_q <= fill_last ? '0 : total;
+    end
+    always_ff @(posedge clk) begin
+      if (accept && fill_last) total_q[fill_q*CountBits+:CountBits] <= total;
+    end
+    assign counts[l*CountBits+:CountBits] = total_q[drain_q*CountBits+:CountBits];
+    assign some[l] = counts[l*CountBits+:CountBits] != '0;
+  end
+
+  // The steps: event by event of a lane, lane by lane, row by row of a word, word by word. left_q: the lanes that have an
+  // event in this row still, where it has begun.
+  logic [BeatBits-1:0] place_q;
+  logic [LANES-1:0] left_q, left, chosen, rest;
+  logic [CountBits-1:0] count;
+  logic [GroupBits-1:0] group;
+  logic [AddressBits-1:0] base_q;  // of the row's weights
+  logic row_q;  // a row has begun
+  logic lane_last, group_last, word_last;
+  logic inside_q;  // a word has begun
+  logic [1:0] words_q;  // words begun and not yet sent
+  logic sent;
+
+  wire step = inside_q || (full_q != 2'd0 && words_q != 2'd2);
+  wire empty = some == '0;
+  assign left   = row_q ? left_q : some;
+  assign chosen = left & (~left + 1'b1);  // the lowest
+  assign rest   = left & ~chosen;
+  assign place  = row_q ? place_q : '0;
+  always_comb begin
+    count = '0;
+    for (int l = 0; l < LANES; l++) count = count | (chosen[l] ? counts[l*CountBits+:CountBits] : '0);
+  end
+  assign lane_last = empty || CountBits'(place) + 1'b1 == count;
+  wire row_last = step && lane_last && rest == '0;
+  wire word_done = row_last && group_last;
+  assign token_last = word_done && word_last;
+
+  beat_counter #(
+      .BEATS(Groups)
+  ) u_group (
+      .clk,
+      .rst,
+      .step (row_last),
+      .index(group),
+      .last (group_last)
+  );
+  beat_counter #(
+      .BEATS(Words)
+  ) u_word (
+      .clk,
+      .rst,
+      .step (word_done),
+      .index(),
+      .last (word_last)
+  );
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      row_q    <= 1'b0;
+      inside_q <= 1'b0;
+      words_q  <= '0;
+      base_q   <= '0;
+    end else begin
+      if (step) row_q <= !row_last;
+      inside_q <= inside_q ? !word_done : step && !word_done;
+      words_q  <= words_q + 2'(step && !inside_q) - 2'(sent);
+      if (row_last) base_q <= token_last ? '0 : base_q + AddressBits'(INPUTS);
+    end
+  end
+  always_ff @(posedge clk) begin
+    if (step) begin
+      place_q <= lane_last ? '0 : place + 1'b1;
+      left_q  <= lane_last ? rest : left;
+    end
+  end
+
+  // Stages 1 to 4, and those by which marks come to result_words. step_q[k]: there was a step k cycles ago.
+  logic [PE*WEIGHT_BITS-1:0] rom[INPUTS*Rows];
+  initial $readmemh(WEIGHT_FILE, rom);
+
+  logic [6:1] step_q, row_first_q, row_last_q, word_done_q;
+  logic [3:1] adds_q;  // of which one was an event
+  logic [6*UserBits-1:0] user_q;
+  logic [6*GroupBits-1:0] group_q;
+  logic [LANES-1:0] chosen_q;
+  logic [AddressBits-1:0] base1_q, offset, address_q;
+  logic [EventBits-1:0] chosen_event;
+  logic [PE*WEIGHT_BITS-1:0] word_q, weight_q;
+  logic [X_BITS-1:0] x_q;
+
+  always_comb begin
+    chosen_event = '0;
+    offset = '0;
+    for (int l = 0; l < LANES; l++) begin
+      if (chosen_q[l]) begin
+        chosen_event = chosen_event | events_q[l*EventBits+:EventBits];
+        offset = offset | AddressBits'(l * Beats);
+      end
+    end
+  end
+  always_ff @(posedge clk) begin
+    chosen_q  <= chosen;
+    base1_q   <= base_q;
+    address_q <= base1_q + offset + AddressBits'(chosen_event[BeatBits-1:0]);
+    if (adds_q[2]) word_q <= rom[address_q];
+    weight_q <= word_q;
+  end
+  if (X_BITS > 1) begin : gen_values
+    logic [X_BITS-1:0] value2_q, value3_q;
+    always_ff @(posedge clk) begin
+      value2_q <= adds_q[1] ? chosen_event[EventBits-1-:X_BITS] : '0;
+      value3_q <= value2_q;
+      x_q      <= value3_q;
+    end
+  end else begin : gen_ones
+    always_ff @(posedge clk) x_q <= adds_q[3];
+  end
+
+  always_ff @(posedge clk) begin
+    step_q      <= rst ? '0 : {step_q[5:1], step};
+    adds_q      <= rst ? '0 : {adds_q[2:1], step && !empty};
+    row_first_q <= {row_first_q[5:1], !row_q};
+    row_last_q  <= {row_last_q[5:1], row_last};
+    word_done_q <= {word_done_q[5:1], word_done};
+    user_q      <= (6 * UserBits)'({user_q, bank_user_q[drain_q*UserBits+:UserBits]});
+    group_q     <= (6 * GroupBits)'({group_q, group});
+  end
+  assign busy = adds_q[2];
+
+  result_words #(
+      .OUTPUTS    (OUTPUTS),
+      .LANES      (LANES),
+      .SIMD       (1),
+      .PE         (PE),
+      .WORD       (WORD),
+      .X_BITS     (X_BITS),
+      .X_SIGNED   (X_SIGNED),
+      .WEIGHT_BITS(WEIGHT_BITS),
+      .ACC_BITS   (ACC_BITS),
+      .SHIFT      (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
+      .OUT_BITS   (OUT_BITS),
+      .OUT_SIGNED (OUT_SIGNED),
+      .WIDE       (WIDE),
+      .NARROW     (NARROW),
+      .USER_BITS  (UserBits)
+  ) u_words (
+      .clk,
+      .rst,
+      .x     (x_q),
+      .weight(weight_q),
+      .step  (step_q[6]),
+      .first (row_first_q[6]),
+      .last  (row_last_q[6]),
+      .group (group_q[5*GroupBits+:GroupBits]),
+      .done  (word_done_q[6]),
+      .user  (user_q[6*UserBits-1-:UserBits]),
+      .sent,
+      .m_axis_tdata,
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tlast,
+      .m_axis_tuser
+  );
+endmodule

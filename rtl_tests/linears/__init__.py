@@ -1,0 +1,1 @@
+"""Other ways in which a Linear is built: on an engine that several share, and driven by events."""

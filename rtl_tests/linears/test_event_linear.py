@@ -1,0 +1,75 @@
+"""A Linear driven by events in RTL: bits and numbers in, from silence to every input at once, a step for each event."""
+
+import numpy as np
+import pytest
+
+from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.ops import BIT, Linear
+from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params
+from spikegpt_hls.rtl_tests.marks import slow
+
+BYTE, UNSIGNED = Format(8, 4), Format(8, 4, signed=False)
+SHARES = (0, 0.01, 0.1, 0.5, 1)
+
+
+def linear(inputs: int, outputs: int, weight: Format, x: Format, out: Format | None = BYTE) -> Linear:
+    op = Linear(out or BIT, inputs, outputs, x, weight)
+    return op if out else Linear(op.accumulator, inputs, outputs, x, weight)
+
+
+def tokens(op: Linear, count: int, seed: int) -> Ints:
+    """Behind the hostile ones (silence, an event in the first or in the last channel alone, all inputs at once after
+    silence, silence after that) tokens of every share of events, in a random order."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(op.x.lo, op.x.hi, (count, op.inputs), endpoint=True)
+    values = np.where(values == 0, op.x.hi, values)
+    shares = rng.choice(SHARES, (count, 1))
+    found = np.where(rng.random(values.shape) < shares, values, 0)
+    hostile = np.zeros((6, op.inputs), np.int64)
+    hostile[1, 0], hostile[2, -1], hostile[4] = op.x.hi, op.x.lo or op.x.hi, op.x.hi
+    return np.concatenate([hostile, found])
+
+
+def run(op: Linear, lanes: int, pe: int, contexts: int = 1, **changes: object) -> None:
+    block = single(op, lanes, random_params(op, seed=1), op.inputs * op.outputs // pe, contexts=contexts, events=True)
+    lengths = (14, 1, 21, 20)
+    check(block, [tokens(op, sum(lengths) - 6, seed=lanes)], lengths, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "lanes", "pe", "weight", "x", "out"),
+    [
+        (64, 32, 1, 8, Format(8, 7), BIT, BYTE),  # bits, one a beat
+        (48, 16, 8, 4, Format(8, 7), BIT, Format(6, 2)),  # a word of several rows
+        (16, 16, 2, 16, Format(2, 1), UNSIGNED, BYTE),  # every output at once: a step is a token's event
+        (24, 24, 8, 1, Format(4, 3), Format(8, 4), BYTE),  # signed numbers, one multiplier
+        (8, 8, 8, 8, Format(8, 7), UNSIGNED, None),  # a token of one beat, whose accumulators leave
+        slow(64, 64, 1, 32, Format(8, 7), UNSIGNED, BYTE),
+        slow(96, 48, 2, 6, Format(2, 1), BIT, Format(8, 2)),
+        slow(12, 6, 1, 2, Format(8, 7), Format(8, 4), None),
+    ],
+)
+def test_products(
+    inputs: int, outputs: int, lanes: int, pe: int, weight: Format, x: Format, out: Format | None
+) -> None:
+    run(linear(inputs, outputs, weight, x, out), lanes, pe)
+
+
+@pytest.mark.parametrize(("lanes", "x"), [(2, BIT), slow(8, UNSIGNED)])
+def test_interleaved_contexts(lanes: int, x: Format) -> None:
+    run(linear(16, 8, Format(8, 7), x), lanes, 4, contexts=3)
+
+
+def test_a_flipped_weight_is_noticed() -> None:
+    """Word 13 of a row of 16 inputs in 2 lanes is that of lane 1, beat 5."""
+    with pytest.raises(AssertionError, match=r"first difference at token \d+, channel 2"):
+        run(
+            linear(16, 4, Format(8, 7), BIT, None), 2, 4, corrupt=flip_bit("WEIGHT_FILE", 13, 8 * 2 + 6), test="flowing"
+        )
+
+
+def test_an_event_that_is_listed_twice_is_noticed() -> None:
+    edit = "filled_q <= fill_last ? '0 : total", "filled_q <= total"
+    with pytest.raises(AssertionError, match="first difference"):
+        run(linear(16, 8, Format(8, 7), BIT), 2, 4, edit=edit, test="flowing")
