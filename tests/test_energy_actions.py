@@ -6,7 +6,7 @@ Bits, for a product those of both sides, and how often: see ``quant/ops`` for wh
 import pytest
 
 from spikegpt_hls.hls.rtl.blocks import single
-from spikegpt_hls.hls.rtl.timing import Timing
+from spikegpt_hls.hls.rtl.timing import Timing, timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import (
     BIT,
@@ -21,6 +21,7 @@ from spikegpt_hls.quant.ops import (
     TokenShift,
 )
 from spikegpt_hls.sim.energy.actions import Action, actions
+from spikegpt_hls.sim.errors import SimulationError
 
 BYTE = Format(8, 4)
 FREE = Timing(1, 3)
@@ -126,3 +127,10 @@ def test_fifos_are_written_and_read_once_by_every_beat() -> None:
         for kind in ("write", "read")
     ]
     assert [(a.kind, a.what, a.bits, a.count, a.memory) for a in fifos] == due
+
+
+def test_events_are_not_counted_as_a_dense_matrix() -> None:
+    op = Linear(Format(8, 4), 8, 8, BIT, Format(8, 7))
+    block = single(op, 2, {}, 16, name="key", events=True)
+    with pytest.raises(SimulationError, match="key: what a Linear that is driven by events spends is not counted yet"):
+        actions(block, timing(block))

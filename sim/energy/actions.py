@@ -235,6 +235,8 @@ def actions(block: Block, timing: Timing, outside: bool = False) -> tuple[Action
     """Everything a block does for one token, the FIFOs at its ports included; ``outside``: its constants (weights, the
     embedding's table) are read from a memory off the chip."""
     own: tuple[Action, ...] = ()
+    if block.events:
+        raise SimulationError(f"{block.name}: what a Linear that is driven by events spends is not counted yet")
     if block.operation is not None:
         if block.kind not in _ACTIONS:
             raise SimulationError(
