@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +29,8 @@ class Quiet(LanguageModelling):
     def loss(self, model: nn.Module, step: int, shard: int, shards: int) -> Tensor:
         device = next(model.parameters()).device
         ids, targets = (rows.to(device) for rows in self.batch(step, shard, shards))
-        with _pressure(model).watching() as events:
+        inner = getattr(model, "module", model)  # within DistributedDataParallel
+        with Pressure(inner).watching() as events:
             logits = model(ids).flatten(0, 1)
         entropy = F.cross_entropy(logits, targets.flatten())
         self.seen["cross entropy"] = float(entropy)
@@ -50,11 +50,3 @@ class Quiet(LanguageModelling):
 
     def figures(self) -> dict[str, float]:
         return dict(self.seen)
-
-
-def _pressure(model: Any) -> Pressure:
-    """Of a network, made once."""
-    inner = getattr(model, "module", model)  # within DistributedDataParallel
-    if not hasattr(inner, "_pressure"):
-        object.__setattr__(inner, "_pressure", Pressure(inner))
-    return inner._pressure  # type: ignore[no-any-return]
