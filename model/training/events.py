@@ -87,9 +87,14 @@ class Pressure:
                 hook.remove()
 
 
+def _read(inputs: tuple[Any, ...]) -> Tensor:
+    """What a module of a float network, or a unit of a quantized one, is given."""
+    return getattr(inputs[-1], "value", inputs[-1])  # type: ignore[no-any-return]
+
+
 def _above(module: Any, inputs: tuple[Any, ...]) -> Tensor:
     """What a hidden layer squares where it is positive."""
-    x: Tensor = inputs[-1].value if hasattr(inputs[-1], "value") else inputs[-1]
+    x = _read(inputs)
     return x - module.theta() if hasattr(module, "theta") else x
 
 
@@ -114,7 +119,7 @@ class Events:
                 hook.remove()
 
     def _count(self, name: str, inputs: tuple[Any, ...]) -> None:
-        x = inputs[-1].value if hasattr(inputs[-1], "value") else inputs[-1]
+        x = _read(inputs)
         self.nonzero[name] += int(torch.count_nonzero(x))
         self.seen[name] += x.numel()
 

@@ -35,6 +35,7 @@ from spikegpt_hls.quant.training.calibrate import calibrate
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.json"
 CALIBRATION_BATCHES = 8
+ONLY = {"placement": "canonical", "hidden": "squared-relu"}
 RAMP = 500  # steps over which the pressure on events grows
 
 
@@ -83,10 +84,8 @@ def train_qat(
         config = Config(**size, vocabulary=vocabulary, neurons=neurons, placement=placement, hidden=hidden)
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
         identity = _identity(network, corpus, seed)
-        wanted = (
-            {"events": events, "teacher": _named(teacher)} if events is not None or teacher != teachers.NONE else {}
-        )
-        identity |= wanted
+        if events is not None or teacher != teachers.NONE:
+            identity |= {"events": events, "teacher": _named(teacher)}
         resume = resume_folder(folder, _of_run(identity, network, phases))
         taught_by = _teacher(teacher, folder, resume, corpus, config, recipe, phases, console)
         curves = _learn(folder, resume, network, corpus, phases, identity, console, taught_by, events)
@@ -99,9 +98,11 @@ def train_qat(
 
 
 def _identity(network: QuantSpikeGPT, corpus: Corpus, seed: int) -> dict[str, Any]:
-    """What a resume file of the first phase is of, beside its plan."""
+    """What a resume file of the first phase is of, beside its plan; where the version before had no other placement, as
+    it said it."""
+    config = {name: value for name, value in asdict(network.config).items() if (name, value) not in ONLY.items()}
     digests = {"text_sha256": corpus.text.sha256, "tokenizer_sha256": corpus.tokenizer.sha256}
-    return {"config": asdict(network.config), **digests, "seed": seed}
+    return {"config": config, **digests, "seed": seed}
 
 
 def _of_run(identity: dict[str, Any], network: QuantSpikeGPT, phases: tuple[Plan, Plan | None]) -> dict[str, Any]:

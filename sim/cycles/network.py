@@ -96,6 +96,8 @@ class Network:
         elif block.kind == "Linear":
             fold = block.folding
             beats_per_word = fold.word // block.lanes
+            if block.events and fetch is not ON_CHIP:
+                raise SimulationError(f"{block.name} is driven by events, and its weights stay on the chip")
             steps = self._steps(block)
             self._lib.add_fold(
                 self._net, inputs[0], inner, block.beats_in, fold.words, fold.steps_per_word, beats_per_word,
