@@ -10,7 +10,7 @@ module chunked_mux #(
     output logic [                          WIDTH-1:0] y
 );
   localparam int Bits = WORDS > 1 ? $clog2(WORDS) : 1;
-  localparam int Low = (Bits + 1) / 2;
+  localparam int Low = Bits <= 2 ? Bits : (Bits + 1) / 2;  // four words are a LUT's
   localparam int Chunks = 2 ** (Bits - Low);
 
   logic [2**Bits*WIDTH-1:0] words;

@@ -4,9 +4,12 @@
 // Each lane lists the inputs of a token that are not 0, in one of two banks: a beat that has none of them leaves nothing.
 // A row of PE outputs takes a step for each event, lane by lane; the weights of input b*LANES + l for row g are word
 // g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A token without an event takes a
-// step a row that adds 0 and reads nothing. Steps never wait inside a result word of WORD outputs. Stage 1 holds the events
-// as listed, stage 2 the one of the step and its address, stage 3 the word read, stage 4 the step's input and weights; the
-// stages behind are those of result_words.sv. `busy` is 1 in a cycle in which an event is added: PE weights were read.
+// step a row that adds 0 and reads nothing. A result word of WORD outputs begins when it has a place in the output FIFO,
+// and its last step comes SENDS cycles after that of the word before or later, so that nothing behind the steps ever waits.
+//
+// Stage 1 holds the events as listed, stage 2 the one of the step and its address, stage 3 the word read, stage 4 the
+// step's input and weights, stages 5 to 7 are those of mac_array.sv, stage 8 is the word that is sent. `busy` is 1 in a
+// cycle in which an event is added: PE weights were read.
 module event_linear #(
     parameter int INPUTS      = 64,
     parameter int OUTPUTS     = 64,
@@ -25,7 +28,11 @@ module event_linear #(
     parameter int WIDE        = 25,
     parameter int NARROW      = 18,
     parameter int CONTEXTS    = 1,
-    parameter     WEIGHT_FILE = ""
+    parameter     WEIGHT_FILE = "",
+    // Result words follow one another without a gap: each takes LEAST cycles or more, and leaves LATENCY behind its steps.
+    parameter int LATENCY     = 12,
+    parameter int LEAST       = WORD / PE > WORD / LANES ? WORD / PE : WORD / LANES,
+    parameter int PLACES      = 2 + (LATENCY + LEAST - 2) / LEAST
 ) (
     input  logic                      clk,
     input  logic                      rst,
@@ -46,12 +53,14 @@ module event_linear #(
   localparam int Groups = WORD / PE;
   localparam int Rows = OUTPUTS / PE;
   localparam int Words = OUTPUTS / WORD;
+  localparam int Sends = WORD / LANES;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int CountBits = $clog2(Beats + 1);
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
   localparam int AddressBits = INPUTS * Rows > 1 ? $clog2(INPUTS * Rows) : 1;
   localparam int ValueBits = X_BITS > 1 ? X_BITS : 0;  // an event of one bit is worth 1
   localparam int EventBits = ValueBits + BeatBits;
+  localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
 
   // The banks: filled beat by beat, free again after their token's last step.
   logic [1:0] full_q;
@@ -137,10 +146,9 @@ module event_linear #(
   logic row_q;  // a row has begun
   logic lane_last, group_last, word_last;
   logic inside_q;  // a word has begun
-  logic [1:0] words_q;  // words begun and not yet sent
-  logic sent;
+  logic room;
+  logic [SendBits-1:0] gap_q;  // cycles in which no word may have its last step
 
-  wire step = inside_q || (full_q != 2'd0 && words_q != 2'd2);
   wire empty = some == '0;
   assign left   = row_q ? left_q : some;
   assign chosen = left & (~left + 1'b1);  // the lowest
@@ -151,7 +159,9 @@ module event_linear #(
     for (int l = 0; l < LANES; l++) count = count | (chosen[l] ? counts[l*CountBits+:CountBits] : '0);
   end
   assign lane_last = empty || CountBits'(place) + 1'b1 == count;
-  wire row_last = step && lane_last && rest == '0;
+  wire row_ends = lane_last && rest == '0;
+  wire step = (inside_q || (full_q != 2'd0 && room)) && !(row_ends && group_last && gap_q != '0);
+  wire row_last = step && row_ends;
   wire word_done = row_last && group_last;
   assign token_last = word_done && word_last;
 
@@ -178,12 +188,12 @@ module event_linear #(
     if (rst) begin
       row_q    <= 1'b0;
       inside_q <= 1'b0;
-      words_q  <= '0;
+      gap_q    <= '0;
       base_q   <= '0;
     end else begin
       if (step) row_q <= !row_last;
       inside_q <= inside_q ? !word_done : step && !word_done;
-      words_q  <= words_q + 2'(step && !inside_q) - 2'(sent);
+      gap_q    <= word_done ? SendBits'(Sends - 1) : gap_q - SendBits'(gap_q != '0);
       if (row_last) base_q <= token_last ? '0 : base_q + AddressBits'(INPUTS);
     end
   end
@@ -194,13 +204,13 @@ module event_linear #(
     end
   end
 
-  // Stages 1 to 4, and those by which marks come to result_words. step_q[k]: there was a step k cycles ago.
+  // Stages 1 to 4, and those by which marks come to mac_array. step_q[k]: there was a step k cycles ago.
   logic [PE*WEIGHT_BITS-1:0] rom[INPUTS*Rows];
   initial $readmemh(WEIGHT_FILE, rom);
 
-  logic [6:1] step_q, row_first_q, row_last_q, word_done_q;
+  logic [6:1] step_q, row_first_q, row_last_q;
+  logic [7:1] word_done_q;
   logic [3:1] adds_q;  // of which one was an event
-  logic [6*UserBits-1:0] user_q;
   logic [6*GroupBits-1:0] group_q;
   logic [LANES-1:0] chosen_q;
   logic [AddressBits-1:0] base1_q, offset, address_q;
@@ -241,14 +251,32 @@ module event_linear #(
     adds_q      <= rst ? '0 : {adds_q[2:1], step && !empty};
     row_first_q <= {row_first_q[5:1], !row_q};
     row_last_q  <= {row_last_q[5:1], row_last};
-    word_done_q <= {word_done_q[5:1], word_done};
-    user_q      <= (6 * UserBits)'({user_q, bank_user_q[drain_q*UserBits+:UserBits]});
+    word_done_q <= rst ? '0 : {word_done_q[6:1], word_done};
     group_q     <= (6 * GroupBits)'({group_q, group});
   end
   assign busy = adds_q[2];
 
-  result_words #(
-      .OUTPUTS    (OUTPUTS),
+  // The serializer: a word is sent before the next one is there.
+  logic [SendBits-1:0] send;
+  logic [LANES*ACC_BITS-1:0] sum;
+  logic sending_q, issue_q, valid_q, send_last;
+
+  beat_counter #(
+      .BEATS(Sends)
+  ) u_send (
+      .clk,
+      .rst,
+      .step (sending_q),
+      .index(send),
+      .last (send_last)
+  );
+  always_ff @(posedge clk) begin
+    sending_q <= !rst && (word_done_q[7] || (sending_q && !send_last));
+    issue_q   <= !rst && sending_q;
+    valid_q   <= !rst && issue_q;
+  end
+
+  mac_array #(
       .LANES      (LANES),
       .SIMD       (1),
       .PE         (PE),
@@ -256,25 +284,41 @@ module event_linear #(
       .X_BITS     (X_BITS),
       .X_SIGNED   (X_SIGNED),
       .WEIGHT_BITS(WEIGHT_BITS),
-      .ACC_BITS   (ACC_BITS),
-      .SHIFT      (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
-      .OUT_BITS   (OUT_BITS),
-      .OUT_SIGNED (OUT_SIGNED),
+      .SUM_BITS   (ACC_BITS),
       .WIDE       (WIDE),
-      .NARROW     (NARROW),
-      .USER_BITS  (UserBits)
-  ) u_words (
+      .NARROW     (NARROW)
+  ) u_array (
       .clk,
-      .rst,
       .x     (x_q),
       .weight(weight_q),
       .step  (step_q[6]),
       .first (row_first_q[6]),
       .last  (row_last_q[6]),
       .group (group_q[5*GroupBits+:GroupBits]),
-      .done  (word_done_q[6]),
-      .user  (user_q[6*UserBits-1-:UserBits]),
-      .sent,
+      .load  (word_done_q[7]),
+      .issue (sending_q),
+      .send,
+      .sum
+  );
+
+  result_fifo #(
+      .OUTPUTS   (OUTPUTS),
+      .LANES     (LANES),
+      .WORD      (WORD),
+      .PLACES    (PLACES),
+      .SUM_BITS  (ACC_BITS),
+      .SHIFT     (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
+      .OUT_BITS  (OUT_BITS),
+      .OUT_SIGNED(OUT_SIGNED),
+      .USER_BITS (UserBits)
+  ) u_results (
+      .clk,
+      .rst,
+      .take (step && !inside_q),
+      .user (bank_user_q[drain_q*UserBits+:UserBits]),
+      .room,
+      .valid(valid_q),
+      .sum,
       .m_axis_tdata,
       .m_axis_tvalid,
       .m_axis_tready,

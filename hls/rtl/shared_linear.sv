@@ -46,7 +46,6 @@ module shared_linear #(
   localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = INPUTS / LANES;
   localparam int Words = OUTPUTS / WORD;
-  localparam int Sends = WORD / LANES;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int WordBits = Words > 1 ? $clog2(Words) : 1;
 
@@ -66,6 +65,10 @@ module shared_linear #(
   logic unused_last, unused_beat;
   assign unused_last = s_axis_x_tlast;
   assign unused_beat = ^beat;
+
+  logic room;
+  assign request = pending_q != 2'd0 && room;
+  assign first   = word == '0;
 
   wire accept = s_axis_x_tvalid && s_axis_x_tready;
   wire filled = accept && fill_last;
@@ -137,78 +140,28 @@ module shared_linear #(
     ));
   end
 
-  // Two result words: a place is taken by a grant, and free when the word has left.
-  logic [1:0] taken_q;
-  logic [LANES*OUT_BITS-1:0] out, out_q;
-  logic valid_q, send_last, token_last;
-
-  wire leave = m_axis_tvalid && m_axis_tready;
-  wire left = leave && send_last;
-  assign m_axis_tlast = send_last && token_last;
-  assign request = pending_q != 2'd0 && taken_q != 2'd2;
-  assign first = word == '0;
-
-  always_ff @(posedge clk) begin
-    taken_q <= rst ? '0 : taken_q + 2'(grant) - 2'(left);
-    valid_q <= !rst && valid;
-    out_q   <= out;
-  end
-
-  beat_counter #(
-      .BEATS(Sends)
-  ) u_send (
+  result_fifo #(
+      .OUTPUTS   (OUTPUTS),
+      .LANES     (LANES),
+      .WORD      (WORD),
+      .PLACES    (2),
+      .SUM_BITS  (SUM_BITS),
+      .SHIFT     (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
+      .OUT_BITS  (OUT_BITS),
+      .OUT_SIGNED(OUT_SIGNED),
+      .USER_BITS (UserBits)
+  ) u_results (
       .clk,
       .rst,
-      .step (leave),
-      .index(),
-      .last (send_last)
-  );
-  beat_counter #(
-      .BEATS(Words)
-  ) u_left (
-      .clk,
-      .rst,
-      .step (left),
-      .index(),
-      .last (token_last)
-  );
-
-  for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    requantize #(
-        .IN_BITS   (SUM_BITS),
-        .SHIFT     (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
-        .OUT_BITS  (OUT_BITS),
-        .OUT_SIGNED(OUT_SIGNED)
-    ) u_requantize (
-        .x(sum[l*SUM_BITS+:SUM_BITS]),
-        .y(out[l*OUT_BITS+:OUT_BITS])
-    );
-  end
-
-  fifo #(
-      .WIDTH(UserBits),
-      .DEPTH(2)
-  ) u_users (
-      .clk,
-      .rst,
-      .s_data (bank_user_q[grant_q*UserBits+:UserBits]),
-      .s_valid(grant),
-      .s_ready(),
-      .m_data (m_axis_tuser),
-      .m_valid(),
-      .m_ready(left)
-  );
-  fifo #(
-      .WIDTH(LANES * OUT_BITS),
-      .DEPTH(2 * Sends)
-  ) u_fifo (
-      .clk,
-      .rst,
-      .s_data (out_q),
-      .s_valid(valid_q),
-      .s_ready(),
-      .m_data (m_axis_tdata),
-      .m_valid(m_axis_tvalid),
-      .m_ready(m_axis_tready)
+      .take(grant),
+      .user(bank_user_q[grant_q*UserBits+:UserBits]),
+      .room,
+      .valid,
+      .sum,
+      .m_axis_tdata,
+      .m_axis_tvalid,
+      .m_axis_tready,
+      .m_axis_tlast,
+      .m_axis_tuser
   );
 endmodule

@@ -18,6 +18,7 @@ class Timing:
     result: int = 0  # linear: from a result word's last step to its first beat issued; shared: to its leaving
     ask: int = 0  # shared linear: from what a request waited for to the cycle in which the engine sees it
     grant: int = 0  # shared linear: from there to the word's first step, at the soonest
+    words: int = 2  # linear: result words that may have begun and not yet left
 
 
 _STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 3, "Gate": 4, "SquaredReLU": 3, "GradedSpike": 4}
@@ -40,14 +41,22 @@ def timing(block: Block) -> Timing:
             return Timing(latency, latency + 2, loop=10)
         case "Linear" if block.engine:
             return Timing(0, 2 * block.folding.word // block.lanes, result=11, ask=2, grant=3)
+        case "Linear" if block.events:
+            fold, result = block.folding, 12
+            issues = fold.word // block.lanes
+            words = 2 + -(-(result - 1) // max(fold.word // fold.pe, issues))  # that follow one another without a gap
+            return Timing(0, words * issues, result=result, words=words)
         case "Linear":
-            return Timing(3, 5, result=8 if block.events else 6)
+            return Timing(3, 5, result=6)
         case kind:
             return Timing(_STATELESS[kind], _STATELESS[kind] + 2)
 
 
-def interval(block: Block) -> float:
-    """Cycles per token in the steady state of a block by itself, never starved and never blocked."""
+def interval(block: Block, events: float | None = None) -> float:
+    """Cycles per token in the steady state of a block by itself, never starved and never blocked.
+
+    ``events``: inputs of a token that are not 0, of a Linear that they drive; None: all.
+    """
     beats = max(block.beats_in, block.beats_out)
     times = timing(block)
     if block.kind == "LayerNorm":  # two banks: two tokens per round of accepting, statistics and issuing
@@ -62,8 +71,10 @@ def interval(block: Block) -> float:
                 beats, folding.words * max(folding.steps_per_word, round_trip / 2),
                 (block.beats_in + folding.steps + overhead) / 2,
             )  # fmt: skip
-        round_trip = folding.steps_per_word + times.result + issues - 1  # of two result words
-        return max(
-            beats, folding.words * max(folding.steps_per_word, round_trip / 2), (block.beats_in + folding.steps) / 2
-        )
+        steps = folding.steps
+        if block.events and events is not None:
+            steps = max(events, 1) * block.channels_out / folding.pe
+        round_trip = steps / folding.words + times.result + issues - 1  # of a result word
+        each = max(steps, folding.words * round_trip / times.words)
+        return max(beats, steps if block.events else each, (block.beats_in + steps) / 2)
     return max(beats, times.loop)

@@ -44,7 +44,7 @@ def test_a_flipped_weight_is_noticed() -> None:
 
 def test_a_word_without_room_for_it_is_noticed() -> None:
     with pytest.raises(AssertionError, match=r"member\d, token \d"):
-        check(0, "blocked", edit=("taken_q != 2'd2", "taken_q != 2'd3"))
+        check(0, "blocked", edit=("taken_q != TakenBits'(PLACES)", "taken_q != TakenBits'(PLACES + 1)"))
 
 
 CONTEXTS = 2

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, files, images, parameters, single, sources
+from spikegpt_hls.hls.rtl.blocks import SOURCES, files, images, module, parameters, single, sources
 from spikegpt_hls.hls.rtl.timing import timing
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.operation.schema import Formats, domains
@@ -45,22 +45,30 @@ class Case:
 
 
 def _block(
-    op: Operation, lanes: int, mutant: Edits, reuse_factor: int = 1, depth: int | None = None, contexts: int = 1
+    op: Operation,
+    lanes: int,
+    mutant: Edits,
+    reuse_factor: int = 1,
+    depth: int | None = None,
+    contexts: int = 1,
+    events: bool = False,
+    **others: int,
 ) -> Case:
-    block: Block = single(op, lanes, random_params(op, seed=1), reuse_factor, contexts=contexts)
+    block: Block = single(op, lanes, random_params(op, seed=1), reuse_factor, contexts=contexts, events=events)
     memory = images(block)
     inputs = tuple(
         Port(name, lanes * fmt.bits if name != "ids" else fmt.bits, block.beats_in)
         for name, fmt in ((name, op.stream_format(name)) for name in op.streams)
     )
-    values: dict[str, int | str] = {**parameters(block), **{name: f"{name}.hex" for name in memory}}
+    values: dict[str, int | str] = {**parameters(block), **{name: f"{name}.hex" for name in memory}, **others}
     return Case(
         Claim(
-            MODULES[block.kind], values, inputs, Port("m", lanes * op.out.bits, block.beats_out), _capacity(block),
+            module(block), values, inputs, Port("m", lanes * op.out.bits, block.beats_out), _capacity(block),
             _patience(block), whole=block.kind in ("BinaryEmbedding", "LayerNorm", "Linear"),
-            contexts=contexts, images={f"{name}.hex": image.hex() for name, image in memory.items()},
+            contexts=contexts, cut=("u_results.out",) if events else Claim.cut,
+            images={f"{name}.hex": image.hex() for name, image in memory.items()},
         ),
-        tuple(sources(block.kind)),
+        tuple(files(module(block))),
         mutant,
         depth,
     )  # fmt: skip
@@ -77,7 +85,12 @@ def _plain(cls: type[Operation]) -> Case:
 
 def _capacity(block: Block) -> tuple[int, ...]:
     """Output beats that a block may owe for each of its inputs: two tokens where it keeps two, and its credits."""
-    kept = {"BinaryEmbedding": 2, "LayerNorm": 2, "Linear": 4}.get(block.kind, 0) * block.beats_out
+    tokens = {
+        "BinaryEmbedding": 2,
+        "LayerNorm": 2,
+        "Linear": 2 if block.events else 4,
+    }  # result words are credits there
+    kept = tokens.get(block.kind, 0) * block.beats_out
     return tuple(kept + timing(block).credits + depth for depth in (block.fifo_depths or (0,)))
 
 
@@ -118,7 +131,7 @@ def _engine(rival: bool, mutant: Edits, depth: int) -> Case:
     images = {"WEIGHT_FILE.hex": "5\n" * 12, "TABLE_FILE.hex": f"{3 << 2 | 2:02x}\n{6 << 4 | 3 << 2 | 2:02x}\n"}
     claim = Claim(
         "engine_cell", {"RIVAL": int(rival), **{name.removesuffix(".hex"): name for name in images}},
-        (Port("x", 1, 3),), Port("m", 1, 4), (16,), 0, whole=True, timely=False, cut=("u_member.out",),
+        (Port("x", 1, 3),), Port("m", 1, 4), (16,), 0, whole=True, timely=False, cut=("u_member.u_results.out",),
         images=images,
     )  # fmt: skip
     return Case(claim, tuple(files("shared_linear", "engine")), mutant, depth)
@@ -172,7 +185,12 @@ CASES = {
         {"linear": ("full_q != 2'd0 && words_q != 2'd2", "full_q != 2'd0")},
         reuse_factor=4, depth=26,  # a token needs 17 cycles to leave
     ),
-    "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && taken_q != 2'd2", "pending_q != 2'd0")}, 32),
+    "event_linear": _block(
+        Linear(SMALL, 2, 2, BIT, Format(2, 0)), 1,
+        {"event_linear": ("assign s_axis_x_tready = full_q != 2'd2", "assign s_axis_x_tready = 1'b1")},
+        reuse_factor=4, depth=30, events=True, PLACES=2,  # a token needs 21 cycles to leave
+    ),
+    "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && room", "pending_q != 2'd0")}, 32),
     "engine with a rival": _engine(True, {"engine": ("count - COUNT_BITS'(2)", "count - COUNT_BITS'(3)")}, 32),
 }  # fmt: skip
 CASES |= {NAMES[kind]: _plain(cls) for kind, cls in OPERATIONS.items() if NAMES[kind] not in CASES}

@@ -178,12 +178,14 @@ struct Normalize : Actor {
     }
 };
 
-// Linear before its output pipe: two banks, steps, two result words. Steps wait inside a result word only for weights
-// that come from outside.
+// Linear: two banks, steps, places for result words. Before its output pipe, or, driven by events, with its own output
+// FIFO, whose places are taken before a word begins. Steps wait inside a result word for weights that come from outside,
+// and where the serializer is not done with the word before.
 struct Fold : Actor {
     Banks banks;
     Channel *issues;
     int64_t words, steps, beats_per_word, result; // steps of one word
+    int64_t places;                               // result words that may have begun and not left
     std::vector<int64_t> events;                  // steps of a word of each token, where they depend on its inputs
     Memory memory;
     Series last_step; // of each result word
@@ -196,16 +198,19 @@ struct Fold : Actor {
     bool advance() override {
         bool moved = banks.accept();
         const Series &emptied = issues->time;
-        const int64_t end = std::min(banks.tokens() * words, emptied.size() / beats_per_word + 2);
+        const int64_t end = std::min(banks.tokens() * words, emptied.size() / beats_per_word + places);
         for (int64_t word = last_step.size(); word < end; word++) {
             Cycle first = last_step.last() + 1;
-            if (word >= 2)
-                first = std::max(first, emptied[(word - 1) * beats_per_word - 1] + 1);
+            if (word >= places)
+                first = std::max(first, emptied[(word - places + 1) * beats_per_word - 1] + 1);
             if (word % words == 0)
                 first = std::max(first, banks.full(word / words) + 1);
-            last_step.push(stepped(first - 1, word));
+            Cycle last = stepped(first - 1, word);
+            if (!events.empty() && word > 0)
+                last = std::max(last, last_step.last() + beats_per_word);
+            last_step.push(last);
             for (int64_t i = 0; i < beats_per_word; i++)
-                issues->offer.push(last_step.last() + result);
+                issues->offer.push(last + result);
             if ((word + 1) % words == 0)
                 banks.released.push(last_step.last());
             moved = true;

@@ -75,7 +75,7 @@ class Network:
     def _add(self, block: Block, timing: Timing) -> None:
         inputs = [self._index[stream] for stream in block.inputs]
         outputs = [self._channel(stream, "") for stream in block.outputs]
-        inner = -1 if block.engine else self._inner(block)
+        inner = -1 if block.engine or block.events else self._inner(block)
         fetch = self.outside.get(block.name, ON_CHIP)
         if block.kind == "BinaryEmbedding":
             ids = self._inner(block, 1)
@@ -98,13 +98,16 @@ class Network:
             beats_per_word = fold.word // block.lanes
             if block.events and fetch is not ON_CHIP:
                 raise SimulationError(f"{block.name} is driven by events, and its weights stay on the chip")
-            steps = self._steps(block)
+            steps, issues = self._steps(block), outputs[0] if block.events else inner
             self._lib.add_fold(
-                self._net, inputs[0], inner, block.beats_in, fold.words, fold.steps_per_word, beats_per_word,
-                timing.result, ints(fetch.constants), ints(steps), len(steps),
+                self._net, inputs[0], issues, block.beats_in, fold.words, fold.steps_per_word, beats_per_word,
+                timing.result, timing.words, ints(fetch.constants), ints(steps), len(steps),
             )  # fmt: skip
+            self.lookback = max(self.lookback, BANKED + timing.words // fold.words)
             if fetch.bursts:
                 self.lookback = max(self.lookback, 2 + fetch.room // fetch.bursts)
+            if block.events:
+                return
         else:
             taken = self._join(block, inputs) if block.is_join else inputs
             self._pipe(taken, outputs, timing.latency, timing.credits, block.beats_in, timing.loop)

@@ -96,7 +96,7 @@ def _flow(module: str, outside: str | None) -> str:
     whole = f"{FLOW} -top {module}"
     if outside is None:
         return whole
-    cut = f"setattr -set keep 1 w:address\ncutpoint t:$mem_v2 r:MEMID=\\{outside} %i"
+    cut = f"setattr -set keep 1 w:address w:address_q\ncutpoint t:$mem_v2 r:MEMID=\\{outside} %i"
     return f"{whole} -run begin:map_memory\n{cut}\n{whole} -run map_memory:"
 
 
