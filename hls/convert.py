@@ -102,6 +102,13 @@ def operations(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, Ope
     return _operations(_per_token(model, "SpikeRTL"))
 
 
+def writers(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, str]:
+    """By Linear of an exported model, the operation that writes what it reads, by its op type."""
+    graph = _per_token(model, "SpikeRTL").graph
+    made = {output: node.op_type for node in graph.node for output in node.output}
+    return {node.name: made[node.input[0]] for node in graph.node if node.op_type == "Linear" and node.input[0] in made}
+
+
 def _per_token(model: str | os.PathLike[str] | onnx.ModelProto, target: str) -> onnx.ModelProto:
     try:
         return per_token(_load(model), target)

@@ -23,6 +23,11 @@ def trace_of(dataflow: Dataflow, traces: Mapping[str, Ints], stream: str) -> Int
     return np.asarray(traces.get(stream, np.zeros((1, 1), np.int64)))
 
 
+def means(events: Mapping[str, Ints]) -> dict[str, float]:
+    """Events of a token on average, by Linear."""
+    return {name: float(counts.mean()) for name, counts in events.items()}
+
+
 def events(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, Ints]:
     """How many inputs of each token are not 0, (tokens,), in front of every Linear that they drive, by its name.
 

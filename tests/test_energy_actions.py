@@ -129,8 +129,19 @@ def test_fifos_are_written_and_read_once_by_every_beat() -> None:
     assert [(a.kind, a.what, a.bits, a.count, a.memory) for a in fifos] == due
 
 
-def test_events_are_not_counted_as_a_dense_matrix() -> None:
-    op = Linear(Format(8, 4), 8, 8, BIT, Format(8, 7))
-    block = single(op, 2, {}, 16, name="key", events=True)
-    with pytest.raises(SimulationError, match="key: what a Linear that is driven by events spends is not counted yet"):
+@pytest.mark.parametrize("x", [BIT, Format(8, 4, signed=False)])
+def test_a_linear_that_is_driven_by_events_spends_by_their_number(x: Format) -> None:
+    """8 inputs, 12 outputs in 3 rows of 4, weights of 5 bits: a token of 2.5 events on average adds 30 weights."""
+    op = Linear(Format(8, 4), 8, 12, x, Format(5, 4))
+    block = single(op, 2, {}, 24, name="key", events=True)
+    with pytest.raises(SimulationError, match="the events of a token in key are not known"):
         actions(block, timing(block))
+    found = {(a.kind, a.what): (a.bits, a.count) for a in actions(block, timing(block), events=2.5)}
+    assert found["read", "weights"] == (5, 30)
+    assert found["add", "accumulate"] == (op.accumulator.bits, 30)
+    value = 0 if x == BIT else 8
+    assert found.get(("multiply", "weight x input")) == ((5, 30) if value else None)
+    assert found["write", "event lists"] == (2 + value, 2.5)  # a lane's 4 beats
+    assert found["read", "event lists"] == (2 + value, 7.5)
+    assert found["compare", "scanner"] == (x.bits, 8)
+    assert found["write", "result words"] == found["read", "result words"] == (op.accumulator.bits, 12)

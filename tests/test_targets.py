@@ -44,13 +44,14 @@ def test_a_target_spends_its_budget_where_no_folding_is_asked_for(random48: Path
     place = Workspace(random48, "random48", "ecp5")
     network = operations(random48 / "model.onnx")
     plan = fastest(network, 24, engine=False)
-    chosen = {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors, "contexts": 1, "engine": ()}
+    chosen = {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors, "contexts": 1, "engine": (), "events": ()}
     assert folding.chosen(place, Folding(), 24) == chosen
     assert folding.chosen(place, Folding(lanes=2), 24) == {
         "lanes": 2,
         "reuse_factor": None,
         "contexts": 1,
         "engine": (),
+        "events": (),
     }
     shared = fastest(network, 24)
     assert shared.members

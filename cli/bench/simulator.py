@@ -32,14 +32,16 @@ def speed(runner: Runner, seconds: Callable[[Callable[[], object]], float]) -> S
     from spikegpt_hls.hls.dataflow import Dataflow
     from spikegpt_hls.rtl_tests.top.cosim import Model
     from spikegpt_hls.sim.cycles.schedule import simulate
+    from spikegpt_hls.sim.traces import events
 
     model = Model(runner.place.rtl, runner.place.work)
     dataflow = Dataflow.from_json(json.loads(runner.place.dataflow.read_text()))
     with np.load(runner.place.vectors, allow_pickle=False) as arrays:
-        ids = arrays["tokens"]
+        ids, traces = arrays["tokens"], dict(arrays)
+    fired = events(dataflow, traces)
 
     def every_transfer() -> None:
-        schedule = simulate(dataflow, TOKENS)
+        schedule = simulate(dataflow, TOKENS, events=fired)
         for stream in schedule.times:
             schedule.times[stream]
 

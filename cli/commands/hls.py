@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -10,26 +11,36 @@ from rich.table import Table
 from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.cli.path import HLS
+from spikegpt_hls.cli.steps import activity
+from spikegpt_hls.cli.steps.activity import Events
+from spikegpt_hls.cli.steps.cosim import golden_of
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.sim import traces
 
 
 def hls(runner: Runner) -> None:
     """Make ``hls/<target>/``; show the folding of each Linear, and what the target has to tell."""
     runner.make(HLS, asked=True)
     place, console = runner.place, runner.console
-    folding(Dataflow.from_json(json.loads(place.dataflow.read_text())), console)
+    dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
+    folding(dataflow, activity.measured(place, dataflow), console)
+    _contexts(dataflow, traces.events(dataflow, golden_of(place.vectors)), console)
     targets.target(place.target).show(place, console)
     say(console, f"RTL: {place.rtl}")
 
 
-def folding(dataflow: Dataflow, console: Console) -> None:
-    """Cycles per token of each Linear and of the slowest other block, who is busy, and what the next step up costs."""
+def folding(dataflow: Dataflow, events: Mapping[str, Events], console: Console) -> None:
+    """Cycles per token of each Linear and of the slowest other block, who is busy, and what the next step up costs;
+    ``events`` are those of the Linears that are driven by them."""
     from spikegpt_hls.hls.fold.engine import NAME
     from spikegpt_hls.hls.fold.planning import next_step_up, plan_of
+    from spikegpt_hls.hls.rtl.timing import interval
 
-    plan = plan_of(dataflow)
+    expected = {name: found.mean for name, found in events.items()}
+    plan = plan_of(dataflow, expected)
     multiply = {NAME, *plan.reuse_factors}
     others = max((name for name in plan.intervals if name not in multiply), key=plan.intervals.__getitem__)
     table = Table("block", "inputs x outputs", "weight bits", "ReuseFactor", "multipliers", "cycles per token", "busy")
@@ -38,8 +49,11 @@ def folding(dataflow: Dataflow, console: Console) -> None:
         if isinstance(op := block.operation, Linear):
             size, bits = f"{op.inputs} x {op.outputs}", str(op.weight.bits)
             count = NAME if block.engine else str(op.inputs * op.outputs // block.reuse_factor)
-            busy = f"{block.reuse_factor / plan.interval:.1%}"
-            table.add_row(block.name, size, bits, str(block.reuse_factor), count, f"{cycles:g}", busy)
+            steps = block.reuse_factor * (expected.get(block.name, op.inputs) / op.inputs)
+            shown = f"{cycles:g}"
+            if block.name in events:
+                shown = f"{cycles:.1f}, at most {interval(block, events[block.name].p99):.0f} of 99 in 100"
+            table.add_row(block.name, size, bits, str(block.reuse_factor), count, shown, f"{steps / plan.interval:.1%}")
         elif block.name == others:
             table.add_row(f"{block.name}, slowest of the others", "", "", "", "", f"{cycles:g}", "")
     if members := dataflow.members:
@@ -52,20 +66,19 @@ def folding(dataflow: Dataflow, console: Console) -> None:
         f"{plan.multipliers} multipliers, {plan.interval:g} cycles per token (derived), set by {plan.bottleneck}",
     )
     operations = {block.name: block.operation for block in dataflow.blocks if block.operation is not None}
-    if faster := next_step_up(operations, plan):
+    if faster := next_step_up(operations, plan, expected):
         say(
             console,
             f"the next step up: {faster.multipliers} multipliers and {faster.lanes} lanes "
             f"for {faster.interval:g} cycles per token",
         )
-    _contexts(dataflow, console)
 
 
-def _contexts(dataflow: Dataflow, console: Console) -> None:
+def _contexts(dataflow: Dataflow, events: Mapping[str, Ints], console: Console) -> None:
     """What the contexts are worth when each token has to wait for the one before it."""
     from spikegpt_hls.sim.cycles.contexts import interleaving
 
-    found = interleaving(dataflow)
+    found = interleaving(dataflow, events=events)
     texts = f"{found.contexts} contexts generate" if found.contexts > 1 else "one context generates"
     say(
         console,

@@ -16,11 +16,14 @@ from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.quant.ops import Linear
 from spikegpt_hls.rtl_tests.simulator import require_tools
 from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
+from spikegpt_hls.sim.traces import events
 
 STALL_SEED = 20231
+HEAD = "head"
 WAVE_TOKENS = 4
 
 
@@ -67,8 +70,12 @@ def _verify(place: Workspace, console: Console) -> dict[str, Any]:
         runs[name] = run, comparison
         if comparison.first is not None:
             raise MismatchError(f"the RTL ({name}) is not PyTorch's model: {comparison.first}")
-    schedule = simulate(model.dataflow, len(golden["tokens"]))
-    result = _result(model.dataflow, golden, runs, schedule)
+    fired = events(model.dataflow, golden)
+    order = runs["flowing"][0].order
+    assert order is not None
+    fired = {name: counts[order.row] for name, counts in fired.items()}
+    schedule = simulate(model.dataflow, len(golden["tokens"]), events=fired)
+    result = _result(model.dataflow, golden, runs, schedule, fired)
     if result["transfers"]["equal"] != result["transfers"]["compared"]:
         raise MismatchError(
             "the cycle simulator is not exact: {equal} of {compared} beats".format(**result["transfers"])
@@ -87,7 +94,11 @@ def _repeated(golden: Mapping[str, Ints], contexts: int) -> dict[str, Ints]:
 
 
 def _result(
-    dataflow: Dataflow, golden: Mapping[str, Ints], runs: Mapping[str, tuple[Run, Comparison]], schedule: Schedule
+    dataflow: Dataflow,
+    golden: Mapping[str, Ints],
+    runs: Mapping[str, tuple[Run, Comparison]],
+    schedule: Schedule,
+    fired: Mapping[str, Ints],
 ) -> dict[str, Any]:
     flowing, comparison = runs["flowing"]
     traces = {
@@ -111,8 +122,21 @@ def _result(
         "transfers": _transfers(flowing, schedule),
         "blocks": {block.name: _block_cycles(schedule, block.name) for block in dataflow.blocks},
         "energy_per_token_j": _energy(dataflow, golden),
+        **_reads(dataflow, flowing, tokens),
+        "events": {name: counts.tolist() for name, counts in fired.items()},
         "provenance": _provenance(),
     }
+
+
+def _reads(dataflow: Dataflow, run: Run, tokens: int) -> dict[str, float]:
+    """Weights that the Linears in the layers read per token, beside one reading of all of them; the RTL counts those of
+    the Linears that are driven by events."""
+    inside = [block for block in dataflow.blocks if isinstance(block.operation, Linear) and block.name != HEAD]
+    sizes = {block.name: block.channels_in * block.channels_out for block in inside}
+    counted: Mapping[str, int] = run.counters.get("weight_reads", {})
+    read = sum(counted[name] / tokens if name in counted else size for name, size in sizes.items())
+    dense = sum(sizes.values())
+    return {"events_share": read / dense, "weight_reads_per_token": read, "weight_reads_dense": dense}
 
 
 def _kind(dataflow: Dataflow, trace: str) -> str:
@@ -152,6 +176,7 @@ def _provenance() -> dict[str, str]:
     return {
         "compared": f"measured: {rtl}",
         "cycles_per_token_rtl": f"measured: counters of the {rtl}",
+        "weight_reads_per_token": f"measured: counters of the {rtl}; of a Linear that adds zeros, too, its size",
         "cycles_per_token_simulated": "derived: cycle simulator of the same dataflow",
         "energy_per_token_j": "derived: actions counted in this run's integers, times the table in sim/energy_table",
     }

@@ -1,5 +1,5 @@
-"""Where the multipliers go: by hand (``lanes``, ``reuse``), by budget (``multipliers``), by rate, or by a file; and how
-many sequences share them (``contexts``)."""
+"""Where the multipliers go: by hand (``lanes``, ``reuse``), by budget (``multipliers``), by rate, or by a file; how
+many sequences share them (``contexts``), and what they do with zeros (``zeros``)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import click
 
 from spikegpt_hls.cli.graph import record
 from spikegpt_hls.cli.graph.settings import Settings, setting
+from spikegpt_hls.cli.steps import activity
+from spikegpt_hls.cli.steps.activity import Events
 from spikegpt_hls.cli.workspace import Workspace
-from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.fold.folding import TARGET_CYCLES
 from spikegpt_hls.quant.ops import Linear, Operation
 
 WAYS = (("lanes", "reuse"), ("multipliers",), ("rate",), ("folding",))
@@ -28,7 +31,7 @@ POSITIVE = click.FloatRange(0, min_open=True)
 class Folding(Settings):
     """How large and how fast the hardware is to be. There are four ways to say so, and one is named at a time: by hand
     (``lanes``, ``reuse``), by a budget (``multipliers``), by a rate (``rate``, ``clock``), by a file (``folding``).
-    ``contexts`` goes with any of them."""
+    ``contexts`` and ``zeros`` go with any of them."""
 
     lanes: int | None = setting(
         None,
@@ -56,6 +59,14 @@ class Folding(Settings):
         None, "Texts that the hardware works on at once; several keep its pipeline full.", click.INT, 4,
         "what the file of folding= says, or 1",
     )  # fmt: skip
+    zeros: str | None = setting(
+        None,
+        "What a Linear behind a neuron or a ReLU does with inputs that are 0: skip (an adder's step for each of the "
+        "others), or add (all of them).",
+        click.Choice(["skip", "add"]),
+        "skip",
+        "what the file of folding= says, or skip where the placement is spike-driven",
+    )
 
     @classmethod
     def kept(cls, before: Mapping[str, Any], asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -95,7 +106,9 @@ def chosen(
     """
     if settings.free:
         settings, engine = replace(settings, multipliers=budget), False
-    folded = {"contexts": 1, "engine": (), **_folded(place, settings, network, engine)}
+    folded = {"contexts": 1, "engine": (), "events": (), **_folded(place, settings, network, engine)}
+    if settings.zeros == "add":
+        folded["events"] = ()
     return folded if settings.contexts is None else {**folded, "contexts": settings.contexts}
 
 
@@ -104,21 +117,32 @@ def _folded(
 ) -> dict[str, Any]:
     if settings.folding is not None:
         return read(Path(settings.folding))
+    from spikegpt_hls.hls.convert import operations
+    from spikegpt_hls.hls.fold.planning import cheapest, fastest, within
+
+    events: dict[str, float] = {}
+    if network is None:
+        network = operations(place.onnx)
+        events = {name: found.mean for name, found in activity.driven(place, settings.zeros, network).items()}
     if settings.multipliers is None and settings.rate is None:
         lanes = settings.lanes
         if lanes is None:
             lanes = 1 if json.loads(place.metrics.read_text())["vocabulary"] % LANES else LANES
-        return {"lanes": lanes, "reuse_factor": settings.reuse}
-    from spikegpt_hls.hls.convert import operations
-    from spikegpt_hls.hls.fold.planning import cheapest, fastest
-
-    network = network or operations(place.onnx)
+        reuse: Any = settings.reuse
+        if events and reuse is None:
+            reuse = {name: within(network[name], lanes, TARGET_CYCLES, mean) for name, mean in events.items()}
+        return {"lanes": lanes, "reuse_factor": reuse, "events": tuple(events)}
     if settings.rate is None:
         assert settings.multipliers is not None
-        plan = fastest(network, settings.multipliers, engine)
+        plan = fastest(network, settings.multipliers, engine, events)
     else:
-        plan = cheapest(network, settings.clock * 1e6 / settings.rate, engine)
-    return {"lanes": plan.lanes, "reuse_factor": plan.reuse_factors, "engine": plan.members}
+        plan = cheapest(network, settings.clock * 1e6 / settings.rate, engine, events)
+    return {
+        "lanes": plan.lanes,
+        "reuse_factor": plan.reuse_factors,
+        "engine": plan.members,
+        "events": tuple(events),
+    }
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -128,7 +152,10 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
         factors = {name: layer["ReuseFactor"] for name, layer in content["LayerName"].items()}
-        engine = tuple(name for name, layer in content["LayerName"].items() if layer.get("Engine"))
+        engine, events = (
+            tuple(name for name, layer in content["LayerName"].items() if layer.get(key))
+            for key in ("Engine", "Events")
+        )
         lanes, contexts = content["Lanes"], content.get("Contexts", 1)
     except OSError as error:
         raise ConversionError(f"cannot read the folding {path}: {error.strerror}") from error
@@ -136,17 +163,27 @@ def read(path: Path) -> dict[str, Any]:
         raise ConversionError(f"{path} is no folding: it needs Lanes, and LayerName with a ReuseFactor each") from error
     if not all(isinstance(number, int) for number in (lanes, contexts, *factors.values())):
         raise ConversionError(f"{path} is no folding: Lanes, Contexts and every ReuseFactor are whole numbers")
-    return {"lanes": lanes, "reuse_factor": factors, "contexts": contexts, "engine": engine}
+    return {"lanes": lanes, "reuse_factor": factors, "contexts": contexts, "engine": engine, "events": events}
 
 
-def write(dataflow: Dataflow, folder: Path) -> None:
-    """What was chosen, as a file to edit and to name as ``folding=``."""
+def write(dataflow: Dataflow, folder: Path, events: Mapping[str, Events]) -> None:
+    """What was chosen, as a file to edit and to name as ``folding=``; of the Linears that are driven by events, how
+    many those are, and the cycles per token that follow."""
     import yaml
 
-    layers = {
-        b.name: {"ReuseFactor": b.reuse_factor, **({"Engine": True} if b.engine else {})}
-        for b in dataflow.blocks
-        if isinstance(b.operation, Linear)
-    }
+    layers = {b.name: _layer(b, events.get(b.name)) for b in dataflow.blocks if isinstance(b.operation, Linear)}
     content = {"Lanes": dataflow.blocks[0].lanes, "Contexts": dataflow.contexts, "LayerName": layers}
     (folder / FILE).write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _layer(block: Block, events: Events | None) -> dict[str, Any]:
+    from spikegpt_hls.hls.rtl.timing import interval
+
+    layer: dict[str, Any] = {"ReuseFactor": block.reuse_factor}
+    if block.engine:
+        layer["Engine"] = True
+    if block.events:
+        known = (events or Events(block.channels_in, block.channels_in))._asdict()
+        layer["Events"] = {name: round(count, 2) for name, count in known.items()}
+        layer["Cycles"] = {name: round(interval(block, count), 1) for name, count in known.items()}
+    return layer

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from spikegpt_hls.cli import targets
-from spikegpt_hls.cli.steps import folding
+from spikegpt_hls.cli.steps import activity, folding
 from spikegpt_hls.cli.steps.folding import Folding
 from spikegpt_hls.cli.targets import Build, Target
 from spikegpt_hls.cli.terminal import say
@@ -28,7 +28,7 @@ def run(place: Workspace, settings: Folding, console: Console) -> None:
     folded = folding.chosen(place, settings, target.budget)
     with replacing(place.hls) as folder:
         dataflow = _write_rtl(place, folder, folded, target, console)
-        folding.write(dataflow, folder)
+        folding.write(dataflow, folder, activity.measured(place, dataflow))
         target.finish(Build(place, console, folder, folded, dataflow))
     say(console, f"hls: {place.hls}")
 

@@ -15,6 +15,7 @@ from spikegpt_hls.cli.graph.settings import Settings, setting
 from spikegpt_hls.cli.steps import resources
 from spikegpt_hls.cli.workspace import ACCOUNTINGS, CHECKPOINT, RTL, Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.quant.format import Ints
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,17 @@ def run(place: Workspace, settings: Parts, console: Console) -> None:
     with np.load(place.vectors, allow_pickle=False) as arrays:
         traces = {name: arrays[name] for name in arrays.files}
     used = resources.found(place)
+    fired = {name: np.array(counts) for name, counts in cosim.get("events", {}).items()}
     results = Results(
         dataflow=dataflow,
         traces=traces,
-        schedule=simulate(dataflow, cosim["tokens"]),
+        schedule=simulate(dataflow, cosim["tokens"], events=fired),
         energy=energy(dataflow, traces),
         metrics=json.loads(place.metrics.read_text()),
         cosim=cosim,
         resources=used,
         accountings=accountings(place),
-        projected=_projected(place, settings, dataflow, used) if used else None,
+        projected=_projected(place, settings, dataflow, used, traces) if used else None,
         target=place.target,
     )
     write_report(place.folder, results)
@@ -71,7 +73,9 @@ def accountings(place: Workspace) -> dict[str, Any] | None:
     return made if made.get("made_of") == network(place) else None
 
 
-def _projected(place: Workspace, settings: Parts, dataflow: Dataflow, used: Mapping[str, Any]) -> dict[str, Any] | None:
+def _projected(
+    place: Workspace, settings: Parts, dataflow: Dataflow, used: Mapping[str, Any], traces: Mapping[str, Ints]
+) -> dict[str, Any] | None:
     """On named parts; None where the resources are those of another family than the parts' own."""
     from spikegpt_hls.sim.parts import named
     from spikegpt_hls.sim.projection.project import as_json, project
@@ -81,5 +85,5 @@ def _projected(place: Workspace, settings: Parts, dataflow: Dataflow, used: Mapp
         return None
     hardware = record.read(place.stamp(f"hls-{place.target}"))
     clock = hardware.settings.get("clock", 100.0) if hardware else 100.0
-    found = project(dataflow, used["total"], named(settings.part), clock, whole=True)
+    found = project(dataflow, used["total"], named(settings.part), clock, whole=True, traces=traces)
     return as_json(dataflow, found, f"make report preset={place.preset} target=xilinx", whole=True)

@@ -44,13 +44,14 @@ def figures(runner: Runner, clock: float) -> Figures:
     from spikegpt_hls.sim.energy.model import energy
     from spikegpt_hls.sim.parts import parts
     from spikegpt_hls.sim.resources import area
+    from spikegpt_hls.sim.traces import events
 
     runner.make(HLS)
     place = runner.place
     dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
     with np.load(place.vectors, allow_pickle=False) as arrays:
         traces = {name: arrays[name] for name in arrays.files}
-    schedule = simulate(dataflow, len(traces["tokens"]))  # as many as the report's
+    schedule = simulate(dataflow, len(traces["tokens"]), events=events(dataflow, traces))  # as many as the report's
     total = area.estimate(dataflow, place.folder / "nominal")["total"]
     part = next(part for part in parts() if part.name == PART)
     return Figures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,7 @@ def finish(build: Build) -> None:
     place, console = build.place, build.console
     ip.write(build.dataflow, build.folder / "ip")
     with console.status("hls: the Vitis HLS project"):
-        # the kernels keep one state: their C simulation takes one sequence after the other
-        folded = {**build.folded, "contexts": 1}
-        graph = convert(place.onnx, build.folder / "vitis", backend="Vitis", **folded)
+        graph = convert(place.onnx, build.folder / "vitis", backend="Vitis", **_for_kernels(build.folded))
         graph.write()
     with console.status("hls: C simulation against the golden vectors"):
         simulation = c_simulation(graph, place.vectors)
@@ -39,6 +38,15 @@ def finish(build: Build) -> None:
     found = synthesised(build.dataflow, build.rtl, console=console)
     made = {**found, "c_simulation": simulation, "vitis": report, "not_run": reason}
     write_json(build.folder / "resources.json", made)
+
+
+def _for_kernels(folded: Mapping[str, Any]) -> dict[str, Any]:
+    """The kernels keep one state, so that their C simulation takes one sequence after the other; they add zeros, too,
+    and a Linear that skips them in the RTL is folded there as it would be alone."""
+    factors = folded["reuse_factor"]
+    if isinstance(factors, Mapping):
+        factors = {name: factor for name, factor in factors.items() if name not in folded["events"]}
+    return {**folded, "contexts": 1, "events": (), "reuse_factor": factors}
 
 
 def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 A network is as fast as its slowest block: every other Linear gets the fewest multipliers that keep up with it. Or one
 engine of so many multipliers takes all the Linears that can share it, and the others have their own. An engine needs as
-many cycles per token as its members together.
+many cycles per token as its members together. A Linear that is driven by events is reckoned with those that a token has
+on average, and never shares.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, reduce
 from math import gcd
+from types import MappingProxyType
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
@@ -23,6 +25,9 @@ from spikegpt_hls.hls.rtl.timing import interval
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 
 MAX_LANES = 64
+#: Of a token, on average, by the name of each Linear that is driven by them.
+Events = Mapping[str, float]
+DENSE: Events = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,10 @@ class Plan:
         return max(self.intervals, key=lambda name: (self.intervals[name], name == NAME, name in multiplies))
 
 
-def fastest(operations: Mapping[str, Operation], multipliers: int, engine: bool = True) -> Plan:
+def fastest(operations: Mapping[str, Operation], multipliers: int, engine: bool = True, events: Events = DENSE) -> Plan:
     """The plan with the fewest cycles per token that needs at most ``multipliers``; of equals, one without an engine,
     then the cheapest. ``engine``: whether it may have one."""
-    spaces = _spaces(operations, engine)
+    spaces = _spaces(operations, engine, events)
     plans = [plan for space in spaces if (plan := space.fastest(multipliers))]
     if not plans:
         least = min(space.at(float("inf")).multipliers for space in spaces)
@@ -67,10 +72,10 @@ def fastest(operations: Mapping[str, Operation], multipliers: int, engine: bool 
     return min(plans, key=lambda plan: (plan.interval, bool(plan.members), plan.multipliers, plan.lanes))
 
 
-def cheapest(operations: Mapping[str, Operation], cycles: float, engine: bool = True) -> Plan:
+def cheapest(operations: Mapping[str, Operation], cycles: float, engine: bool = True, events: Events = DENSE) -> Plan:
     """The plan with the fewest multipliers that takes at most ``cycles`` per token; of equals, one without an engine,
     then the fewest lanes. ``engine``: whether it may have one."""
-    spaces = _spaces(operations, engine)
+    spaces = _spaces(operations, engine, events)
     plans = [space.at(cycles) for space in spaces if space.intervals[0] <= cycles]
     if not plans:
         best = min(space.intervals[0] for space in spaces)
@@ -80,17 +85,28 @@ def cheapest(operations: Mapping[str, Operation], cycles: float, engine: bool = 
     return min(plans, key=lambda plan: (plan.multipliers, bool(plan.members), plan.lanes))
 
 
-def next_step_up(operations: Mapping[str, Operation], plan: Plan) -> Plan | None:
+def next_step_up(operations: Mapping[str, Operation], plan: Plan, events: Events = DENSE) -> Plan | None:
     """The cheapest plan that is faster than ``plan``; None where there is none."""
-    spaces = _spaces(operations, engine=True)
+    spaces = _spaces(operations, True, events)
     faster = [s.at(s.intervals[at - 1]) for s in spaces if (at := bisect_left(s.intervals, plan.interval))]
     return min(
         faster, key=lambda found: (found.multipliers, found.interval, bool(found.members), found.lanes), default=None
     )
 
 
-def plan_of(dataflow: Dataflow) -> Plan:
-    """How a dataflow was folded."""
+def within(op: Operation, lanes: int, cycles: float, events: float) -> int:
+    """The ReuseFactor with the fewest adders that takes at most ``cycles`` for a token of so many events, or else the
+    fastest there is."""
+    assert isinstance(op, Linear)
+    choices = _choices(op, lanes, events)
+    if not choices:
+        raise ConversionError(f"a Linear of {op.inputs} x {op.outputs} cannot be folded with {lanes} lanes")
+    fits = [choice for choice in choices if choice.interval <= cycles] or choices[:1]
+    return min(fits, key=lambda choice: choice.multipliers).reuse_factor
+
+
+def plan_of(dataflow: Dataflow, events: Events = DENSE) -> Plan:
+    """How a dataflow was folded. A Linear whose ``events`` are not named is reckoned with as many as it has inputs."""
     blocks = {block.name: block for block in dataflow.blocks if block.operation is not None}
     linears = {name: block for name, block in blocks.items() if isinstance(block.operation, Linear)}
     private = [block for block in linears.values() if not block.engine]
@@ -98,7 +114,7 @@ def plan_of(dataflow: Dataflow) -> Plan:
     return Plan(
         dataflow.blocks[0].lanes,
         {name: block.reuse_factor for name, block in linears.items()},
-        {name: interval(block) for name, block in blocks.items()} | _engine_interval(members),
+        {name: interval(block, events.get(name)) for name, block in blocks.items()} | _engine_interval(members),
         sum(block.channels_in * block.channels_out // block.reuse_factor for block in [*private, *members[:1]]),
         tuple(block.name for block in members),
     )
@@ -111,12 +127,12 @@ def _engine_interval(members: Sequence[Block]) -> dict[str, float]:
 class _Space:
     """All foldings of a network with so many lanes, and with an engine of so many multipliers (0: none)."""
 
-    def __init__(self, operations: Mapping[str, Operation], lanes: int, engine: int = 0) -> None:
+    def __init__(self, operations: Mapping[str, Operation], lanes: int, engine: int, events: Events) -> None:
         self.lanes, self.engine = lanes, engine
-        members = _members(operations, lanes, engine)
+        members = _members(operations, lanes, engine, events)
         self.members = {block.name: block.reuse_factor for block in members}
         linears = {n: op for n, op in operations.items() if isinstance(op, Linear) and n not in self.members}
-        self.choices = {n: _choices(op, lanes) for n, op in linears.items()}
+        self.choices = {n: _choices(op, lanes, events.get(n)) for n, op in linears.items()}
         others = {n: op for n, op in operations.items() if not isinstance(op, Linear)}
         self.fixed = {n: interval(single(op, lanes, {})) for n, op in others.items()}
         self.fixed |= {block.name: interval(block) for block in members} | _engine_interval(members)
@@ -145,39 +161,41 @@ class _Space:
         return self.at(self.intervals[within]) if within < len(self.intervals) else None
 
 
-def _spaces(operations: Mapping[str, Operation], engine: bool) -> list[_Space]:
+def _spaces(operations: Mapping[str, Operation], engine: bool, events: Events) -> list[_Space]:
     counts = {op.n_out for op in operations.values()}
     counts |= {op.n_in for op in operations.values() if not isinstance(op, BinaryEmbedding)}
     common = reduce(gcd, counts)
     lanes = [count for count in range(1, MAX_LANES + 1) if common % count == 0]
-    sizes = {count: _engines(operations, count) if engine else [] for count in lanes}
-    return [_Space(operations, count, size) for count in lanes for size in (0, *sizes[count])]
+    sizes = {count: _engines(operations, count, events) if engine else [] for count in lanes}
+    return [_Space(operations, count, size, events) for count in lanes for size in (0, *sizes[count])]
 
 
-def _engines(operations: Mapping[str, Operation], lanes: int) -> list[int]:
+def _engines(operations: Mapping[str, Operation], lanes: int, events: Events) -> list[int]:
     """The multipliers of every engine that two Linears or more can share."""
-    linears = [op for op in operations.values() if isinstance(op, Linear)]
-    sizes = Counter(choice.multipliers for op in linears for choice in _choices(op, lanes) if choice.shareable)
+    linears = {name: op for name, op in operations.items() if isinstance(op, Linear)}
+    choices = [choice for name, op in linears.items() for choice in _choices(op, lanes, events.get(name))]
+    sizes = Counter(choice.multipliers for choice in choices if choice.shareable)
     return [size for size, members in sizes.items() if members > 1]
 
 
-def _members(operations: Mapping[str, Operation], lanes: int, multipliers: int) -> tuple[Block, ...]:
+def _members(operations: Mapping[str, Operation], lanes: int, multipliers: int, events: Events) -> tuple[Block, ...]:
     """All the Linears that can share an engine of so many multipliers."""
     members = [
         single(op, lanes, {}, choice.reuse_factor, name=name)
         for name, op in operations.items()
         if isinstance(op, Linear)
-        for choice in _choices(op, lanes)
+        for choice in _choices(op, lanes, events.get(name))
         if choice.shareable and choice.multipliers == multipliers
     ]
     return share(members, [block.name for block in members])
 
 
 @cache
-def _choices(op: Linear, lanes: int) -> list[Choice]:
+def _choices(op: Linear, lanes: int, events: float | None) -> list[Choice]:
     """By interval, ascending."""
-    block = single(op, lanes, {})
-    foldings = [replace(block, reuse_factor=factor) for factor in legal_factors(op.inputs, op.outputs, lanes)]
+    driven = events is not None
+    block = single(op, lanes, {}, events=driven)
+    foldings = [replace(block, reuse_factor=factor) for factor in legal_factors(op.inputs, op.outputs, lanes, driven)]
     size = op.inputs * op.outputs
-    found = (Choice(interval(b), size // b.reuse_factor, b.reuse_factor, shareable(b)) for b in foldings)
+    found = (Choice(interval(b, events), size // b.reuse_factor, b.reuse_factor, shareable(b)) for b in foldings)
     return sorted(found, key=lambda choice: choice.interval)

@@ -71,10 +71,11 @@ def interval(block: Block, events: float | None = None) -> float:
                 beats, folding.words * max(folding.steps_per_word, round_trip / 2),
                 (block.beats_in + folding.steps + overhead) / 2,
             )  # fmt: skip
-        steps = folding.steps
+        steps: float = folding.steps
         if block.events and events is not None:
             steps = max(events, 1) * block.channels_out / folding.pe
-        round_trip = steps / folding.words + times.result + issues - 1  # of a result word
-        each = max(steps, folding.words * round_trip / times.words)
-        return max(beats, steps if block.events else each, (block.beats_in + steps) / 2)
+        if block.events:
+            return max(beats, steps)
+        round_trip = folding.steps_per_word + times.result + issues - 1  # of a result word
+        return max(beats, steps, folding.words * round_trip / times.words, (block.beats_in + steps) / 2)
     return max(beats, times.loop)

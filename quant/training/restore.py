@@ -151,6 +151,7 @@ def measure(network: QuantSpikeGPT, corpus: Corpus, recipe: Recipe, console: Con
         "events_share": counts["integer"].share(),
         "events_share_with_head": counts["integer"].share(head=True),
         "events": {kind: events.rates() for kind, events in counts.items()},
+        "events_per_token": counts["integer"].per_token(),
         "context": recipe.context,
         "unit": unit,
         "validation_windows": counted,

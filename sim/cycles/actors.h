@@ -186,13 +186,12 @@ struct Fold : Actor {
     Channel *issues;
     int64_t words, steps, beats_per_word, result; // steps of one word
     int64_t places;                               // result words that may have begun and not left
-    std::vector<int64_t> events;                  // steps of a word of each token, where they depend on its inputs
+    std::vector<int64_t> events;                  // steps of a word of each token, where they depend on its inputs; over and over
     Memory memory;
     Series last_step; // of each result word
 
     int64_t taken(int64_t word) const {
-        const size_t token = word / words;
-        return token < events.size() ? events[token] : steps;
+        return events.empty() ? steps : events[word / words % events.size()];
     }
 
     bool advance() override {

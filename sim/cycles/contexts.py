@@ -6,10 +6,12 @@ stages keep it full; more of them wait for each other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.sim.cycles.schedule import token_times
 
 TOKENS = 32  # of a streamed prompt
@@ -41,9 +43,14 @@ class Interleaving:
         return self.contexts * self.generating
 
 
-def interleaving(dataflow: Dataflow, contexts: int | None = None, delay: int = 1) -> Interleaving:
-    """Of ``contexts`` texts (default: those of the dataflow), each id coming ``delay`` cycles after the logits."""
+def interleaving(
+    dataflow: Dataflow, contexts: int | None = None, delay: int = 1, events: Mapping[str, Ints] | None = None
+) -> Interleaving:
+    """Of ``contexts`` texts (default: those of the dataflow), each id coming ``delay`` cycles after the logits.
+
+    ``events``: as those of ``schedule.simulate``.
+    """
     texts = contexts or dataflow.contexts
-    alone, prompt = token_times(dataflow, 1), token_times(dataflow, TOKENS)
-    generated = token_times(dataflow, ROUNDS * texts, generation=delay, contexts=texts)
+    alone, prompt = token_times(dataflow, 1, events=events), token_times(dataflow, TOKENS, events=events)
+    generated = token_times(dataflow, ROUNDS * texts, generation=delay, contexts=texts, events=events)
     return Interleaving(texts, alone.latency, prompt.cycles_per_token, generated.cycles_per_token)

@@ -150,8 +150,8 @@ def simulate(
     of ready cycles that repeats (default: always); with ``generation = d`` so many ``contexts`` generate in turn, each
     id ``d`` cycles after the last logit beat of its own text's token before it. Blocks that are ``outside`` read their
     constants from a memory beside the chip (``offchip.py``). ``events`` are the inputs of each token that are not 0, by
-    the name of each Linear that they drive. SimulationError for a deadlock, naming the blocks that
-    hold a beat they cannot take.
+    the name of each Linear that they drive; a run of more tokens repeats them. SimulationError for a deadlock, naming
+    the blocks that hold a beat they cannot take.
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
         raise SimulationError(f"a run needs at least one token and one offer per token, not {tokens}")
@@ -246,9 +246,10 @@ def token_times(
     timing: Callable[[Block], Timing] = rtl_timing,
     contexts: int = 1,
     outside: Mapping[str, Fetch] | None = None,
+    events: Mapping[str, Ints] | None = None,
 ) -> TokenTimes:
     """What ``simulate`` would say of the tokens, in memory that does not grow with their number."""
-    network = Network(dataflow, timing, [True], generation, contexts, outside)
+    network = Network(dataflow, timing, [True], generation, contexts, outside, events)
     first = last = 0
     ends: list[Ints] = []
     while network.tokens < tokens:

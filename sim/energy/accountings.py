@@ -45,7 +45,11 @@ class Network:
     @property
     def zeros(self) -> dict[str, float]:
         """Share of each Linear's inputs that are 0."""
-        return {b.name: b.activity["skippable_macs"] / b.macs for b in self.energy.blocks if b.kind == "Linear"}
+        return {
+            b.name: b.activity["zero_operands"] / self.dataflow[b.name].channels_in
+            for b in self.energy.blocks
+            if b.kind == "Linear"
+        }
 
     @property
     def geometry(self) -> tuple[int, int]:

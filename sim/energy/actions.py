@@ -150,6 +150,29 @@ def linear(op: Linear, block: Block) -> Iterator[Action]:
         yield from requantized(op.accumulator.bits, op.out, op.outputs)
 
 
+def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
+    """Of so many inputs that are not 0: each is listed once and read from its list once a row of PE outputs, with its
+    value where it has one, and a word of PE weights is read and added for it; inputs of one bit multiply nothing. The
+    rest is ``linear``'s. Every input is looked at once."""
+    folding, rows, added = block.folding, op.outputs // block.folding.pe, events * op.outputs
+    place, value = (op.inputs // block.lanes - 1).bit_length(), op.x.bits if op.x.bits > 1 else 0
+    weight, total = op.weight.bits, op.accumulator.bits
+    lists = bank(2 * op.inputs // block.lanes, place + value)
+    yield Action("compare", "scanner", op.x.bits, op.inputs)
+    yield write("event lists", place + value, events, lists)
+    yield read("event lists", place + value, events * rows, lists)
+    yield Action("add", "address", (op.inputs * rows - 1).bit_length(), 2 * events * rows)
+    yield read("weights", weight, added, bank(op.inputs * rows, folding.pe * weight))
+    if value:
+        yield Action("multiply", "weight x input", weight, added, other=value)
+    yield Action("add", "accumulate", total, added)
+    word = bank(2, folding.word * total)
+    yield write("result words", total, op.outputs, word)
+    yield read("result words", total, op.outputs, word)
+    if op.out.frac != op.accumulator.frac or op.out.bits < op.accumulator.bits:
+        yield from requantized(op.accumulator.bits, op.out, op.outputs)
+
+
 def sigmoid(op: Sigmoid, block: Block) -> Iterator[Action]:
     yield read("table", op.out.bits, op.channels, op.out.bits << op.x.bits)
 
@@ -231,13 +254,17 @@ _ACTIONS: dict[str, Callable[..., Iterator[Action]]] = {
 }
 
 
-def actions(block: Block, timing: Timing, outside: bool = False) -> tuple[Action, ...]:
+def actions(block: Block, timing: Timing, outside: bool = False, events: float | None = None) -> tuple[Action, ...]:
     """Everything a block does for one token, the FIFOs at its ports included; ``outside``: its constants (weights, the
-    embedding's table) are read from a memory off the chip."""
+    embedding's table) are read from a memory off the chip; ``events``: the inputs that are not 0, on average, of a
+    Linear that they drive."""
     own: tuple[Action, ...] = ()
     if block.events:
-        raise SimulationError(f"{block.name}: what a Linear that is driven by events spends is not counted yet")
-    if block.operation is not None:
+        if events is None:
+            raise SimulationError(f"the events of a token in {block.name} are not known, so neither is what it spends")
+        assert isinstance(block.operation, Linear)
+        own = tuple(event_linear(block.operation, block, events))
+    elif block.operation is not None:
         if block.kind not in _ACTIONS:
             raise SimulationError(
                 f"{block.name}: no actions are known for a {block.kind}; known: {', '.join(_ACTIONS)}"
@@ -271,8 +298,9 @@ def _fifos(block: Block, timing: Timing) -> Iterator[Action]:
 def activity(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
     """Data-dependent counts per token, measured in ``traces`` (block name to (tokens, channels) integers).
 
-    ``zero_operands`` are zeros on the inputs; ``skippable_macs`` the products of a Linear with a zero input;
-    ``spikes`` the ones a LIF or the embedding sent, ``rate`` their share.
+    ``zero_operands`` are zeros on the inputs; ``skippable_macs`` the products of a Linear with a zero input, which it
+    computes; ``events`` the inputs that are not 0 of one that computes no others; ``spikes`` the ones a LIF or the
+    embedding sent, ``rate`` their share.
     """
     counts: dict[str, dict[str, float]] = {}
     for block in dataflow.blocks:
@@ -282,7 +310,9 @@ def activity(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, dict[s
         sources = [trace_of(dataflow, traces, stream) for stream in block.inputs]
         if block.kind != "BinaryEmbedding":
             found["zero_operands"] = float(sum(_per_token(source == 0) for source in sources))
-        if block.kind == "Linear":
+        if block.events:
+            found["events"] = block.channels_in - found["zero_operands"]
+        elif block.kind == "Linear":
             found["skippable_macs"] = found["zero_operands"] * block.channels_out
         if block.kind in ("LIF", "BinaryEmbedding"):
             found["spikes"] = _per_token(trace_of(dataflow, traces, block.outputs[0]) == 1)

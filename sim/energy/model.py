@@ -51,7 +51,8 @@ class BlockEnergy:
 
     @property
     def macs(self) -> float:
-        return sum(a.count for a, _ in self.items if a.kind == "multiply" and self.kind == "Linear")
+        """Weights added to a sum: products, or weights themselves where inputs are bits."""
+        return sum(a.count for a, _ in self.items if a.what == "accumulate" and self.kind == "Linear")
 
     @property
     def skippable_pj(self) -> float:
@@ -170,8 +171,10 @@ def priced(
         raise SimulationError(f"no block is called {', '.join(sorted(unknown))}: its constants cannot leave the chip")
     blocks = []
     for block in dataflow.blocks:
-        items = tuple((a, a.count * table.pj(a)) for a in actions(block, timing(block), block.name in outside))
-        blocks.append(BlockEnergy(block.name, block.kind, items, counted.get(block.name, {})))
+        found = counted.get(block.name, {})
+        spent = actions(block, timing(block), block.name in outside, found.get("events"))
+        items = tuple((a, a.count * table.pj(a)) for a in spent)
+        blocks.append(BlockEnergy(block.name, block.kind, items, found))
     return EnergyReport(table, tokens, tuple(blocks), switching)
 
 

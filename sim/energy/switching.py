@@ -51,7 +51,7 @@ def toggle_rate(words: Sequence[Words]) -> float:
     """Bits that change from one step to the next, of all bits; from 0 at the first step."""
     changes = ((np.diff(w, axis=0, prepend=0), w, bits) for w, bits in words)
     toggles = sum(int(np.bitwise_count((w ^ (w - step)) & ((1 << bits) - 1)).sum()) for step, w, bits in changes)
-    return toggles / sum(w.size * bits for w, bits in words)
+    return toggles / max(1, sum(w.size * bits for w, bits in words))  # no step: nothing changes
 
 
 def in_beats(values: Ints, lanes: int) -> Ints:
@@ -74,6 +74,28 @@ def linear(op: Linear, block: Block, streams: Sequence[Ints]) -> Ports:
     made = products.reshape(-1, pe * simd), op.weight.bits + op.x.bits
     yield "weight x input", [(xs, op.x.bits), (weights, op.weight.bits), made]
     yield "accumulate", [made, (products.sum(-1).cumsum(2).reshape(-1, pe), op.accumulator.bits)]
+
+
+def event_linear(op: Linear, block: Block, streams: Sequence[Ints]) -> Ports:
+    """Row by row of a token, lane by lane, the weights of each input that is not 0."""
+    pe, x = block.folding.pe, np.reshape(streams[0], (len(streams[0]), -1, block.lanes)).transpose(0, 2, 1)
+    columns = np.reshape(block.params["weight"].T, (-1, block.lanes, op.outputs // pe, pe)).swapaxes(0, 1)
+    values, weights, products, sums = [], [], [], []
+    for token in x:
+        events = token != 0
+        rows = columns[events].swapaxes(0, 1)  # (rows, events, PE)
+        value = np.broadcast_to(token[events][None, :, None], (*rows.shape[:2], 1))
+        values.append(value.reshape(-1, 1))
+        weights.append(rows.reshape(-1, pe))
+        products.append((rows * value).reshape(-1, pe))
+        sums.append((rows * value).cumsum(1).reshape(-1, pe))
+    read, added = (np.concatenate(weights), op.weight.bits), (np.concatenate(sums), op.accumulator.bits)
+    if op.x.bits > 1:
+        made = np.concatenate(products), op.weight.bits + op.x.bits
+        yield "weight x input", [(np.concatenate(values), op.x.bits), read, made]
+        yield "accumulate", [made, added]
+    else:
+        yield "accumulate", [read, added]
 
 
 def lif(op: LIF, block: Block, streams: Sequence[Ints]) -> Ports:
@@ -125,7 +147,7 @@ def rates(block: Block, streams: Sequence[Ints], output: Ints) -> Rates:
     """Of one block, for (tokens, channels) integers of a single sequence from its start."""
     if lacking := [name for name in block.operation.params if name not in block.params] if block.operation else []:
         raise SimulationError(f"{block.name}: the switching of a {block.kind} needs its {' and '.join(lacking)}")
-    own = _PORTS.get(block.kind)
+    own = event_linear if block.events else _PORTS.get(block.kind)
     found: dict[str, float] = {}
     if own is not None:
         found = {what: toggle_rate(words) for what, words in own(block.operation, block, streams)}  # type: ignore[operator]

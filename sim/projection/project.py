@@ -14,8 +14,10 @@ from typing import Any
 
 from spikegpt_hls.hls.convert import MAX_CONTEXTS
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.fold.planning import plan_of
+from spikegpt_hls.hls.fold.planning import Plan, plan_of
+from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.sim.cycles.schedule import token_times
+from spikegpt_hls.sim.energy.actions import activity
 from spikegpt_hls.sim.energy.energy_table import EnergyTable
 from spikegpt_hls.sim.energy.model import EnergyReport, priced
 from spikegpt_hls.sim.memory import outside, state_bits
@@ -24,6 +26,7 @@ from spikegpt_hls.sim.parts import Part, shares
 from spikegpt_hls.sim.projection.roofline import Roofline, roofline
 from spikegpt_hls.sim.resources.synthesis import FAMILY
 from spikegpt_hls.sim.roms import roms
+from spikegpt_hls.sim.traces import events, means
 
 TOKENS = 32  # of a streamed prompt
 ROUNDS = 4  # tokens of each of several texts
@@ -66,6 +69,7 @@ class Projection:
 
     part: Part
     clock: float  # MHz
+    plan: Plan
     used: Mapping[str, float]  # shares of the part, and of its board's memory
     outside: tuple[str, ...]
     rates: Rates
@@ -96,15 +100,18 @@ def project(
     clock: float,
     progress: Callable[[str], None] = lambda part: None,
     whole: bool = False,
+    traces: Mapping[str, Ints] | None = None,
 ) -> list[Projection]:
     """``total`` is what all blocks take without their ROMs, which may leave the chip, or with them, where it is the
-    ``whole``. ``progress`` is told each part."""
-    plan, constants, table = plan_of(dataflow), roms(dataflow), EnergyTable.load()
+    ``whole``. ``progress`` is told each part. ``traces``: of a run, for what depends on its data."""
+    driven = events(dataflow, traces) if traces else {}
+    counted = activity(dataflow, traces) if traces else {}
+    plan, constants, table = plan_of(dataflow, means(driven)), roms(dataflow), EnergyTable.load()
     found = []
 
     @cache  # parts without a memory in use, and like memories, are one
     def rates(off: tuple[str, ...], supply: Supply | None) -> Rates:
-        return _rates(dataflow, off, supply)
+        return _rates(dataflow, off, supply, driven)
 
     for part in parts:
         progress(part.name)
@@ -114,27 +121,27 @@ def project(
         memory_bound = cycles.streaming > plan.interval * 1.001
         bottleneck = "off-chip bandwidth" if memory_bound else plan.bottleneck
         roof = roofline(dataflow, read, part, clock)
-        spent = priced(dataflow, {}, 0, table, outside=off)
+        spent = priced(dataflow, counted, 0, table, outside=off)
         stored = sum(rom.size for name, rom in constants.items() if name in off) / 8
         used = {**shares(total, part), "memory": stored / (part.board.megabytes * 2**20)}
-        found.append(Projection(part, clock, used, off, cycles, bottleneck, roof, spent))
+        found.append(Projection(part, clock, plan, used, off, cycles, bottleneck, roof, spent))
     return found
 
 
-def _rates(dataflow: Dataflow, off: tuple[str, ...], supply: Supply | None) -> Rates:
+def _rates(dataflow: Dataflow, off: tuple[str, ...], supply: Supply | None, driven: Mapping[str, Ints]) -> Rates:
     shared = fetches(dataflow, off, supply) if supply else {}
     alone = fetches(dataflow, off, supply, alone=True) if supply else {}
-    prompt = token_times(dataflow, TOKENS, outside=shared)
-    one = token_times(dataflow, ROUNDS, generation=1, outside=alone)
+    prompt = token_times(dataflow, TOKENS, outside=shared, events=driven)
+    one = token_times(dataflow, ROUNDS, generation=1, outside=alone, events=driven)
     texts = min(ceil(prompt.latency / prompt.cycles_per_token), MAX_CONTEXTS)
-    several = token_times(dataflow, ROUNDS * texts, generation=1, contexts=texts, outside=shared)
+    several = token_times(dataflow, ROUNDS * texts, generation=1, contexts=texts, outside=shared, events=driven)
     return Rates(one.latency, prompt.cycles_per_token, one.cycles_per_token, texts, several.cycles_per_token)
 
 
 def as_json(dataflow: Dataflow, found: Iterable[Projection], command: str, whole: bool = False) -> dict[str, Any]:
     """``projected.json``: figures in the form of the report's, tagged projected."""
-    plan = plan_of(dataflow)
     made = list(found)
+    plan = made[0].plan
     return {
         "provenance": "projected",
         "command": command,
