@@ -179,20 +179,18 @@ struct Normalize : Actor {
 };
 
 // Linear: two banks, steps, places for result words. Before its output pipe, or, driven by events, with its own output
-// FIFO, whose places are taken before a word begins. Steps wait inside a result word for weights that come from outside,
-// and where the serializer is not done with the word before.
+// FIFO, whose places are taken before a word begins. Steps wait inside a result word for weights that come from
+// outside, and where the serializer is not done with the word before.
 struct Fold : Actor {
     Banks banks;
     Channel *issues;
     int64_t words, steps, beats_per_word, result; // steps of one word
     int64_t places;                               // result words that may have begun and not left
-    std::vector<int64_t> events;                  // steps of a word of each token, where they depend on its inputs; over and over
+    std::vector<int64_t> events;                  // steps of a word of each token, over and over, where they differ
     Memory memory;
     Series last_step; // of each result word
 
-    int64_t taken(int64_t word) const {
-        return events.empty() ? steps : events[word / words % events.size()];
-    }
+    int64_t taken(int64_t word) const { return events.empty() ? steps : events[word / words % events.size()]; }
 
     bool advance() override {
         bool moved = banks.accept();
