@@ -28,6 +28,8 @@ from spikegpt_hls.quant.ops.wkv import BONUS, LOSS, MANTISSA_BITS, OCTAVE_FRAC, 
 SOURCES = Path(__file__).parent
 #: The module of each kind of block; none of an operation that has no file here.
 MODULES = {kind: name for kind, name in {**NAMES, "Fork": "stream_fork"}.items() if (SOURCES / f"{name}.sv").is_file()}
+#: That of a Linear that is driven by events.
+EVENT_LINEAR = "event_linear"
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def weight_image(block: Block, bits: int) -> Image:
 
 
 def module(block: Block) -> str:
-    return "shared_linear" if block.engine else "event_linear" if block.events else MODULES[block.kind]
+    return "shared_linear" if block.engine else EVENT_LINEAR if block.events else MODULES[block.kind]
 
 
 def sources(kind: str) -> list[Path]:

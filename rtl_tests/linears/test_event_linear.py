@@ -1,13 +1,17 @@
 """A Linear driven by events in RTL: bits and numbers in, from silence to every input at once, a step for each event."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.quant.format import Format, Ints
-from spikegpt_hls.quant.ops import BIT, Linear
+from spikegpt_hls.quant.ops import BIT, BinaryEmbedding, Linear
 from spikegpt_hls.rtl_tests.bench import check, flip_bit, random_params
 from spikegpt_hls.rtl_tests.marks import slow
+from spikegpt_hls.sim.cycles.schedule import simulate, slope
 
 BYTE, UNSIGNED = Format(8, 4), Format(8, 4, signed=False)
 SHARES = (0, 0.01, 0.1, 0.5, 1)
@@ -59,6 +63,27 @@ def test_products(
 @pytest.mark.parametrize(("lanes", "x"), [(2, BIT), slow(8, UNSIGNED)])
 def test_interleaved_contexts(lanes: int, x: Format) -> None:
     run(linear(16, 8, Format(8, 7), x), lanes, 4, contexts=3)
+
+
+@pytest.mark.parametrize(("lanes", "pe"), [(1, 8), (8, 4), (2, 32), (8, 32)])
+def test_a_token_takes_as_many_cycles_as_its_events(lanes: int, pe: int) -> None:
+    """Alone, from its last beat in to its last beat out: a step for each event and row, and a constant. Behind another,
+    from that one's last step: max(beats, events x outputs / PE). The RTL's cycles are the simulator's (``check``)."""
+    op = linear(64, 32, Format(8, 7), BIT)
+    block = single(op, lanes, random_params(op, seed=1), op.inputs * op.outputs // pe, events=True)
+    counts = np.count_nonzero(tokens(op, 200, seed=pe), axis=1)
+    made = replace(single(BinaryEmbedding(BIT, 2, 64), lanes, {}), inputs=("ids",), outputs=("x",))
+    flow = Dataflow((made, replace(block, inputs=("x",))), "ids", "m_axis")
+    beats_in, beats_out, word = 64 // lanes, 32 // lanes, block.folding.word
+    steps = np.maximum(counts, 1) * 32 // pe  # of a token
+    alone = simulate(flow, len(counts), np.arange(len(counts)) * 1000, events={block.name: counts})
+    came, left = (alone.times[stream].reshape(len(counts), -1)[:, -1] for stream in ("x", "m_axis"))
+    first, others = steps * word // 32, 32 // word - 1  # steps of a result word; the serializer paces those after it
+    paced = first + others * np.maximum(first, word // lanes)
+    assert np.array_equal(left - came, paced + 12 + word // lanes - 1)
+    for count in (0, 1, 6, 32, 64):
+        same = simulate(flow, 60, events={block.name: np.full(60, count)})
+        assert slope(same.token_end) == max(beats_in, beats_out, max(count, 1) * 32 / pe)
 
 
 def test_a_flipped_weight_is_noticed() -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
+from spikegpt_hls.hls.rtl.blocks import files as sources
+from spikegpt_hls.hls.rtl.blocks import images, module, parameters
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import bench
 
@@ -34,7 +35,8 @@ class Design:
         memories = images(block)
         files = {f"{name}.hex": image.hex() for name, image in memories.items()}
         values: dict[str, int | str] = {**parameters(block), **{name: f'"{name}.hex"' for name in memories}}
-        return cls(MODULES[block.kind], {path.name: path.read_text() for path in sources(block.kind)}, files, values)
+        top = module(block)
+        return cls(top, {path.name: path.read_text() for path in sources(top)}, files, values)
 
     def write(self, folder: Path) -> list[Path]:
         """Put it into an empty folder; the paths of its sources."""
@@ -60,9 +62,10 @@ class Case:
 
 @cache
 def cases(name: str) -> tuple[Case, ...]:
-    """All cases of ``blocks/test_<name>.py`` but those that are meant to fail and the soak's."""
+    """All cases of the module's ``test_<name>.py`` but those that are meant to fail and the soak's."""
     found: list[Case] = []
-    path = Path(bench.__file__).parent / "blocks" / f"test_{name}.py"
+    here = Path(bench.__file__).parent
+    path = next(path for room in ("blocks", "linears") if (path := here / room / f"test_{name}.py").is_file())
 
     def record(
         block: Block,

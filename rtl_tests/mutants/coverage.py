@@ -21,14 +21,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spikegpt_hls.hls.rtl.blocks import MODULES
+from spikegpt_hls.hls.rtl.blocks import EVENT_LINEAR, MODULES
 from spikegpt_hls.rtl_tests import bench, simulator
 from spikegpt_hls.rtl_tests.cells import functional, stream_fork
 from spikegpt_hls.rtl_tests.linears import engine
 from spikegpt_hls.rtl_tests.mutants import replay
 from spikegpt_hls.rtl_tests.mutants.cases import Case, Design, cases
 
-BLOCKS = (*MODULES.values(), "engine")
+BLOCKS = (*MODULES.values(), EVENT_LINEAR, "engine")
 OPTIONS = "--coverage-line", "--coverage-toggle"
 EXCLUSIONS = Path(__file__).parent / "coverage.toml"
 

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spikegpt_hls.hls.rtl.blocks import MODULES
+from spikegpt_hls.hls.rtl.blocks import EVENT_LINEAR, MODULES
 from spikegpt_hls.rtl_tests.mutants import engine, miter, replay
 from spikegpt_hls.rtl_tests.mutants.cases import Design, cases
 from spikegpt_hls.rtl_tests.mutants.replay import Play
@@ -31,7 +31,7 @@ from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.resources import tools
 
 #: All but the fork, whose bench has runs of its own.
-BLOCKS = (*(name for name in MODULES.values() if name != "stream_fork"), engine.NAME)
+BLOCKS = (*(name for name in MODULES.values() if name != "stream_fork"), EVENT_LINEAR, engine.NAME)
 SELECT = 12  # bits of mutsel
 NO_NODE = re.compile(r"-port RD_[AS]RST\b")  # pins of Yosys's memory cell for a reset that no memory here has
 MEMORY = re.compile(r"^  cell \$mem_v2 \\(\S+)\n.*?RD_CLK_ENABLE \d+'([01]+)$", re.MULTILINE | re.DOTALL)

@@ -1,5 +1,6 @@
 """The netlists of the blocks under the benches of their sources: every port stalled, every cycle as simulated."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,8 @@ LENGTHS = (7, 1, 9)
 BYTE = Format(8, 4)
 
 
-def run(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit | None = None) -> None:
-    block: Block = single(op, lanes, random_params(op, seed=1), reuse_factor)
+def run(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit | None = None, events: bool = False) -> None:
+    block: Block = single(op, lanes, random_params(op, seed=1), reuse_factor, events=events)
     check(block, sequences(op, LENGTHS, seed=lanes), LENGTHS, build=partial(gates, edit=edit) if edit else gates)
 
 
@@ -48,9 +49,11 @@ def test_a_flipped_bit_of_one_lut_is_noticed() -> None:
         run(LIF.of(8, BYTE), 8, edit=flip("m_axis_tvalid", 0))
 
 
-def run_routed(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit = lambda text: text) -> None:
+def run_routed(
+    op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit = lambda text: text, events: bool = False
+) -> None:
     """What is placed on an ECP5, its multipliers with the registers that Yosys left outside."""
-    block = replace(single(op, lanes, random_params(op, seed=1), reuse_factor), multiplier=(18, 18))
+    block = replace(single(op, lanes, random_params(op, seed=1), reuse_factor, events=events), multiplier=(18, 18))
     streams = sequences(op, LENGTHS, seed=lanes)
     check(block, streams, LENGTHS, build=partial(gates, family=lattice.ECP5, edit=edit))
 
@@ -70,6 +73,12 @@ LINEAR = Linear(Format(8, 3), 16, 16, BYTE, Format(8, 7))
 )
 def test_gates_of_an_ecp5_pass_the_bench(op: Operation, lanes: int, reuse_factor: int) -> None:
     run_routed(op, lanes, reuse_factor)
+
+
+@pytest.mark.parametrize("x", [BIT, slow(Format(8, 4, signed=False))], ids=["bits", "numbers"])
+@pytest.mark.parametrize("family", [run, slow(run_routed)], ids=["xc7", "ecp5"])
+def test_gates_that_follow_events_pass_the_bench(x: Format, family: Callable[..., None]) -> None:
+    family(Linear(Format(8, 3), 16, 16, x, Format(8, 7)), 2, 64, events=True)
 
 
 def test_a_product_that_misses_its_register_is_noticed() -> None:

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Block
-from spikegpt_hls.hls.rtl.blocks import MODULES, images, parameters, sources
+from spikegpt_hls.hls.rtl import blocks
+from spikegpt_hls.hls.rtl.blocks import images, parameters
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import bench, simulator
 
@@ -24,14 +25,14 @@ _INSTANCE = re.compile(r"\(INSTANCE (\S+)")
 def toggles(block: Block, stimuli: Mapping[str, Sequence[Ints]], folder: Path) -> dict[str, float]:
     """Bits that changed per token, by stimulus: each one sequence of (tokens, channels) integers per stream, with no
     stall. ``folder`` keeps the simulation; ToolError where there is no Verilator, AssertionError for a wrong result."""
-    module = MODULES[block.kind]
+    module = blocks.module(block)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     memory = images(block)
     for name, image in memory.items():
         (folder / f"{name}.hex").write_text(image.hex())
     files = {name: f'"{name}.hex"' for name in memory}
-    simulator.build(sources(block.kind), module, folder, {**parameters(block), **files}, saif=True)
+    simulator.build(blocks.files(module), module, folder, {**parameters(block), **files}, saif=True)
     found = {}
     for name, streams in stimuli.items():
         case, tokens = folder / name, len(streams[0])

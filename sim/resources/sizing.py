@@ -14,14 +14,14 @@ from typing import Any
 from rich.console import Console
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.rtl.blocks import MODULES, SOURCES, image_file, images, parameters
+from spikegpt_hls.hls.rtl.blocks import EVENT_LINEAR, SOURCES, image_file, images, module, parameters
 from spikegpt_hls.quant.ops import Linear
 from spikegpt_hls.sim.resources.synthesis import synthesize
 from spikegpt_hls.sim.resources.tools import Parameters
 from spikegpt_hls.sim.roms import rom
 
 #: By module: the parameter that names a ROM's image, and the memory's name.
-ROMS = {"linear": ("WEIGHT_FILE", "rom"), "embedding": ("TABLE_FILE", "rom")}
+ROMS = {"linear": ("WEIGHT_FILE", "rom"), EVENT_LINEAR: ("WEIGHT_FILE", "rom"), "embedding": ("TABLE_FILE", "rom")}
 
 
 def resources(dataflow: Dataflow, folder: Path, console: Console) -> dict[str, Any]:
@@ -29,8 +29,8 @@ def resources(dataflow: Dataflow, folder: Path, console: Console) -> dict[str, A
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for path in SOURCES.glob("*.sv"):
         shutil.copyfile(path, folder / path.name)
-    modules = {block.name: (MODULES[block.kind], _parameters(block, folder)) for block in dataflow.blocks}
-    outside = {name: ROMS[module][1] for name, (module, _) in modules.items() if module in ROMS}
+    modules = {block.name: (module(block), _parameters(block, folder)) for block in dataflow.blocks}
+    outside = {name: ROMS[top][1] for name, (top, _) in modules.items() if top in ROMS}
     with console.status("size: Yosys") as status:
 
         def show(name: str, done: int, total: int) -> None:
@@ -45,7 +45,7 @@ def _parameters(block: Block, folder: Path) -> Parameters:
     files: dict[str, int | str] = {}
     kept = rom(block)
     if kept:
-        files[ROMS[MODULES[block.kind]][0]] = _stand_in(folder, kept.bits)
+        files[ROMS[module(block)][0]] = _stand_in(folder, kept.bits)
     else:
         for name, image in images(block).items():
             files[name] = image_file(block.name, name)
