@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from rich.table import Table
 
 from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.cli.path import ACCOUNT, HLS, TRAIN
-from spikegpt_hls.cli.steps.accountings import Accounting, twin
+from spikegpt_hls.cli.steps.accountings import Accounting, rivals
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import ACCOUNTINGS
+from spikegpt_hls.model.training.teacher import FILE as TEACHER
 from spikegpt_hls.sim.energy.energy_table import EnergyTable
 from spikegpt_hls.sim.errors import SimulationError
 
@@ -29,28 +30,42 @@ def accountings(runner: Runner) -> None:
     """``accountings.json`` in the preset's folder, and the table; both networks are trained where they are missing."""
     EnergyTable.read(runner.told(Accounting).energy)
     runner.make(HLS)
-    twin_of(runner).make(HLS)
+    for rival in rivals_of(runner):
+        rival.make(HLS)
     runner.make(ACCOUNT, asked=True)
     path = runner.place.path(ACCOUNTINGS)
     show(json.loads(path.read_text()), path, runner.console)
 
 
-def twin_of(runner: Runner) -> Runner:
-    """The command for the same network without neurons, in a workspace of its own.
+#: What makes a rival of a network: the settings of its training that differ.
+RIVALS: Mapping[str, Mapping[str, Any]] = {
+    "twin": {"neurons": "none", "events": None},
+    "canonical": {"placement": "canonical", "hidden": "squared-relu", "events": None},
+}
+
+
+def rivals_of(runner: Runner) -> Iterator[Runner]:
+    """The command for the same network without neurons, in a workspace of its own, and for the canonical one beside a
+    spike-driven one.
 
     One that was trained before stays as it is; SimulationError where it was not trained alike.
     """
     settings: Accounting = runner.settings(ACCOUNT, asked=True)
-    place = twin(runner.place, settings)
     hardware = runner.settings(HLS).named()
-    alike = {**runner.settings(TRAIN).as_json(), "neurons": "none"}
-    if not (settings.twin and place.checkpoint.exists()):
-        return runner.elsewhere(place, {**alike, **_vectors(runner), **hardware})
-    other = runner.elsewhere(place, {**_vectors(runner), **hardware})
-    found = other.settings(TRAIN).as_json()
-    if unlike := [f"{name} is {found[name]}, not {alike[name]}" for name in alike if found[name] != alike[name]]:
-        raise SimulationError(f"the network in {place.folder} was not trained alike, as a twin: {', '.join(unlike)}")
-    return other
+    for name, place in rivals(runner.place, settings).items():
+        alike = {**runner.settings(TRAIN).as_json(), **RIVALS[name]}
+        if alike["teacher"] == "twin":  # one teacher for all
+            alike["teacher"] = str(runner.place.folder / TEACHER)
+        if not (getattr(settings, name) and place.checkpoint.exists()):
+            yield runner.elsewhere(place, {**alike, **_vectors(runner), **hardware})
+            continue
+        other = runner.elsewhere(place, {**_vectors(runner), **hardware})
+        found = other.settings(TRAIN).as_json()
+        if unlike := [f"{key} is {found[key]}, not {alike[key]}" for key in alike if found[key] != alike[key]]:
+            raise SimulationError(
+                f"the network in {place.folder} was not trained alike, as a {name}: {', '.join(unlike)}"
+            )
+        yield other
 
 
 def _vectors(runner: Runner) -> dict[str, Any]:
@@ -59,11 +74,12 @@ def _vectors(runner: Runner) -> dict[str, Any]:
 
 def show(result: Mapping[str, Any], path: Path, console: Console) -> None:
     title = f"nJ per character, over {result['characters']:,} held-out characters; {result['table']['node']}"
-    table = Table("accounting", "", "compute", "data movement", "both", "bits per character", title=title)
+    table = Table("accounting", "", "compute", "data movement", "both", "bits per character", "nJ per bit", title=title)
     for row in result["rows"]:
         figures = (f"{row[name] / 1e3:,.2f}" for name in ("compute_pj", "movement_pj", "total_pj"))
-        bits = row["bits_per_character"]
-        table.add_row(row["accounting"], row["label"], *figures, "" if bits is None else f"{bits:.4f}")
+        bits, per_bit = row["bits_per_character"], row["pj_per_bit"]
+        last = ("", "") if bits is None else (f"{bits:.4f}", f"{per_bit / 1e3:,.2f}")
+        table.add_row(row["accounting"], row["label"], *figures, *last)
     console.print(table)
     say(
         console, "energies are derived: counted actions x cited constants (docs/energy.md); bits and rates are measured"

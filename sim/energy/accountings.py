@@ -1,19 +1,21 @@
 """What a character costs under four accountings, side by side, each with and without data movement.
 
     paper          its formula and constants at this geometry, at its own rate and at the measured one (paper.py)
-    as built       the canonical model: no matrix reads a spike, every product is one; in 32-bit floats (floats.py)
-                   and in the model's integers
+    as built       this network; in 32-bit floats (floats.py) and in the model's integers
     twin           the same network without neurons, trained alike, in its integers
     this hardware  both networks with measured activity: the compute scaled by its switching (sim/energy/switching.py)
+    zeros skipped  each network with the Linears driven by events that spend less so (sim/energy/skipping.py)
+    zeros added    a network that was built with events, without them
 
-and, projected, two that skip zeros: the twin, and the spike-driven placement that the paper's formula stands for
-(sim/energy/breakeven.py). All but the paper's compute are counts of the same actions times the same table.
+Beside a spike-driven network stands the canonical one, trained alike. Beside a canonical one stands, projected, the
+spike-driven placement that the paper's formula means (sim/energy/breakeven.py). All but the paper's compute are counts
+of the same actions times the same table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
@@ -24,6 +26,7 @@ from spikegpt_hls.sim.energy import paper
 from spikegpt_hls.sim.energy.breakeven import BreakEven, break_evens
 from spikegpt_hls.sim.energy.floats import as_floats
 from spikegpt_hls.sim.energy.model import EnergyReport
+from spikegpt_hls.sim.energy.skipping import added, skipped
 from spikegpt_hls.sim.errors import SimulationError
 
 
@@ -37,6 +40,17 @@ class Network:
     characters: int
     firing: dict[str, Any]
     context: int
+
+    @property
+    def spike_driven(self) -> bool:
+        """Whether a matrix reads what neurons sent."""
+        reads = (block.inputs[0] for block in self.dataflow.blocks if block.kind == "Linear")
+        return any(self.dataflow.driver[stream].kind == "LIF" for stream in reads)
+
+    @property
+    def driven(self) -> bool:
+        """Whether it was built with Linears that are driven by events."""
+        return any(block.events for block in self.dataflow.blocks)
 
     @property
     def tokens_per_character(self) -> float:
@@ -62,26 +76,32 @@ class Network:
 class Row:
     """pJ per character, and the bits per character of the network that spends them."""
 
-    accounting: str  # paper, as built, twin, this hardware, zeros skipped
+    accounting: str  # paper, as built, twin, this hardware, zeros skipped, zeros added, canonical
     label: str
     compute_pj: float
     movement_pj: float
     bits_per_character: float | None  # None: of a network that was not trained
     provenance: str  # derived: of measured counts; projected: of what was not built
     source: str
+    layers_pj: float | None = None  # of it, what the layers spend: without embedding, last norm and head
 
     @property
     def total_pj(self) -> float:
         return self.compute_pj + self.movement_pj
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "total_pj": self.total_pj}
+        per_bit = self.total_pj / self.bits_per_character if self.bits_per_character else None
+        return {**asdict(self), "total_pj": self.total_pj, "pj_per_bit": per_bit}
 
 
 def accountings(
-    spiking: Network, twin: Network, timing: Callable[[Block], Timing] = rtl_timing
+    spiking: Network,
+    twin: Network,
+    canonical: Network | None = None,
+    timing: Callable[[Block], Timing] = rtl_timing,
 ) -> tuple[list[Row], list[BreakEven]]:
-    """The table's rows, and the break-even rates against the twin; SimulationError where the networks are no twins."""
+    """The table's rows, and the break-even rates against the twin; SimulationError where the networks are no twins.
+    ``canonical``: the network of that placement, beside a spike-driven one."""
     rate = spiking.firing["rate"]
     if rate is None or twin.firing["rate"] is not None:
         raise SimulationError("the accountings compare a network with neurons with one that has none")
@@ -98,9 +118,17 @@ def accountings(
         _row(twin, "twin", "integers", twin.energy.compute_pj),
         _row(spiking, "this hardware", "as built, switching", spiking.energy.scaled_compute_pj),
         _row(twin, "this hardware", "twin, switching", twin.energy.scaled_compute_pj),
-        _skipping(twin),
-        _spike_driven(spiking, twin, rate, evens),
+        _changed(spiking, "zeros skipped", "this network", skipped(spiking.dataflow, spiking.energy, timing)),
+        _changed(twin, "zeros skipped", "twin", skipped(twin.dataflow, twin.energy, timing)),
     ]
+    if spiking.driven:
+        rows.append(_changed(spiking, "zeros added", "this network", added(spiking.dataflow, spiking.energy, timing)))
+    if not spiking.spike_driven:
+        rows.append(_spike_driven(spiking, twin, rate, evens))
+    if canonical is not None:
+        dense, sparse = (change(canonical.dataflow, canonical.energy, timing) for change in (added, skipped))
+        rows.append(_changed(canonical, "canonical", "zeros added", dense))
+        rows.append(_changed(canonical, "canonical", "zeros skipped", sparse))
     return rows, evens
 
 
@@ -108,7 +136,13 @@ def _row(network: Network, accounting: str, label: str, compute: float) -> Row:
     scale = network.tokens_per_character
     source = f"actions counted over {network.energy.tokens} tokens x {network.energy.table.source}"
     movement, bits = network.energy.memory_pj * scale, network.bits_per_character
-    return Row(accounting, label, compute * scale, movement, bits, "derived", source)
+    inside = sum(b.compute_pj + b.memory_pj for b in network.energy.blocks if b.name.startswith("blocks_")) * scale
+    layers = inside if compute == network.energy.compute_pj else None
+    return Row(accounting, label, compute * scale, movement, bits, "derived", source, layers)
+
+
+def _changed(network: Network, accounting: str, label: str, report: EnergyReport) -> Row:
+    return _row(replace(network, energy=report), accounting, label, report.compute_pj)
 
 
 def _float_pj(network: Network, weights: float = 1.0) -> tuple[float, float]:
@@ -140,16 +174,6 @@ def _paper(network: Network, rate: float, how: str) -> Row:
     return Row("paper", label, compute * scale, movement * scale, network.bits_per_character, "derived", source)
 
 
-def _skipping(twin: Network) -> Row:
-    """The twin on a hardware that skips zeros: what a spike-driven placement is to be compared with."""
-    energy = twin.energy
-    weights = {b.name: sum(pj for action, pj in b.items if action.what == "weights") for b in energy.blocks}
-    unread = sum(share * weights[name] for name, share in twin.zeros.items())
-    scale, source = twin.tokens_per_character, "products with a zero input, and the weights they would read, left out"
-    figures = (energy.compute_pj - energy.skippable_pj) * scale, (energy.memory_pj - unread) * scale
-    return Row("zeros skipped", "twin, projected", *figures, twin.bits_per_character, "projected", source)
-
-
 def _spike_driven(spiking: Network, twin: Network, rate: float, evens: list[BreakEven]) -> Row:
     """The twin with its Linears replaced; its loss is not known."""
     by = {even.movement: even for even in evens if even.time_steps == 1}
@@ -159,6 +183,10 @@ def _spike_driven(spiking: Network, twin: Network, rate: float, evens: list[Brea
     label = f"spike-driven, R = {rate:.3g}, projected"
     source = "a LIF before every Linear, not built: at the canonical model's rate, its loss unknown"
     return Row("zeros skipped", label, compute * scale, (total - compute) * scale, None, "projected", source)
+
+
+def _linears(network: Network) -> list[Block]:
+    return [block for block in network.dataflow.blocks if block.kind == "Linear"]
 
 
 def _linears_pj(network: Network) -> float:
@@ -173,6 +201,7 @@ def result(spiking: Network, twin: Network, rows: list[Row], evens: list[BreakEv
         "tokens": spiking.energy.tokens,
         "geometry": {"layers": layers, "channels": channels, "context": spiking.context},
         "rows": [row.to_json() for row in rows],
+        "spike_driven": spiking.spike_driven,
         "break_even": [even.to_json() for even in evens],
         "firing": spiking.firing,
         "networks": {"spiking": _figures(spiking), "twin": _figures(twin)},
@@ -197,6 +226,7 @@ def _figures(network: Network) -> dict[str, Any]:
         "memory_pj_per_token": energy.memory_pj,
         "scaled_compute_pj_per_token": energy.scaled_compute_pj,
         "macs_per_token": energy.macs,
+        "weights": sum(block.channels_in * block.channels_out for block in _linears(network)),
         "skippable_macs_per_token": energy.skippable_macs,
         "skippable_pj_per_token": energy.skippable_pj,
         "neurons_pj_per_token": sum(b.compute_pj + b.memory_pj for b in energy.blocks if b.kind == "LIF"),
@@ -210,13 +240,39 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
     spiking, twin = result["networks"]["spiking"], result["networks"]["twin"]
     both = [n["compute_pj_per_token"] + n["memory_pj_per_token"] for n in (spiking, twin)]
     bits, energy = twin["bits_per_character"] - spiking["bits_per_character"], both[1] / both[0] - 1
-    skip = spiking["skippable_macs_per_token"] / spiking["macs_per_token"]
+    skip, added = (spiking[f"{which}_per_token"] / spiking["weights"] for which in ("skippable_macs", "macs"))
     formula = result["paper"]["this_geometry"]["ratio"]
-    return [
-        f"the paper's formula makes this geometry {formula:.1f} times cheaper than a GPT, by accumulates on spikes; as "
-        "built no matrix reads a spike, and no product is saved",
+    built = "as built no matrix reads a spike, and no product is saved"
+    if result["spike_driven"]:
+        built = f"this network, in which a matrix reads spikes, adds {added:.1%} of its weights for a token"
+    lines = [
+        f"the paper's formula makes this geometry {formula:.1f} times cheaper than a GPT, by accumulates on spikes; "
+        f"{built}",
         f"neurons fire at {result['firing']['rate']:.1%}; without them a character takes "
         f"{bits:+.4f} bits and {energy:+.2%} energy",
-        f"{skip:.1%} of the products have a zero input ({spiking['skippable_pj_per_token'] / 1e3:,.2f} nJ per token); "
-        "this hardware computes them, and they are not subtracted",
     ]
+    if skip:
+        lines.append(
+            f"{skip:.1%} of the products have a zero input ({spiking['skippable_pj_per_token'] / 1e3:,.2f} nJ per "
+            "token); this hardware computes them, and they are not subtracted"
+        )
+    return [*lines, *_factors(result["rows"])]
+
+
+def _factors(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """This network with its zeros skipped, beside the others, in the layers alone and with all."""
+    own, *others = sorted(
+        (
+            row
+            for row in rows
+            if row["layers_pj"] is not None and row["accounting"] not in ("as built", "this hardware")
+        ),
+        key=lambda row: (row["accounting"], row["label"]) != ("zeros skipped", "this network"),
+    )
+    for row in others:
+        layers, whole = (row[which] / own[which] for which in ("layers_pj", "total_pj"))
+        bits = own["bits_per_character"] - row["bits_per_character"]
+        yield (
+            f"{row['accounting']}, {row['label']}: {layers:.2f} times what this network spends with its zeros skipped, "
+            f"in the layers; {whole:.2f} times with embedding and head; this network has {bits:+.4f} bits per character"
+        )

@@ -1,0 +1,52 @@
+"""The same network with its zeros skipped, or added: what it would spend, by counts that were made already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.fold.folding import legal_factors
+from spikegpt_hls.hls.rtl.timing import Timing
+from spikegpt_hls.hls.rtl.timing import timing as rtl_timing
+from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.sim.energy.model import BlockEnergy, EnergyReport, priced
+
+
+def skipped(dataflow: Dataflow, report: EnergyReport, timing: Callable[[Block], Timing] = rtl_timing) -> EnergyReport:
+    """Every Linear that would spend less if events drove it (``hls/rtl/event_linear.sv``) is driven by them."""
+    driven = _changed(dataflow, report, True, timing)
+    cheaper = (min(pair, key=_spent) for pair in zip(report.blocks, driven.blocks, strict=True))
+    return replace(report, blocks=tuple(cheaper))
+
+
+def added(dataflow: Dataflow, report: EnergyReport, timing: Callable[[Block], Timing] = rtl_timing) -> EnergyReport:
+    """No Linear is driven by events: each reads all its weights for every token."""
+    return _changed(dataflow, report, False, timing)
+
+
+def _spent(block: BlockEnergy) -> float:
+    return block.compute_pj + block.memory_pj
+
+
+def _changed(dataflow: Dataflow, report: EnergyReport, events: bool, timing: Callable[[Block], Timing]) -> EnergyReport:
+    blocks = tuple(_folded(block, events) for block in dataflow.blocks)
+    counted = {}
+    for block, spent in zip(blocks, report.blocks, strict=True):
+        found = {key: value for key, value in spent.activity.items() if key not in ("events", "skippable_macs")}
+        if block.kind == "Linear":
+            zeros = found["zero_operands"]
+            more = {"events": block.channels_in - zeros} if events else {"skippable_macs": zeros * block.channels_out}
+            found |= more
+        counted[block.name] = found
+    changed = replace(dataflow, blocks=blocks)
+    return priced(changed, counted, report.tokens, report.table, timing, switching=report.switching)
+
+
+def _folded(block: Block, events: bool) -> Block:
+    """With as many adders as before, or as nearly so as the other kind can have; of its own."""
+    if not isinstance(op := block.operation, Linear):
+        return block
+    legal = legal_factors(op.inputs, op.outputs, block.lanes, events)
+    nearest = min(legal, key=lambda factor: abs(factor - block.reuse_factor))
+    return replace(block, events=events, engine=None, reuse_factor=nearest)
