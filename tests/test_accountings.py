@@ -259,7 +259,7 @@ def test_four_accountings_of_a_trained_network_and_its_twin(accounted, capsys):
     rows = {(row["accounting"], n): row for n, row in enumerate(made["rows"])}
     assert [name for name, _ in rows] == [
         "paper", "paper", "as built", "as built", "twin", "this hardware", "this hardware",
-        "zeros skipped", "zeros skipped",
+        "zeros skipped", "zeros skipped", "zeros skipped",
     ]  # fmt: skip
     for row in rows.values():
         assert row["total_pj"] == row["compute_pj"] + row["movement_pj"] > row["movement_pj"] > 0
@@ -269,8 +269,9 @@ def test_four_accountings_of_a_trained_network_and_its_twin(accounted, capsys):
     rate = made["firing"]["rate"]
     assert rows["paper", 1]["compute_pj"] == pytest.approx(paper.per_token(2, 64, 64, rate)["spiking_pj"])
     twin = made["networks"]["twin"]
-    saved = rows["twin", 4]["compute_pj"] - rows["zeros skipped", 7]["compute_pj"]
-    assert 0 < saved == pytest.approx(twin["skippable_pj_per_token"])
+    assert [rows["zeros skipped", n]["label"] for n in (7, 8)] == ["this network", "twin"]
+    saved = rows["twin", 4]["compute_pj"] - rows["zeros skipped", 8]["compute_pj"]
+    assert 0 < saved < twin["skippable_pj_per_token"]  # finding the events costs something
     shares = made["networks"]["twin"]["shares"]
     assert sum(share["pj_per_token"] for share in shares) == pytest.approx(rows["twin", 4]["total_pj"])
     assert run(["accountings", "--build", str(accounted)]) == 0  # nothing is named: nothing is made anew
@@ -318,6 +319,27 @@ def test_another_table_changes_the_energy_and_a_bad_one_is_refused(accounted, tm
     message = " ".join(capsys.readouterr().err.split())
     assert "has no rule for the action 'divide'" in message
     assert path.read_text() == after
+
+
+def test_a_spike_driven_network_stands_beside_its_twin_and_the_canonical_one(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("to be, or not to be: that is the question. " * 200)
+    arguments = ["--build", str(tmp_path), "--data", str(text), *ALIKE, "--characters", "100", "--tokens", "66"]
+    assert run(["accountings", *arguments, "--placement", "spike-driven"]) == 0
+    made = json.loads((tmp_path / "tiny" / "accountings.json").read_text())
+    assert made["spike_driven"]
+    rows = {(row["accounting"], row["label"]): row for row in made["rows"]}
+    built, skipped, added = (
+        rows[key]
+        for key in (("as built", "integers"), ("zeros skipped", "this network"), ("zeros added", "this network"))
+    )
+    assert skipped["total_pj"] <= built["total_pj"] < added["total_pj"]
+    assert rows["canonical", "zeros skipped"]["total_pj"] < rows["canonical", "zeros added"]["total_pj"]
+    for network, placement, neurons in (("twin", "spike-driven", "none"), ("canonical", "canonical", "lif")):
+        metrics = json.loads((tmp_path / "tiny" / network / "metrics.json").read_text())
+        assert (metrics["placement"], metrics["neurons"]) == (placement, neurons)
+    ratio = rows["twin", "integers"]["layers_pj"] / skipped["layers_pj"]
+    assert any(f"twin, integers: {ratio:.2f} times" in line for line in made["conclusions"])
 
 
 def test_too_much_text_and_another_training_are_refused(accounted, capsys):
