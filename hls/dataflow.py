@@ -47,7 +47,7 @@ class Block:
     format_in: tuple[Format, ...]  # one per input
     format_out: Format
     lanes: int  # channels per beat
-    reuse_factor: int = 1  # Linear: cycles per token, so inputs * outputs / reuse_factor multipliers
+    reuse_factor: int = 1  # Linear: cycles per token (with events: at most), so inputs * outputs / it multipliers
     fifo_depths: tuple[int, ...] = ()  # beats of the FIFO in front of each input of a join
     multiplier: tuple[int, ...] = XC7_MULTIPLIER  # signed operand bits of the target's multipliers: wide, narrow
     contexts: int = 1  # sequences that are interleaved: so many states

@@ -48,8 +48,8 @@ def folding(dataflow: Dataflow, events: Mapping[str, Events], console: Console) 
         cycles = plan.intervals.get(block.name, 0)
         if isinstance(op := block.operation, Linear):
             size, bits = f"{op.inputs} x {op.outputs}", str(op.weight.bits)
-            count = NAME if block.engine else str(op.inputs * op.outputs // block.reuse_factor)
-            steps = block.reuse_factor * (expected.get(block.name, op.inputs) / op.inputs)
+            count = NAME if block.engine else str(block.folding.multipliers)
+            steps = block.reuse_factor * expected.get(block.name, op.inputs) / op.inputs
             shown = f"{cycles:g}"
             if block.name in events:
                 shown = f"{cycles:.1f}, at most {interval(block, events[block.name].p99):.0f} of 99 in 100"

@@ -129,14 +129,19 @@ def _result(
 
 
 def _reads(dataflow: Dataflow, run: Run, tokens: int) -> dict[str, float]:
-    """Weights that the Linears in the layers read per token, beside one reading of all of them; the RTL counts those of
-    the Linears that are driven by events."""
+    """Weights that the Linears in the layers read per token, beside one reading of all of them, and the share that was
+    added: a word that is read may have places for outputs that there are not. The RTL counts the words of the Linears
+    that are driven by events."""
     inside = [block for block in dataflow.blocks if isinstance(block.operation, Linear) and block.name != HEAD]
     sizes = {block.name: block.channels_in * block.channels_out for block in inside}
-    counted: Mapping[str, int] = run.counters.get("weight_reads", {})
-    read = sum(counted[name] / tokens if name in counted else size for name, size in sizes.items())
+    reads = {name: size * tokens for name, size in sizes.items()} | run.counters.get("weight_reads", {})
+    added = {name: size * tokens for name, size in sizes.items()} | run.counters.get("weights_added", {})
     dense = sum(sizes.values())
-    return {"events_share": read / dense, "weight_reads_per_token": read, "weight_reads_dense": dense}
+    return {
+        "events_share": sum(added.values()) / tokens / dense,
+        "weight_reads_per_token": sum(reads.values()) / tokens,
+        "weight_reads_dense": dense,
+    }
 
 
 def _kind(dataflow: Dataflow, trace: str) -> str:

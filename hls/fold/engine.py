@@ -52,7 +52,7 @@ def engine_of(members: Iterable[Block]) -> Engine:
             )
     for one, other in pairwise(members):
         if one.folding[:2] != other.folding[:2]:
-            counts = (block.folding.simd * block.folding.pe for block in (one, other))
+            counts = (block.folding.multipliers for block in (one, other))
             raise ConversionError(
                 f"{one.name} and {other.name} cannot share the engine: they have {' and '.join(map(str, counts))} "
                 "multipliers"

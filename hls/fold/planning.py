@@ -115,7 +115,7 @@ def plan_of(dataflow: Dataflow, events: Events = DENSE) -> Plan:
         dataflow.blocks[0].lanes,
         {name: block.reuse_factor for name, block in linears.items()},
         {name: interval(block, events.get(name)) for name, block in blocks.items()} | _engine_interval(members),
-        sum(block.channels_in * block.channels_out // block.reuse_factor for block in [*private, *members[:1]]),
+        sum(block.folding.multipliers for block in [*private, *members[:1]]),
         tuple(block.name for block in members),
     )
 
@@ -196,6 +196,5 @@ def _choices(op: Linear, lanes: int, events: float | None) -> list[Choice]:
     driven = events is not None
     block = single(op, lanes, {}, events=driven)
     foldings = [replace(block, reuse_factor=factor) for factor in legal_factors(op.inputs, op.outputs, lanes, driven)]
-    size = op.inputs * op.outputs
-    found = (Choice(interval(b, events), size // b.reuse_factor, b.reuse_factor, shareable(b)) for b in foldings)
+    found = (Choice(interval(b, events), b.folding.multipliers, b.reuse_factor, shareable(b)) for b in foldings)
     return sorted(found, key=lambda choice: choice.interval)

@@ -148,12 +148,14 @@ def weight_image(block: Block, bits: int) -> Image:
     """Word ``step`` holds ``PE x SIMD`` weights of ``bits``: step = group * (inputs/SIMD) + i multiplies the inputs
     ``i*SIMD + s`` into the outputs ``group*PE + p``, at ``[(p*SIMD + s)*BITS +: BITS]``.
 
-    Driven by events, word ``group*inputs + lane*beats + beat`` holds the PE weights of input ``beat*lanes + lane``.
+    Driven by events, word ``row*inputs + lane*beats + beat`` holds the PE weights of input ``beat*lanes + lane``, and 0
+    for outputs that there are not.
     """
     op, (simd, pe, *_) = block.operation, block.folding
     assert isinstance(op, Linear)
     if block.events:
-        rows = np.reshape(block.params["weight"], (op.outputs // pe, pe, block.beats_in, block.lanes))
+        weight = np.pad(block.params["weight"], ((0, block.folding.rows * pe - op.outputs), (0, 0)))
+        rows = np.reshape(weight, (-1, pe, block.beats_in, block.lanes))
         return pack(rows.transpose(0, 3, 2, 1).reshape(-1, pe), bits)
     tiles = np.reshape(block.params["weight"], (op.outputs // pe, pe, op.inputs // simd, simd))
     return pack(tiles.transpose(0, 2, 1, 3).reshape(-1, pe * simd), bits)

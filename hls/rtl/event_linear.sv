@@ -4,7 +4,8 @@
 // Each lane lists the inputs of a token that are not 0, in one of two banks: a beat that has none of them leaves nothing.
 // A row of PE outputs takes a step for each event, lane by lane; the weights of input b*LANES + l for row g are word
 // g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A token without an event takes a
-// step a row that adds 0 and reads nothing. A result word of WORD outputs begins when it has a place in the output FIFO,
+// step a row that adds 0 and reads nothing. The last rows may lack outputs, whose weights are 0 and which are not sent. A
+// result word of WORD outputs begins when it has a place in the output FIFO,
 // and its last step comes SENDS cycles after that of the word before or later, so that nothing behind the steps ever waits.
 //
 // Stage 1 holds the events as listed, stage 2 the one of the step and its address, stage 3 the word read, stage 4 the
@@ -51,9 +52,10 @@ module event_linear #(
   localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = INPUTS / LANES;
   localparam int Groups = WORD / PE;
-  localparam int Rows = OUTPUTS / PE;
-  localparam int Words = OUTPUTS / WORD;
+  localparam int Words = (OUTPUTS + WORD - 1) / WORD;
+  localparam int Rows = Words * Groups;
   localparam int Sends = WORD / LANES;
+  localparam int LastSends = OUTPUTS / LANES - (Words - 1) * Sends;  // of a token's last word
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int CountBits = $clog2(Beats + 1);
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
@@ -209,7 +211,7 @@ module event_linear #(
   initial $readmemh(WEIGHT_FILE, rom);
 
   logic [6:1] step_q, row_first_q, row_last_q;
-  logic [7:1] word_done_q;
+  logic [7:1] word_done_q, token_done_q;
   logic [3:1] adds_q;  // of which one was an event
   logic [6*GroupBits-1:0] group_q;
   logic [LANES-1:0] chosen_q;
@@ -247,33 +249,28 @@ module event_linear #(
   end
 
   always_ff @(posedge clk) begin
-    step_q      <= rst ? '0 : {step_q[5:1], step};
-    adds_q      <= rst ? '0 : {adds_q[2:1], step && !empty};
-    row_first_q <= {row_first_q[5:1], !row_q};
-    row_last_q  <= {row_last_q[5:1], row_last};
-    word_done_q <= rst ? '0 : {word_done_q[6:1], word_done};
-    group_q     <= (6 * GroupBits)'({group_q, group});
+    step_q       <= rst ? '0 : {step_q[5:1], step};
+    adds_q       <= rst ? '0 : {adds_q[2:1], step && !empty};
+    row_first_q  <= {row_first_q[5:1], !row_q};
+    row_last_q   <= {row_last_q[5:1], row_last};
+    word_done_q  <= rst ? '0 : {word_done_q[6:1], word_done};
+    token_done_q <= {token_done_q[6:1], word_last};
+    group_q      <= (6 * GroupBits)'({group_q, group});
   end
   assign busy = adds_q[2];
 
   // The serializer: a word is sent before the next one is there.
-  logic [SendBits-1:0] send;
+  logic [SendBits-1:0] send_q;
   logic [LANES*ACC_BITS-1:0] sum;
-  logic sending_q, issue_q, valid_q, send_last;
+  logic sending_q, final_q, issue_q, valid_q;  // final: the word is its token's last
 
-  beat_counter #(
-      .BEATS(Sends)
-  ) u_send (
-      .clk,
-      .rst,
-      .step (sending_q),
-      .index(send),
-      .last (send_last)
-  );
+  wire send_last = send_q == (final_q ? SendBits'(LastSends - 1) : SendBits'(Sends - 1));
   always_ff @(posedge clk) begin
+    if (word_done_q[7]) final_q <= token_done_q[7];
+    send_q <= rst || !sending_q || send_last ? '0 : send_q + 1'b1;
     sending_q <= !rst && (word_done_q[7] || (sending_q && !send_last));
-    issue_q   <= !rst && sending_q;
-    valid_q   <= !rst && issue_q;
+    issue_q <= !rst && sending_q;
+    valid_q <= !rst && issue_q;
   end
 
   mac_array #(
@@ -297,7 +294,7 @@ module event_linear #(
       .group (group_q[5*GroupBits+:GroupBits]),
       .load  (word_done_q[7]),
       .issue (sending_q),
-      .send,
+      .send  (send_q),
       .sum
   );
 

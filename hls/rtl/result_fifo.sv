@@ -1,7 +1,7 @@
 // Result words that have a place before they begin: sums come LANES a beat, are re-quantized, and never wait.
 //
-// `take`: a word of WORD outputs begins, and takes one of PLACES; `room`: there is one. It is free again when the word has
-// left. `user` is that word's, and `valid` says that `sum` is a beat of the words that were begun, in their order. A beat
+// `take`: a word of WORD outputs, or of what is left of a token, begins, and takes one of PLACES; `room`: there is one. It
+// is free again when the word has left. `user` is that word's, and `valid` says that `sum` is a beat of the words that were begun, in their order. A beat
 // in cycle t can leave in t+2.
 module result_fifo #(
     parameter int OUTPUTS    = 64,
@@ -28,15 +28,16 @@ module result_fifo #(
     output logic [     USER_BITS-1:0] m_axis_tuser
 );
   localparam int Sends = WORD / LANES;
+  localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
   localparam int TakenBits = $clog2(PLACES + 1);
 
   logic [TakenBits-1:0] taken_q;
   logic [LANES*OUT_BITS-1:0] out, out_q;
-  logic valid_q, send_last, token_last;
+  logic valid_q;
+  logic [SendBits-1:0] send_q;  // of a word's beats
 
   wire leave = m_axis_tvalid && m_axis_tready;
-  wire left = leave && send_last;
-  assign m_axis_tlast = send_last && token_last;
+  wire left = leave && (send_q == SendBits'(Sends - 1) || m_axis_tlast);
   assign room = taken_q != TakenBits'(PLACES);
 
   always_ff @(posedge clk) begin
@@ -45,23 +46,18 @@ module result_fifo #(
     out_q   <= out;
   end
 
+  always_ff @(posedge clk) begin
+    if (rst) send_q <= '0;
+    else if (leave) send_q <= left ? '0 : send_q + 1'b1;
+  end
   beat_counter #(
-      .BEATS(Sends)
-  ) u_send (
+      .BEATS(OUTPUTS / LANES)
+  ) u_out (
       .clk,
       .rst,
       .step (leave),
       .index(),
-      .last (send_last)
-  );
-  beat_counter #(
-      .BEATS(OUTPUTS / WORD)
-  ) u_left (
-      .clk,
-      .rst,
-      .step (left),
-      .index(),
-      .last (token_last)
+      .last (m_axis_tlast)
   );
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane

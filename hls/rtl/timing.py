@@ -44,7 +44,7 @@ def timing(block: Block) -> Timing:
         case "Linear" if block.events:
             fold, result = block.folding, 12
             issues = fold.word // block.lanes
-            words = 2 + -(-(result - 1) // max(fold.word // fold.pe, issues))  # that follow one another without a gap
+            words = 2 + -(-(result - 1) // max(fold.rows_per_word, issues))  # that follow one another without a gap
             return Timing(0, words * issues, result=result, words=words)
         case "Linear":
             return Timing(3, 5, result=6)
@@ -73,7 +73,7 @@ def interval(block: Block, events: float | None = None) -> float:
             )  # fmt: skip
         steps: float = folding.steps
         if block.events and events is not None:
-            steps = max(events, 1) * block.channels_out / folding.pe
+            steps = max(events, 1) * folding.rows
         if block.events:
             return max(beats, steps)
         round_trip = folding.steps_per_word + times.result + issues - 1  # of a result word

@@ -89,7 +89,11 @@ class ModelTB:
         counters: dict[str, Any] = {name: int(getattr(self.dut, name).value) for name in COUNTERS}
         counters["spikes"] = self._counts(self.dut.spike_counts, lif_blocks(self.dataflow))
         words = self._counts(self.dut.event_counts, event_blocks(self.dataflow))  # of PE weights each
-        counters["weight_reads"] = {name: count * self.dataflow[name].folding.pe for name, count in words.items()}
+        driven = {name: self.dataflow[name] for name in words}
+        counters["weight_reads"] = {name: words[name] * block.folding.pe for name, block in driven.items()}
+        counters["weights_added"] = {
+            name: words[name] * block.channels_out // block.folding.rows for name, block in driven.items()
+        }
         (self.folder / "counters.json").write_text(json.dumps({**counters, **found}))
 
 

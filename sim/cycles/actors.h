@@ -184,29 +184,35 @@ struct Normalize : Actor {
 struct Fold : Actor {
     Banks banks;
     Channel *issues;
-    int64_t words, steps, beats_per_word, result; // steps of one word
-    int64_t places;                               // result words that may have begun and not left
-    std::vector<int64_t> events;                  // steps of a word of each token, over and over, where they differ
+    int64_t beats_out, words, steps, beats_per_word; // of a token; steps of one word
+    int64_t result;
+    int64_t places;              // result words that may have begun and not left
+    std::vector<int64_t> events; // steps of a word of each token, over and over, where they differ
     Memory memory;
     Series last_step; // of each result word
 
     int64_t taken(int64_t word) const { return events.empty() ? steps : events[word / words % events.size()]; }
+    // Beats of the first words; the last word of a token may have fewer than the others.
+    int64_t beats(int64_t count) const {
+        return count / words * beats_out + std::min(count % words * beats_per_word, beats_out);
+    }
+    int64_t whole(int64_t sent) const { return sent / beats_out * words + sent % beats_out / beats_per_word; }
 
     bool advance() override {
         bool moved = banks.accept();
         const Series &emptied = issues->time;
-        const int64_t end = std::min(banks.tokens() * words, emptied.size() / beats_per_word + places);
+        const int64_t end = std::min(banks.tokens() * words, whole(emptied.size()) + places);
         for (int64_t word = last_step.size(); word < end; word++) {
             Cycle first = last_step.last() + 1;
             if (word >= places)
-                first = std::max(first, emptied[(word - places + 1) * beats_per_word - 1] + 1);
+                first = std::max(first, emptied[beats(word - places + 1) - 1] + 1);
             if (word % words == 0)
                 first = std::max(first, banks.full(word / words) + 1);
             Cycle last = stepped(first - 1, word);
             if (!events.empty() && word > 0)
                 last = std::max(last, last_step.last() + beats_per_word);
             last_step.push(last);
-            for (int64_t i = 0; i < beats_per_word; i++)
+            for (int64_t i = beats(word); i < beats(word + 1); i++)
                 issues->offer.push(last + result);
             if ((word + 1) % words == 0)
                 banks.released.push(last_step.last());

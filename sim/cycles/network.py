@@ -100,8 +100,8 @@ class Network:
                 raise SimulationError(f"{block.name} is driven by events, and its weights stay on the chip")
             steps, issues = self._steps(block), outputs[0] if block.events else inner
             self._lib.add_fold(
-                self._net, inputs[0], issues, block.beats_in, fold.words, fold.steps_per_word, beats_per_word,
-                timing.result, timing.words, ints(fetch.constants), ints(steps), len(steps),
+                self._net, inputs[0], issues, block.beats_in, block.beats_out, fold.words, fold.steps_per_word,
+                beats_per_word, timing.result, timing.words, ints(fetch.constants), ints(steps), len(steps),
             )  # fmt: skip
             self.lookback = max(self.lookback, BANKED + timing.words // fold.words)
             if fetch.bursts:
@@ -120,8 +120,7 @@ class Network:
             return ()
         if block.name not in self.events:
             raise SimulationError(f"the events of each token in {block.name} are not known, so neither is its time")
-        rows = block.folding.word // block.folding.pe
-        return (np.maximum(self.events[block.name], 1) * rows).tolist()  # type: ignore[no-any-return]
+        return (np.maximum(self.events[block.name], 1) * block.folding.rows_per_word).tolist()  # type: ignore[no-any-return]
 
     def _join(self, block: Block, inputs: Sequence[int]) -> list[int]:
         if len(block.fifo_depths) != len(inputs):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,10 +126,16 @@ def slope(cycles: Ints) -> float:
     return float(cycles[-1] - cycles[half]) / (len(cycles) - 1 - half) if len(cycles) > 1 else float("nan")
 
 
-def needed(block: Block, timing: Timing) -> int:
-    """Cycles that a block needs for one token where nothing around it waits: what bounds the pace of the whole."""
+def needed(block: Block, timing: Timing, events: Ints | None = None) -> int:
+    """Cycles that a block needs for one token where nothing around it waits: what bounds the pace of the whole.
+
+    ``events``: by token, of a Linear that they drive, which needs so many on average.
+    """
     if block.kind == "Linear":
-        return max(block.reuse_factor, block.beats_in, block.beats_out)
+        steps = block.reuse_factor
+        if events is not None:
+            steps = ceil(np.maximum(events, 1).mean() * block.folding.rows)
+        return max(steps, block.beats_in, block.beats_out)
     beats = max(block.beats_in, block.beats_out)
     return max(beats, timing.loop, -(-beats * (timing.latency + 2) // timing.credits))
 
@@ -174,7 +181,7 @@ def simulate(
         _Cycles(network, tokens, period, streams),
         _Cycles(network, tokens, period, streams, offers=True, known=at_once),
         _Cycles(network, tokens, period, joins),
-        {block.name: needed(block, timing(block)) for block in dataflow.blocks},
+        {block.name: needed(block, timing(block), (events or {}).get(block.name)) for block in dataflow.blocks},
     )
 
 

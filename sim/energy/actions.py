@@ -152,9 +152,10 @@ def linear(op: Linear, block: Block) -> Iterator[Action]:
 
 def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
     """Of so many inputs that are not 0: each is listed once and read from its list once a row of PE outputs, with its
-    value where it has one, and a word of PE weights is read and added for it; inputs of one bit multiply nothing. The
-    rest is ``linear``'s. Every input is looked at once."""
-    folding, rows, added = block.folding, op.outputs // block.folding.pe, events * op.outputs
+    value where it has one, and a word of PE weights is read and added for it (zeros, for outputs that there are not);
+    inputs of one bit multiply nothing. The rest is ``linear``'s. Every input is looked at once."""
+    folding, rows = block.folding, block.folding.rows
+    added = events * rows * folding.pe
     place, value = (op.inputs // block.lanes - 1).bit_length(), op.x.bits if op.x.bits > 1 else 0
     weight, total = op.weight.bits, op.accumulator.bits
     lists = bank(2 * op.inputs // block.lanes, place + value)

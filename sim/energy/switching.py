@@ -79,7 +79,8 @@ def linear(op: Linear, block: Block, streams: Sequence[Ints]) -> Ports:
 def event_linear(op: Linear, block: Block, streams: Sequence[Ints]) -> Ports:
     """Row by row of a token, lane by lane, the weights of each input that is not 0."""
     pe, x = block.folding.pe, np.reshape(streams[0], (len(streams[0]), -1, block.lanes)).transpose(0, 2, 1)
-    columns = np.reshape(block.params["weight"].T, (-1, block.lanes, op.outputs // pe, pe)).swapaxes(0, 1)
+    weight = np.pad(block.params["weight"], ((0, block.folding.rows * pe - op.outputs), (0, 0)))
+    columns = np.reshape(weight.T, (-1, block.lanes, block.folding.rows, pe)).swapaxes(0, 1)
     values, weights, products, sums = [], [], [], []
     for token in x:
         events = token != 0

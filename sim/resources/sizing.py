@@ -63,7 +63,7 @@ def _stand_in(folder: Path, bits: int) -> str:
 def shape(block: Block) -> str:
     """What makes blocks of a kind alike in a table."""
     if isinstance(op := block.operation, Linear):
-        return f"{op.inputs} x {op.outputs}, {op.inputs * op.outputs // block.reuse_factor} multipliers"
+        return f"{op.inputs} x {op.outputs}, {block.folding.multipliers} multipliers"
     return f"{block.channels_out} channels"
 
 
