@@ -1,7 +1,7 @@
 // A Linear driven by events: y = requantize(W x), of which only inputs that are not 0 are added (quant/ops/linear.py;
 // timing in docs/streams.md). With inputs of one bit nothing is multiplied.
 //
-// Each lane lists the inputs of a token that are not 0, in one of two banks: a beat that has none of them leaves nothing.
+// Each lane lists the inputs of a token that are not 0, in one of four banks, as tokens take unlike times: a beat that has none of them leaves nothing.
 // A row of PE outputs takes a step for each event, lane by lane; the weights of input b*LANES + l for row g are word
 // g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A token without an event takes a
 // step a row that adds 0 and reads nothing. The last rows may lack outputs, whose weights are 0 and which are not sent. A
@@ -56,6 +56,7 @@ module event_linear #(
   localparam int Rows = Words * Groups;
   localparam int Sends = WORD / LANES;
   localparam int LastSends = OUTPUTS / LANES - (Words - 1) * Sends;  // of a token's last word
+  localparam int BankBits = 2;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int CountBits = $clog2(Beats + 1);
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
@@ -65,9 +66,9 @@ module event_linear #(
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
 
   // The banks: filled beat by beat, free again after their token's last step.
-  logic [1:0] full_q;
-  logic [2*UserBits-1:0] bank_user_q;
-  logic fill_q, drain_q;
+  logic [BankBits:0] full_q;
+  logic [2**BankBits*UserBits-1:0] bank_user_q;
+  logic [BankBits-1:0] fill_q, drain_q;
   logic [BeatBits-1:0] fill_beat;
   logic fill_last, token_last;
 
@@ -76,7 +77,7 @@ module event_linear #(
   assign unused_last = s_axis_x_tlast;
 
   wire accept = s_axis_x_tvalid && s_axis_x_tready;
-  assign s_axis_x_tready = full_q != 2'd2;
+  assign s_axis_x_tready = !full_q[BankBits];
 
   beat_counter #(
       .BEATS(Beats)
@@ -95,12 +96,12 @@ module event_linear #(
   always_ff @(posedge clk) begin
     if (rst) begin
       full_q  <= '0;
-      fill_q  <= 1'b0;
-      drain_q <= 1'b0;
+      fill_q  <= '0;
+      drain_q <= '0;
     end else begin
-      full_q <= full_q + 2'(accept && fill_last) - 2'(token_last);
-      if (accept && fill_last) fill_q <= !fill_q;
-      if (token_last) drain_q <= !drain_q;
+      full_q <= full_q + (BankBits + 1)'(accept && fill_last) - (BankBits + 1)'(token_last);
+      if (accept && fill_last) fill_q <= fill_q + 1'b1;
+      if (token_last) drain_q <= drain_q + 1'b1;
     end
   end
 
@@ -111,10 +112,10 @@ module event_linear #(
   logic [LANES*EventBits-1:0] events_q;
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    logic [EventBits-1:0] list[2**(BeatBits+1)];
+    logic [EventBits-1:0] list[2**(BeatBits+BankBits)];
     logic [EventBits-1:0] event_new;
     logic [CountBits-1:0] filled_q, total;
-    logic [2*CountBits-1:0] total_q;
+    logic [2**BankBits*CountBits-1:0] total_q;
     wire found = s_axis_x_tdata[l*X_BITS+:X_BITS] != '0;
 
     assign total = filled_q + CountBits'(found);
@@ -162,7 +163,7 @@ module event_linear #(
   end
   assign lane_last = empty || CountBits'(place) + 1'b1 == count;
   wire row_ends = lane_last && rest == '0;
-  wire step = (inside_q || (full_q != 2'd0 && room)) && !(row_ends && group_last && gap_q != '0);
+  wire step = (inside_q || (full_q != '0 && room)) && !(row_ends && group_last && gap_q != '0);
   wire row_last = step && row_ends;
   wire word_done = row_last && group_last;
   assign token_last = word_done && word_last;

@@ -19,6 +19,7 @@ class Timing:
     ask: int = 0  # shared linear: from what a request waited for to the cycle in which the engine sees it
     grant: int = 0  # shared linear: from there to the word's first step, at the soonest
     words: int = 2  # linear: result words that may have begun and not yet left
+    banks: int = 2  # linear: tokens that wait for its steps
 
 
 _STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 3, "Gate": 4, "SquaredReLU": 3, "GradedSpike": 4}
@@ -45,7 +46,7 @@ def timing(block: Block) -> Timing:
             fold, result = block.folding, 12
             issues = fold.word // block.lanes
             words = 2 + -(-(result - 1) // max(fold.rows_per_word, issues))  # that follow one another without a gap
-            return Timing(0, words * issues, result=result, words=words)
+            return Timing(0, words * issues, result=result, words=words, banks=4)
         case "Linear":
             return Timing(3, 5, result=6)
         case kind:

@@ -134,20 +134,21 @@ struct Expand : Actor {
     }
 };
 
-// Two banks of one token: beats of token n are accepted from one cycle after the last read of token n - 2.
+// Banks of one token, two as a rule: beats of token n are accepted from one cycle after the last read of token n - 2.
 struct Banks {
     Channel *input;
     int64_t beats;
     Series released; // the last cycle in which a token's bank was read
+    int64_t count = 2;
 
     bool accept() {
         const int64_t begin = input->time.size();
-        const int64_t end = std::min(input->offer.size(), (released.size() + 2) * beats);
+        const int64_t end = std::min(input->offer.size(), (released.size() + count) * beats);
         Cycle last = input->time.last();
         for (int64_t i = begin; i < end; i++) {
             last = std::max(last + 1, input->offer[i]);
-            if (i >= 2 * beats)
-                last = std::max(last, released[i / beats - 2] + 1);
+            if (i >= count * beats)
+                last = std::max(last, released[i / beats - count] + 1);
             input->time.push(last);
         }
         return end > begin;

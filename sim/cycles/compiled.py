@@ -21,7 +21,7 @@ SIGNATURES = {
     "add_pipe": ((_ints, _int, _ints, _int, _int, _int, _int, _int), None),
     "add_expand": ((_int,) * 6, None),
     "add_normalize": ((_int,) * 4, None),
-    "add_fold": (((_int,) * 9) + (_ints, _ints, _int), None),
+    "add_fold": (((_int,) * 10) + (_ints, _ints, _int), None),
     "add_member": ((_int,) * 9, None),
     "add_sink": ((_int, _ints, _int), None),
     "add_generation": ((_int,) * 5, None),

@@ -123,11 +123,11 @@ void add_normalize(Network *net, int64_t input, int64_t reads, int64_t beats, in
 
 // `constants`: the fields of Memory in their order, words = 0 for weights on the chip.
 void add_fold(Network *net, int64_t input, int64_t issues, int64_t beats, int64_t beats_out, int64_t words,
-              int64_t steps, int64_t beats_per_word, int64_t result, int64_t places, const int64_t *constants,
+              int64_t steps, int64_t beats_per_word, int64_t result, int64_t places, int64_t banks, const int64_t *constants,
               const int64_t *events, int64_t tokens) {
     Channel *from = &net->channels[input], *to = &net->channels[issues];
     auto *fold = net->add<Fold>({from}, {to});
-    fold->banks = {from, beats, {}}, fold->issues = to;
+    fold->banks = {from, beats, {}, banks}, fold->issues = to;
     fold->beats_out = beats_out, fold->words = words, fold->steps = steps, fold->beats_per_word = beats_per_word,
     fold->result = result, fold->places = places;
     fold->events.assign(events, events + tokens);

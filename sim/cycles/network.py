@@ -101,9 +101,9 @@ class Network:
             steps, issues = self._steps(block), outputs[0] if block.events else inner
             self._lib.add_fold(
                 self._net, inputs[0], issues, block.beats_in, block.beats_out, fold.words, fold.steps_per_word,
-                beats_per_word, timing.result, timing.words, ints(fetch.constants), ints(steps), len(steps),
+                beats_per_word, timing.result, timing.words, timing.banks, ints(fetch.constants), ints(steps), len(steps),
             )  # fmt: skip
-            self.lookback = max(self.lookback, BANKED + timing.words // fold.words)
+            self.lookback = max(self.lookback, timing.banks + 1, BANKED + timing.words // fold.words)
             if fetch.bursts:
                 self.lookback = max(self.lookback, 2 + fetch.room // fetch.bursts)
             if block.events:

@@ -158,7 +158,7 @@ def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
     added = events * rows * folding.pe
     place, value = (op.inputs // block.lanes - 1).bit_length(), op.x.bits if op.x.bits > 1 else 0
     weight, total = op.weight.bits, op.accumulator.bits
-    lists = bank(2 * op.inputs // block.lanes, place + value)
+    lists = bank(4 * op.inputs // block.lanes, place + value)
     yield Action("compare", "scanner", op.x.bits, op.inputs)
     yield write("event lists", place + value, events, lists)
     yield read("event lists", place + value, events * rows, lists)
