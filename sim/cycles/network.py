@@ -101,7 +101,8 @@ class Network:
             steps, issues = self._steps(block), outputs[0] if block.events else inner
             self._lib.add_fold(
                 self._net, inputs[0], issues, block.beats_in, block.beats_out, fold.words, fold.steps_per_word,
-                beats_per_word, timing.result, timing.words, timing.banks, ints(fetch.constants), ints(steps), len(steps),
+                beats_per_word, timing.result, timing.words, timing.banks, ints(fetch.constants), ints(steps),
+                len(steps),
             )  # fmt: skip
             self.lookback = max(self.lookback, timing.banks + 1, BANKED + timing.words // fold.words)
             if fetch.bursts:
