@@ -123,8 +123,8 @@ void add_normalize(Network *net, int64_t input, int64_t reads, int64_t beats, in
 
 // `constants`: the fields of Memory in their order, words = 0 for weights on the chip.
 void add_fold(Network *net, int64_t input, int64_t issues, int64_t beats, int64_t beats_out, int64_t words,
-              int64_t steps, int64_t beats_per_word, int64_t result, int64_t places, int64_t banks, const int64_t *constants,
-              const int64_t *events, int64_t tokens) {
+              int64_t steps, int64_t beats_per_word, int64_t result, int64_t places, int64_t banks,
+              const int64_t *constants, const int64_t *events, int64_t tokens) {
     Channel *from = &net->channels[input], *to = &net->channels[issues];
     auto *fold = net->add<Fold>({from}, {to});
     fold->banks = {from, beats, {}, banks}, fold->issues = to;
