@@ -16,6 +16,7 @@ from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.training.events import Events, Pressure
 from spikegpt_hls.model.training.quiet import Quiet
+from spikegpt_hls.model.training.teacher import begin
 from spikegpt_hls.model.training.train import Plan, train
 from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
@@ -64,6 +65,19 @@ def test_what_training_presses_on_is_what_is_counted(kind: dict[str, str], quant
     else:  # no neuron stands in front of a matrix but that of the ReLU: all others count whole
         assert pressed >= events.share() - 1e-6
     assert all(part.requires_grad for part in parts[1:])
+
+
+def test_a_student_begins_as_its_teacher_where_both_have_the_same_weights() -> None:
+    teacher = SpikeGPT(Config(1, 16, 16, neurons="none"))
+    student, wider = (SpikeGPT(Config(1, width, 16, placement="spike-driven")) for width in (16, 24))
+    theta = student.blocks[0].ffn.theta.clone()
+    before = {name: value.clone() for name, value in wider.state_dict().items()}
+    begin(student, teacher)
+    begin(wider, teacher)
+    for name, value in teacher.state_dict().items():
+        assert torch.equal(student.state_dict()[name], value), name
+    assert torch.equal(student.blocks[0].ffn.theta, theta)  # a teacher has none
+    assert all(torch.equal(value, before[name]) for name, value in wider.state_dict().items())
 
 
 def test_events_above_the_target_are_trained_away() -> None:

@@ -16,6 +16,13 @@ FILE = "teacher.safetensors"
 TWIN, NONE = "twin", "none"
 
 
+def begin(student: SpikeGPT, teacher: SpikeGPT) -> None:
+    """Give a student the weights of its teacher, wherever both have the same ones in the same shape."""
+    own, known = student.state_dict(), teacher.state_dict()
+    same = {name: value for name, value in known.items() if name in own and own[name].shape == value.shape}
+    student.load_state_dict({**own, **same})
+
+
 def save(model: SpikeGPT, path: Path, identity: dict[str, Any]) -> None:
     """``identity``: what this teacher, and no other, was trained for."""
     header = {"config": asdict(model.config), "teacher": identity}

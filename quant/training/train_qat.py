@@ -140,6 +140,8 @@ def _learn(
 
     torch.manual_seed(first.seed)
     model = SpikeGPT(network.config)
+    if teacher is not None:
+        teachers.begin(model, teacher)
     curve = run(model, first, "float")
     network.warm_start(model.cpu())
     batches = LanguageModelling(training, first)
