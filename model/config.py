@@ -102,15 +102,23 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named geometry with its recipe."""
+    """A named geometry with its recipe, and that of a spike-driven network where it is another."""
 
     config: Config
     recipe: Recipe
+    spike_driven: Recipe | None = None
+
+    def recipe_of(self, config: Config) -> Recipe:
+        return self.spike_driven or self.recipe if config.spike_driven else self.recipe
 
 
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(Config(2, 64), Recipe()),
-    "small": Preset(Config(4, 128), Recipe(batch=12, steps=1000, qat_steps=1000, lr=4e-3, qat_lr=2e-3)),
+    "small": Preset(
+        Config(4, 128),
+        Recipe(batch=12, steps=1000, qat_steps=1000, lr=4e-3, qat_lr=2e-3),
+        Recipe(batch=12, steps=1700, qat_steps=300, lr=8e-3, qat_lr=2e-3),
+    ),
     "46m": Preset(
         Config(12, 512),
         Recipe(1024, 12, 100_000, 10_000, lr=6e-4, qat_lr=1e-4, warmup=1000, validation_windows=64, threads=0),

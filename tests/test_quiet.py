@@ -11,6 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from spikegpt_hls.cli.main import run
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
@@ -21,7 +22,7 @@ from spikegpt_hls.model.training.train import Plan, train
 from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.ops import Linear
-from spikegpt_hls.quant.storage import load_network
+from spikegpt_hls.quant.storage import load_network, save_network
 from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.quant.training.train_qat import train_qat
 
@@ -128,3 +129,34 @@ def test_a_twin_teaches_and_is_kept(tmp_path: Path) -> None:
 def test_what_there_is_not_is_refused(kind: dict[str, str], sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         Config(1, 8, **kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        (["--events", "0"], "0.0 is not in the range 0<x<=1"),
+        (["--events", "1.5"], "1.5 is not in the range 0<x<=1"),
+        (["--placement", "sideways"], "unknown placement 'sideways': choose one of canonical, spike-driven"),
+        (["--teacher", "nowhere"], "there is no teacher at nowhere"),
+    ],
+)
+def test_a_command_that_asks_for_them_ends_in_a_sentence(
+    named: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train-qat", "--build", str(tmp_path), *named]) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_checkpoint_of_the_other_placement_is_kept_and_not_taken_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another program's: no record says how it was made."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    save_network(random_network(2, 64, vocabulary=256), place / "checkpoint.safetensors", {})
+    before = (place / "checkpoint.safetensors").read_bytes()
+    assert run(["export", "--build", str(tmp_path), "--placement", "spike-driven"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "was not made by train-qat here, so placement= means nothing for it" in said
+    assert (place / "checkpoint.safetensors").read_bytes() == before

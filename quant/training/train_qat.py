@@ -68,8 +68,9 @@ def train_qat(
     Under ``torchrun`` every process calls this; the first one evaluates and writes, the others wait for it.
     """
     folder, chosen = Path(folder), preset(preset_name)
+    kind = replace(chosen.config, neurons=neurons, placement=placement, hidden=hidden)
     named: dict[str, Any] = {"lr": lr, "qat_lr": qat_lr, "precision": precision, "accumulate": accumulate}
-    recipe = replace(chosen.recipe, **{name: value for name, value in named.items() if value is not None})
+    recipe = replace(chosen.recipe_of(kind), **{name: value for name, value in named.items() if value is not None})
     phases = plans(recipe, steps, qat_steps, seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -79,9 +80,8 @@ def train_qat(
         corpus = distributed.leader_first(
             lambda: tokens.prepare(source, tokens.choose(tokenizer, source), folder, console)
         )
-        size = {"layers": layers or chosen.config.layers, "channels": channels or chosen.config.channels}
-        vocabulary = corpus.tokenizer.vocabulary
-        config = Config(**size, vocabulary=vocabulary, neurons=neurons, placement=placement, hidden=hidden)
+        size = {"layers": layers or kind.layers, "channels": channels or kind.channels}
+        config = replace(kind, **size, vocabulary=corpus.tokenizer.vocabulary)
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
         identity = _identity(network, corpus, seed)
         if events is not None or teacher != teachers.NONE:
