@@ -117,3 +117,23 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(results, tmp_path):
     with pytest.raises(SimulationError, match="cannot be written"):
         write_report(tmp_path, results)
     assert (tmp_path / "report.json").read_text() == "old"
+
+
+def test_events_are_shown_where_matrices_are_driven_by_them(results, tmp_path):
+    """8 inputs, 8 outputs in 2 rows of 4: an event reads 8 weights."""
+    blocks = tuple(replace(b, events=b.name == "linear") for b in results.dataflow.blocks)
+    cosim = {**results.cosim, "events": {"linear": [0, 3] * 150}}
+    runs = [
+        {"name": name, "kind": "spike-driven", "events_share": share, "val_bits_integer": 2.5, "channels": 8}
+        for name, share in (("hand", 0.08), ("quieter", 0.05))
+    ]
+    driven = replace(results, dataflow=replace(results.dataflow, blocks=blocks), cosim=cosim, runs=runs, run="hand")
+    page = write_report(tmp_path, driven).read_text()
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["events"] == [{"name": "linear", "inputs": 8, "mean": 1.5, "most": 3, "weights": 64, "reads": 12.0}]
+    assert page.count('class="plotly-graph-div"') == 7 + 3  # heat map, reads, loss against events
+    assert "What fewer events cost" in page
+    assert "<td>18.75 %</td>" in page
+    before = write_report(tmp_path / "before", results).read_text()
+    assert "What fewer events cost" not in before
+    assert "<h2>Events</h2>" not in before

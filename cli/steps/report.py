@@ -12,7 +12,7 @@ from rich.console import Console
 
 from spikegpt_hls.cli.graph import record
 from spikegpt_hls.cli.graph.settings import Settings, setting
-from spikegpt_hls.cli.steps import resources
+from spikegpt_hls.cli.steps import resources, runs
 from spikegpt_hls.cli.workspace import ACCOUNTINGS, CHECKPOINT, RTL, Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.quant.format import Ints
@@ -54,6 +54,8 @@ def run(place: Workspace, settings: Parts, console: Console) -> None:
         resources=used,
         accountings=accountings(place),
         projected=_projected(place, settings, dataflow, used, traces) if used else None,
+        run=runs.name(place),
+        runs=runs.runs(place),
         target=place.target,
     )
     write_report(place.folder, results)

@@ -12,7 +12,7 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.engine import NAME
 from spikegpt_hls.quant.ops.lif import LIF
 from spikegpt_hls.sim.report.membrane import potentials, typical_neuron
-from spikegpt_hls.sim.report.plots import cycles, energy, spikes, training
+from spikegpt_hls.sim.report.plots import cycles, energy, events, spikes, training
 from spikegpt_hls.sim.report.plots.style import short
 from spikegpt_hls.sim.report.results import Results
 from spikegpt_hls.sim.traces import trace_of
@@ -50,6 +50,14 @@ def pictures(results: Results, content: Mapping[str, Any]) -> dict[str, Markup]:
             f"{short(block.name)}, neuron {neuron}",
         )
         drawn["intervals"] = spikes.intervals(content["firing"]["layers"])
+    if content["events"]:
+        counted = results.cosim["events"]  # type: ignore[index]
+        shown = {row["name"]: np.array(counted[row["name"]][:RASTER_TOKENS]) for row in content["events"]}
+        ordered = starts if results.dataflow.contexts == 1 else []
+        drawn["events"] = events.heat(shown, {row["name"]: row["inputs"] for row in content["events"]}, ordered)
+        drawn["reads"] = events.reads(content["events"])
+    if len(content["runs"]) > 1:
+        drawn["runs"] = events.curve(content["runs"], results.run)
     if content["accountings"]:
         drawn["accountings"] = energy.accountings(content["accountings"]["rows"])
     if content["projected"]:

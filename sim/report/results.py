@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ class Results:
     resources: Mapping[str, Any] | None = None  # resources.json
     accountings: Mapping[str, Any] | None = None  # accountings.json
     projected: Mapping[str, Any] | None = None  # to named parts (sim/projection/project.py)
+    run: str = ""  # this training's name among them
+    runs: Sequence[Mapping[str, Any]] = ()  # trainings in the same build folder: name, kind, events_share, bits
     target: str = "verilog"
 
     @property

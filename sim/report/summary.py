@@ -45,12 +45,28 @@ def _content(results: Results) -> dict[str, Any]:
         "actions_per_token": energy.by_kind(),
         "energy": {"node": energy.table.node, "source": energy.table.source, "rules": dict(energy.table.rules)},
         "firing": firing(results.dataflow, count(results.dataflow, results.traces, results.lengths)),
+        "events": _events(results),
+        "runs": list(results.runs),
         "accountings": results.accountings,
         "projected": results.projected,
         "loss_curve": list(results.metrics.get("loss_curve", [])),
         "resources": (results.resources or {}).get("total"),
         "versions": results.metrics.get("versions", {}),
     }
+
+
+def _events(results: Results) -> list[dict[str, Any]]:
+    """Of each Linear that is driven by them: events per token, and the weights that it reads for them."""
+    counted = (results.cosim or {}).get("events", {})
+    found = []
+    for block in results.dataflow.blocks:
+        if block.events and block.name in counted:
+            counts, folding = counted[block.name], block.folding
+            mean = sum(counts) / len(counts)
+            row = {"name": block.name, "inputs": block.channels_in, "mean": mean, "most": max(counts)}
+            weights = block.channels_in * block.channels_out
+            found.append({**row, "weights": weights, "reads": mean * folding.rows * folding.pe})
+    return found
 
 
 def _block(results: Results, block: Block) -> dict[str, Any]:
