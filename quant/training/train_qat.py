@@ -80,7 +80,7 @@ def train_qat(
         corpus = distributed.leader_first(
             lambda: tokens.prepare(source, tokens.choose(tokenizer, source), folder, console)
         )
-        size = {"layers": layers or kind.layers, "channels": channels or kind.channels}
+        size: dict[str, Any] = {"layers": layers or kind.layers, "channels": channels or kind.channels}
         config = replace(kind, **size, vocabulary=corpus.tokenizer.vocabulary)
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
         identity = _identity(network, corpus, seed)
