@@ -3,15 +3,18 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.blocks import image_file, images, single, sources
 from spikegpt_hls.quant.format import Format
-from spikegpt_hls.quant.ops import LIF, WKV, LayerNorm, Linear
+from spikegpt_hls.quant.ops import BIT, LIF, WKV, LayerNorm, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
 from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.sim.resources import tools
+from spikegpt_hls.sim.resources.sizing import resources
 from spikegpt_hls.sim.resources.synthesis import synthesize
 
 BYTE, FOUR = Format(8, 4), Format(4, 2)
@@ -52,3 +55,15 @@ def test_blocks_keep_within_their_bounds(op, reuse_factor, bounds, tmp_path: Pat
 
 def test_eight_lanes_of_neurons_keep_within_their_bounds(tmp_path: Path) -> None:
     assert taken(LIF.of(64, BYTE), tmp_path, lanes=8)["lut"] <= 208
+
+
+@pytest.mark.parametrize("lanes", [1, slow(2)])
+def test_adders_that_follow_events_keep_within_their_bounds(lanes: int, tmp_path: Path) -> None:
+    """512 inputs of one bit, 512 outputs, 32 adders: beside the image of the weights, which lies in block RAM."""
+    op = Linear(BYTE, 512, 512, BIT, Format(8, 7))
+    block = single(op, lanes, {"weight": np.zeros((512, 512), np.int64)}, 512 * 16, events=True, name="events")
+    flow = Dataflow((block,), block.inputs[0], block.outputs[0])
+    (found,) = resources(flow, tmp_path, Console(quiet=True))["blocks"].values()
+    print(found)
+    assert found["dsp"] == 0
+    assert found["lut"] <= 1200
