@@ -30,16 +30,24 @@ def driven(place: Workspace, zeros: str | None, network: Mapping[str, Operation]
     from spikegpt_hls.hls.convert import writers
     from spikegpt_hls.hls.frontend.onnx_graph import block_name
 
-    written = writers(place.onnx)
-    if zeros == "add" or (zeros is None and NEURONS not in written.values()):
+    names = skips(writers(place.onnx), zeros, network)
+    if not names:
         return {}
     measured = json.loads(place.metrics.read_text()).get("events_per_token", {})
     found = {block_name(name): Events(**events) for name, events in measured.items()}
-    return {
-        name: found.get(name, Events(op.inputs, op.inputs))  # a version before did not count them: no promise
-        for name, op in network.items()
-        if isinstance(op, Linear) and written.get(name) in QUIET
-    }
+    # a version before did not count them: no promise
+    return {name: found.get(name, Events(network[name].n_in, network[name].n_in)) for name in names}
+
+
+def skips(written: Mapping[str, str], zeros: str | None, network: Mapping[str, Operation]) -> list[str]:
+    """The Linears that are driven by events, by what ``written`` says of the operation in front of each."""
+    if zeros == "add" or (zeros is None and NEURONS not in _in_front(written, network)):
+        return []
+    return [name for name, op in network.items() if isinstance(op, Linear) and written.get(name) in QUIET]
+
+
+def _in_front(written: Mapping[str, str], network: Mapping[str, Operation]) -> set[str | None]:
+    return {written.get(name) for name, op in network.items() if isinstance(op, Linear)}
 
 
 def measured(place: Workspace, dataflow: Dataflow) -> dict[str, Events]:

@@ -98,29 +98,34 @@ def chosen(
     budget: int | None = None,
     network: Mapping[str, Operation] | None = None,
     engine: bool = True,
+    events: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The arguments of ``convert``; where nothing was asked for, ``budget`` is the target's of multipliers.
 
-    ``network`` has the operations of a graph that was not exported. ``engine``: whether a budget or a rate that was
-    asked for may be met by an engine.
+    ``network`` has the operations of a graph that was not exported, ``events`` those that drive its Linears.
+    ``engine``: whether a budget or a rate that was asked for may be met by an engine.
     """
     if settings.free:
         settings, engine = replace(settings, multipliers=budget), False
-    folded = {"contexts": 1, "engine": (), "events": (), **_folded(place, settings, network, engine)}
+    folded = {"contexts": 1, "engine": (), "events": (), **_folded(place, settings, network, engine, events)}
     if settings.zeros == "add":
         folded["events"] = ()
     return folded if settings.contexts is None else {**folded, "contexts": settings.contexts}
 
 
 def _folded(
-    place: Workspace, settings: Folding, network: Mapping[str, Operation] | None, engine: bool
+    place: Workspace,
+    settings: Folding,
+    network: Mapping[str, Operation] | None,
+    engine: bool,
+    events: Mapping[str, float] | None,
 ) -> dict[str, Any]:
     if settings.folding is not None:
         return read(Path(settings.folding))
     from spikegpt_hls.hls.convert import operations
     from spikegpt_hls.hls.fold.planning import cheapest, fastest, within
 
-    events: dict[str, float] = {}
+    events = events or {}
     if network is None:
         network = operations(place.onnx)
         events = {name: found.mean for name, found in activity.driven(place, settings.zeros, network).items()}

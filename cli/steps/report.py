@@ -79,13 +79,23 @@ def _projected(
     place: Workspace, settings: Parts, dataflow: Dataflow, used: Mapping[str, Any], traces: Mapping[str, Ints]
 ) -> dict[str, Any] | None:
     """On named parts; None where the resources are those of another family than the parts' own."""
+    from spikegpt_hls.sim.energy.actions import activity
     from spikegpt_hls.sim.parts import named
     from spikegpt_hls.sim.projection.project import as_json, project
     from spikegpt_hls.sim.resources.synthesis import FAMILY
+    from spikegpt_hls.sim.traces import events
 
     if used["family"] != FAMILY:
         return None
     hardware = record.read(place.stamp(f"hls-{place.target}"))
     clock = hardware.settings.get("clock", 100.0) if hardware else 100.0
-    found = project(dataflow, used["total"], named(settings.part), clock, whole=True, traces=traces)
+    found = project(
+        dataflow,
+        used["total"],
+        named(settings.part),
+        clock,
+        whole=True,
+        events=events(dataflow, traces),
+        counted=activity(dataflow, traces),
+    )
     return as_json(dataflow, found, f"make report preset={place.preset} target=xilinx", whole=True)

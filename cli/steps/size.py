@@ -16,13 +16,13 @@ from rich.console import Console
 
 from spikegpt_hls.cli.graph.record import write_json
 from spikegpt_hls.cli.graph.settings import setting
-from spikegpt_hls.cli.steps import folding
+from spikegpt_hls.cli.steps import activity, folding
 from spikegpt_hls.cli.steps.folding import Folding
 from spikegpt_hls.cli.workspace import Workspace, replacing
 from spikegpt_hls.hls.convert import reuse_factors
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.fold.geometry import alike, assemble, widened
+from spikegpt_hls.hls.fold.geometry import Network, alike, assemble, widened
 from spikegpt_hls.model.config import Config, preset
 from spikegpt_hls.sim.roms import rom
 
@@ -45,9 +45,21 @@ class Sizing(Folding):
     weight_bits: str = setting("8", "Bits of weights: 8, 4 or 2 (ternary) for all layers, or by layer.", example="4")
     activation_bits: str = setting("8", "Bits of activations: 8 to 4 for all layers, or by layer.", example="6")
 
+    placement: str = setting("canonical", "Where neurons stand: canonical or spike-driven.", example="spike-driven")
+    hidden: str = setting(
+        "squared-relu", "What a spike-driven network's hidden layer sends: squared-relu or bits.", example="bits"
+    )
+    events: float = setting(
+        0.08,
+        "Share of the inputs of a Linear that skips zeros which are not 0: an assumption.",
+        click.FloatRange(0, 1, min_open=True),
+        0.05,
+    )
+
     def network(self) -> dict[str, Any]:
         """The arguments of ``random_network``."""
-        return {"seed": self.seed, "weight_bits": self.weight_bits, "activation_bits": self.activation_bits}
+        names = ("seed", "weight_bits", "activation_bits", "placement", "hidden")
+        return {name: getattr(self, name) for name in names}
 
 
 def workspace(place: Workspace) -> Workspace:
@@ -58,11 +70,14 @@ def workspace(place: Workspace) -> Workspace:
 def run(place: Workspace, settings: Sizing, console: Console) -> None:
     """``dataflow.json``, ``resources.json`` and ``memory.json`` of ``hls/size/``; the geometry, as ``metrics.json``."""
     config = geometry(place.preset)
-    dataflow = _dataflow(place, config, settings, console)
-    write_json(place.metrics, {"preset": place.preset, "weights": "random", **asdict(config), **settings.network()})
+    dataflow, events = _dataflow(place, config, settings, console)
+    write_json(
+        place.metrics,
+        {"preset": place.preset, "weights": "random", **asdict(config), **settings.network(), "events": events},
+    )
     with replacing(place.hls) as folder:
         write_json(folder / "dataflow.json", dataflow.to_json())
-        _write(dataflow, folder, settings.clock, console)
+        _write(dataflow, events, folder, settings.clock, console)
 
 
 def geometry(name: str) -> Config:
@@ -82,20 +97,33 @@ def _narrow(config: Config) -> int:
     return max(width for width in range(1, STAND_IN + 1) if config.channels % width == 0)
 
 
-def _dataflow(place: Workspace, config: Config, settings: Sizing, console: Console) -> Dataflow:
+def _dataflow(
+    place: Workspace, config: Config, settings: Sizing, console: Console
+) -> tuple[Dataflow, dict[str, float]]:
     """That of the stand-in, widened: every width is the large network's, the binary points are what the small one's
-    weights and activations asked for."""
+    weights and activations asked for. And the events that its Linears are reckoned with."""
     with console.status("size: the dataflow of a random network"):
         small = _stand_in(config, settings)
         narrow = {name: (node.operation, node.inputs) for name, node in small.items()}
         network = alike(widened(narrow, config.channels // _narrow(config), config.vocabulary))
         operations = {name: op for name, (op, _) in network.items()}
-        chosen = folding.chosen(place, settings, MULTIPLIERS, operations, engine=False)
+        events = _events(network, settings)
+        chosen = folding.chosen(place, settings, MULTIPLIERS, operations, engine=False, events=events)
         if chosen["engine"]:
             raise ConversionError("make size leaves the ROMs of weights out, which an engine does not allow")
         factors = reuse_factors(operations, **chosen)
-        found = assemble(network, chosen["lanes"], factors, chosen["contexts"])
-    return replace(found, blocks=tuple(_with_constants(block, small) for block in found.blocks))
+        found = assemble(network, chosen["lanes"], factors, chosen["contexts"], events=chosen["events"])
+    made = replace(found, blocks=tuple(_with_constants(block, small) for block in found.blocks))
+    return made, {name: events[name] for name in chosen["events"]}
+
+
+def _events(network: Network, settings: Sizing) -> dict[str, float]:
+    """Of a token, in front of each Linear that skips zeros: the share that is assumed."""
+    written = {
+        name: type(network[inputs[0]][0]).__name__ for name, (_, inputs) in network.items() if inputs[0] in network
+    }
+    names = activity.skips(written, settings.zeros, {name: op for name, (op, _) in network.items()})
+    return {name: settings.events * network[name][0].n_in for name in names}
 
 
 def _with_constants(block: Block, small: Mapping[str, Node]) -> Block:
@@ -107,11 +135,11 @@ def _with_constants(block: Block, small: Mapping[str, Node]) -> Block:
     return replace(block, params={name: rng.choice(values[name].ravel(), op.param_shape(name)) for name in op.params})
 
 
-def _write(dataflow: Dataflow, folder: Path, clock: float, console: Console) -> None:
+def _write(dataflow: Dataflow, events: Mapping[str, float], folder: Path, clock: float, console: Console) -> None:
     from spikegpt_hls.hls.fold.planning import plan_of
     from spikegpt_hls.sim.memory import memory
     from spikegpt_hls.sim.resources import sizing
 
     found = sizing.resources(dataflow, folder / "rtl", console)
     write_json(folder / "resources.json", {**found, "groups": sizing.grouped(dataflow, found["blocks"])})
-    write_json(folder / "memory.json", memory(dataflow, found["total"], plan_of(dataflow).interval, clock))
+    write_json(folder / "memory.json", memory(dataflow, found["total"], plan_of(dataflow, events).interval, clock))

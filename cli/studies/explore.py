@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of what a storage holds
 #: The choices of each axis.
-SPACES: dict[str, dict[str, tuple[int, ...]]] = {
+SPACES: dict[str, dict[str, tuple[Any, ...]]] = {
     "smallest": {
         "layers": (1,), "channels": (8, 16), "weight_bits": (4, 8), "activation_bits": (8,), "multipliers": (32, 64),
     },
@@ -53,6 +53,11 @@ SPACES: dict[str, dict[str, tuple[int, ...]]] = {
     "small": {
         "layers": (2, 4, 6), "channels": (64, 128), "weight_bits": (2, 4, 8), "activation_bits": (6, 7, 8),
         "multipliers": (64, 128, 256),
+    },
+    "spike-driven": {
+        "placement": ("spike-driven",), "layers": (2,), "channels": (32, 64), "events": (0.05, 0.08, 0.15),
+        "hidden": ("squared-relu", "bits"), "weight_bits": (2, 4, 8), "activation_bits": (8,),
+        "multipliers": (32, 64, 128),
     },
 }  # fmt: skip
 _DEFAULT = "training's own"
@@ -66,7 +71,7 @@ class Exploring(Settings):
 
     trials: int = setting(30, "Points to try in all, those of earlier runs included.", click.IntRange(1), 8)
     workers: int = setting(1, "Processes that try them.", click.IntRange(1), 2)
-    space: str = setting("tiny", "What to search: tiny, small or smallest.", example="smallest")
+    space: str = setting("tiny", "What to search: tiny, small, smallest or spike-driven.", example="smallest")
     steps: int = setting(200, "Training steps of each trial.", click.INT, 500)
     seed: int = setting(0, "Seed of training and of the search.", click.IntRange(0), 1)
     clock: float = setting(100.0, "Clock in MHz.", POSITIVE, 150)
@@ -76,6 +81,7 @@ class Exploring(Settings):
     lr: float | None = setting(None, "Learning rate of all trials.", POSITIVE, 0.004, _DEFAULT)
     qat_lr: float | None = setting(None, "Learning rate with quantizers.", POSITIVE, 0.001, _DEFAULT)
     neurons: str | None = setting(None, "lif, or none, of all trials.", example="none", otherwise=_DEFAULT)
+    teacher: str | None = setting(None, "Teacher of all trials.", example="twin", otherwise=_DEFAULT)
 
     def common(self) -> dict[str, Any]:
         """The settings of training that all trials have in common."""
@@ -86,7 +92,7 @@ class Exploring(Settings):
 #: Of the sampler, which likes to come back to good points; then a point is drawn from those that were not tried.
 PROPOSALS = 20
 #: The options of training that all trials have in common.
-TRAINING = ("data", "tokenizer", "steps", "qat_steps", "lr", "qat_lr", "seed", "neurons")
+TRAINING = ("data", "tokenizer", "steps", "qat_steps", "lr", "qat_lr", "seed", "neurons", "teacher")
 
 
 def explore(runner: Runner) -> None:
@@ -140,7 +146,7 @@ def open_study(place: Workspace, settings: Exploring) -> Study:
     return study
 
 
-def _axes(space: str) -> dict[str, list[int]]:
+def _axes(space: str) -> dict[str, list[Any]]:
     return {name: list(choices) for name, choices in SPACES[space].items()}
 
 
@@ -247,14 +253,15 @@ def _runner(place: Workspace, settings: Exploring, axes: Mapping[str, Any]) -> R
     return Runner(Workspace(place.folder / "points" / name, place.preset), named, Console(quiet=True))
 
 
-def _as_option(name: str, value: int) -> int | str:
+def _as_option(name: str, value: Any) -> Any:
     """Widths are text on the command line, because they may be given by layer."""
     return str(value) if name.endswith("_bits") else value
 
 
-def _described(axes: Mapping[str, int]) -> str:
+def _described(axes: Mapping[str, Any]) -> str:
     size = f"{axes['layers']} x {axes['channels']}, W{axes['weight_bits']}A{axes['activation_bits']}"
-    return f"{size}, {axes['multipliers']} multipliers"
+    quiet = f", events {axes['events']:.0%}, hidden {axes['hidden']}" if "events" in axes else ""
+    return f"{size}{quiet}, {axes['multipliers']} multipliers"
 
 
 def _told(found: point.Figures) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -31,10 +32,16 @@ def report(runner: Runner) -> None:
     dataflow = Dataflow.from_json(json.loads((sized.hls / "dataflow.json").read_text()))
     total = json.loads(sized.resources.read_text())["total"]
     clock = json.loads((sized.hls / "memory.json").read_text())["clock_mhz"]
+    network = json.loads(sized.metrics.read_text())
+    events = {name: np.array([round(count)]) for name, count in network.get("events", {}).items()}
     with runner.console.status("report: projecting") as status:
-        found = project(dataflow, total, chosen, clock, lambda part: status.update(f"report: projecting to {part}"))
+
+        def show_part(part: str) -> None:
+            status.update(f"report: projecting to {part}")
+
+        found = project(dataflow, total, chosen, clock, show_part, events=events)
     content = as_json(dataflow, found, f"make report preset={runner.place.preset}")
-    content = {"preset": runner.place.preset, "network": json.loads(sized.metrics.read_text()), **content}
+    content = {"preset": runner.place.preset, "network": network, **content}
     path = runner.place.report / "projected.json"
     write_json(path, content)
     page = write_projected(runner.place.report, content)

@@ -37,7 +37,8 @@ def show(place: Workspace, settings: Parts, console: Console) -> None:
     from spikegpt_hls.hls.fold.planning import plan_of
 
     geometry = json.loads(place.metrics.read_text())
-    plan = plan_of(Dataflow.from_json(json.loads((place.hls / "dataflow.json").read_text())))
+    dataflow = Dataflow.from_json(json.loads((place.hls / "dataflow.json").read_text()))
+    plan = plan_of(dataflow, geometry.get("events", {}))
     say(
         console,
         f"{place.preset}: {geometry['layers']} layers, {geometry['channels']} channels, vocabulary "

@@ -50,6 +50,7 @@ def assemble(
     contexts: int = 1,
     multiplier: tuple[int, ...] = XC7_MULTIPLIER,
     engine: Collection[str] = (),
+    events: Collection[str] = (),
 ) -> Dataflow:
     """Blocks and streams as the conversion makes them: a fork wherever a stream has several readers, FIFOs at joins."""
     readers: dict[str, list[str]] = defaultdict(list)
@@ -69,7 +70,7 @@ def assemble(
         blocks.append(
             Block(
                 name, op, streams, (name,), op.n_in, op.n_out, formats, op.out, lanes, reuse_factors.get(name, 1),
-                contexts=contexts,
+                contexts=contexts, events=name in events,
             )
         )  # fmt: skip
         if len(readers[name]) > 1:

@@ -17,16 +17,15 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.planning import Plan, plan_of
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.sim.cycles.schedule import token_times
-from spikegpt_hls.sim.energy.actions import activity
 from spikegpt_hls.sim.energy.energy_table import EnergyTable
-from spikegpt_hls.sim.energy.model import EnergyReport, priced
+from spikegpt_hls.sim.energy.model import Activity, EnergyReport, priced
 from spikegpt_hls.sim.memory import outside, state_bits
 from spikegpt_hls.sim.offchip import Supply, fetches
 from spikegpt_hls.sim.parts import Part, shares
 from spikegpt_hls.sim.projection.roofline import Roofline, roofline
 from spikegpt_hls.sim.resources.synthesis import FAMILY
 from spikegpt_hls.sim.roms import roms
-from spikegpt_hls.sim.traces import events, means
+from spikegpt_hls.sim.traces import means
 
 TOKENS = 32  # of a streamed prompt
 ROUNDS = 4  # tokens of each of several texts
@@ -100,12 +99,14 @@ def project(
     clock: float,
     progress: Callable[[str], None] = lambda part: None,
     whole: bool = False,
-    traces: Mapping[str, Ints] | None = None,
+    events: Mapping[str, Ints] | None = None,
+    counted: Activity | None = None,
 ) -> list[Projection]:
     """``total`` is what all blocks take without their ROMs, which may leave the chip, or with them, where it is the
-    ``whole``. ``progress`` is told each part. ``traces``: of a run, for what depends on its data."""
-    driven = events(dataflow, traces) if traces else {}
-    counted = activity(dataflow, traces) if traces else {}
+    ``whole``. ``progress`` is told each part. ``events``: of each token, in
+    front of each Linear that they drive (``simulate``). ``counted``: what else depends on data (``priced``)."""
+    driven = events or {}
+    spending = counted or {name: {"events": mean} for name, mean in means(driven).items()}
     plan, constants, table = plan_of(dataflow, means(driven)), roms(dataflow), EnergyTable.load()
     found = []
 
@@ -121,7 +122,7 @@ def project(
         memory_bound = cycles.streaming > plan.interval * 1.001
         bottleneck = "off-chip bandwidth" if memory_bound else plan.bottleneck
         roof = roofline(dataflow, read, part, clock)
-        spent = priced(dataflow, counted, 0, table, outside=off)
+        spent = priced(dataflow, spending, 0, table, outside=off)
         stored = sum(rom.size for name, rom in constants.items() if name in off) / 8
         used = {**shares(total, part), "memory": stored / (part.board.megabytes * 2**20)}
         found.append(Projection(part, clock, plan, used, off, cycles, bottleneck, roof, spent))
