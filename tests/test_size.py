@@ -93,3 +93,25 @@ def test_size_needs_no_training_and_says_what_a_preset_takes(tmp_path: Path, mon
     written = (folder / "memory.json").stat().st_mtime_ns
     assert run(command) == 0
     assert (folder / "memory.json").stat().st_mtime_ns == written
+
+
+def test_a_spike_driven_size_is_reckoned_with_the_events_that_are_assumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """7 Linears in the layer follow events, at 10 % of their 16 and 64 inputs."""
+    monkeypatch.setitem(PRESETS, "46m", replace(PRESETS["46m"], config=Config(1, 16)))
+    monkeypatch.setitem(size.VOCABULARIES, "46m", 32)
+    monkeypatch.setattr(resources, "_yosys", lambda *_: {"LUT6": 3})
+    cycles = {}
+    for placement, more in (("canonical", []), ("spike-driven", ["--events", "0.1"])):
+        place = tmp_path / placement / "46m"
+        command = ["--preset", "46m", "--build", str(tmp_path / placement), "--multipliers", "20"]
+        assert run(["size", *command, "--placement", placement, *more]) == 0
+        flow = Dataflow.from_json(json.loads((place / "random" / "hls" / "size" / "dataflow.json").read_text()))
+        events = json.loads((place / "random" / "metrics.json").read_text())["events"]
+        assert {block.name for block in flow.blocks if block.events} == set(events)
+        assert set(events.values()) == ({1.6, 6.4} if more else set())
+        assert run(["report", *command]) == 0
+        cycles[placement] = json.loads((place / "report" / "projected.json").read_text())["folding"]["cycles_per_token"]
+    assert len(events) == 7
+    assert cycles["spike-driven"] < cycles["canonical"] / 2
