@@ -8,8 +8,8 @@
 // result word of WORD outputs begins when it has a place in the output FIFO,
 // and its last step comes SENDS cycles after that of the word before or later, so that nothing behind the steps ever waits.
 //
-// Stage 1 holds the events as listed, stage 2 the one of the step and its address, stage 3 the word read, stage 4 the
-// step's input and weights, stages 5 to 7 are those of mac_array.sv, stage 8 is the word that is sent. `busy` is 1 in a
+// Stage 1 holds the events as listed, stage 2 the one of the step, stage 3 its address, stage 4 the word read, stage 5 the
+// step's input and weights, stages 6 to 8 are those of mac_array.sv, stage 9 is the word that is sent. `busy` is 1 in a
 // cycle in which an event is added: PE weights were read.
 module event_linear #(
     parameter int INPUTS      = 64,
@@ -31,7 +31,7 @@ module event_linear #(
     parameter int CONTEXTS    = 1,
     parameter     WEIGHT_FILE = "",
     // Result words follow one another without a gap: each takes LEAST cycles or more, and leaves LATENCY behind its steps.
-    parameter int LATENCY     = 12,
+    parameter int LATENCY     = 13,
     parameter int LEAST       = WORD / PE > WORD / LANES ? WORD / PE : WORD / LANES,
     parameter int PLACES      = 2 + (LATENCY + LEAST - 2) / LEAST
 ) (
@@ -105,20 +105,29 @@ module event_linear #(
     end
   end
 
-  // The lists. counts: of the bank that is drained; some: the lanes that have an event there.
-  logic [BeatBits-1:0] place;  // of the step's event in its lane's list
-  logic [LANES*CountBits-1:0] counts;
-  logic [LANES-1:0] some;
+  // The lists, and of each bank and lane how many events there are; `some`, `one`: whether there are any, whether one.
+  logic [LANES*CountBits-1:0] counts_new, counts_next, counts, counts_q;
+  logic [LANES-1:0] some_new, some_next, some, some_q;
+  logic [LANES-1:0] one_new, one_next, one, one_q;
+  logic [LANES*(CountBits+2)-1:0] totals[2**BankBits];
+  logic [BeatBits-1:0] place_q;  // of the step's event in its lane's list
   logic [LANES*EventBits-1:0] events_q;
+
+  wire filled = accept && fill_last;
+  wire [BankBits-1:0] next = drain_q + 1'b1;
+  always_ff @(posedge clk) if (filled) totals[fill_q] <= {one_new, some_new, counts_new};
+  assign {one_next, some_next, counts_next} = totals[next];
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     logic [EventBits-1:0] list[2**(BeatBits+BankBits)];
     logic [EventBits-1:0] event_new;
-    logic [CountBits-1:0] filled_q, total;
-    logic [2**BankBits*CountBits-1:0] total_q;
+    logic [CountBits-1:0] filled_q;
+    logic some_filled_q, one_filled_q;
     wire found = s_axis_x_tdata[l*X_BITS+:X_BITS] != '0;
 
-    assign total = filled_q + CountBits'(found);
+    assign counts_new[l*CountBits+:CountBits] = filled_q + CountBits'(found);
+    assign some_new[l] = some_filled_q || found;
+    assign one_new[l] = found ? !some_filled_q : one_filled_q;
     if (X_BITS > 1) begin : gen_graded
       assign event_new = {s_axis_x_tdata[l*X_BITS+:X_BITS], fill_beat};
     end else begin : gen_bit
@@ -126,47 +135,82 @@ module event_linear #(
     end
     always_ff @(posedge clk) begin
       if (accept && found) list[{fill_q, filled_q[BeatBits-1:0]}] <= event_new;
-      events_q[l*EventBits+:EventBits] <= list[{drain_q, place}];
+      events_q[l*EventBits+:EventBits] <= list[{drain_q, place_q}];
     end
     always_ff @(posedge clk) begin
-      if (rst) filled_q <= '0;
-      else if (accept) filled_q <= fill_last ? '0 : total;
+      if (rst) begin
+        filled_q      <= '0;
+        some_filled_q <= 1'b0;
+        one_filled_q  <= 1'b0;
+      end else if (accept) begin
+        filled_q      <= fill_last ? '0 : counts_new[l*CountBits+:CountBits];
+        some_filled_q <= !fill_last && some_new[l];
+        one_filled_q  <= !fill_last && one_new[l];
+      end
     end
-    always_ff @(posedge clk) begin
-      if (accept && fill_last) total_q[fill_q*CountBits+:CountBits] <= total;
-    end
-    assign counts[l*CountBits+:CountBits] = total_q[drain_q*CountBits+:CountBits];
-    assign some[l] = counts[l*CountBits+:CountBits] != '0;
   end
 
-  // The steps: event by event of a lane, lane by lane, row by row of a word, word by word. left_q: the lanes that have an
-  // event in this row still, where it has begun.
-  logic [BeatBits-1:0] place_q;
-  logic [LANES-1:0] left_q, left, chosen, rest;
+  // The token in front: the one that has just come, or that of the next bank.
+  wire direct = filled && (full_q == '0 || (full_q == (BankBits + 1)'(1) && token_last));
+  wire load = direct || token_last;
+  assign counts = direct ? counts_new : counts_next;
+  assign some   = direct ? some_new : some_next;
+  assign one    = direct ? one_new : one_next;
+
+  logic [LANES-1:0] first, first_q;  // its first lane that has an event
+  logic alone, alone_q;  // which has no more than one
+  assign first = some & (~some + 1'b1);
+  assign alone = some == '0 || (first & one) != '0;
+  always_ff @(posedge clk) begin
+    if (load) begin
+      counts_q <= counts;
+      some_q   <= some;
+      one_q    <= one;
+      first_q  <= first;
+      alone_q  <= alone;
+    end
+  end
+
+  // The steps: event by event of a lane, lane by lane, row by row of a word, word by word. What a step needs was found a
+  // cycle before: its lane, whether its event is the lane's last, the lanes that come after it in this row.
+  logic [LANES-1:0] chosen_q, rest_q, lowest;
+  logic last_q;
   logic [CountBits-1:0] count;
   logic [GroupBits-1:0] group;
   logic [AddressBits-1:0] base_q;  // of the row's weights
   logic row_q;  // a row has begun
-  logic lane_last, group_last, word_last;
+  logic group_last, word_last;
   logic inside_q;  // a word has begun
   logic room;
   logic [SendBits-1:0] gap_q;  // cycles in which no word may have its last step
 
-  wire empty = some == '0;
-  assign left   = row_q ? left_q : some;
-  assign chosen = left & (~left + 1'b1);  // the lowest
-  assign rest   = left & ~chosen;
-  assign place  = row_q ? place_q : '0;
+  assign lowest = rest_q & (~rest_q + 1'b1);
   always_comb begin
     count = '0;
-    for (int l = 0; l < LANES; l++) count = count | (chosen[l] ? counts[l*CountBits+:CountBits] : '0);
+    for (int l = 0; l < LANES; l++) count = count | (chosen_q[l] ? counts_q[l*CountBits+:CountBits] : '0);
   end
-  assign lane_last = empty || CountBits'(place) + 1'b1 == count;
-  wire row_ends = lane_last && rest == '0;
+  wire row_ends = last_q && rest_q == '0;
   wire step = (inside_q || (full_q != '0 && room)) && !(row_ends && group_last && gap_q != '0);
   wire row_last = step && row_ends;
   wire word_done = row_last && group_last;
   assign token_last = word_done && word_last;
+
+  always_ff @(posedge clk) begin
+    if (load) begin
+      chosen_q <= first;
+      rest_q   <= some & ~first;
+      last_q   <= alone;
+      place_q  <= '0;
+    end else if (step && !last_q) begin
+      last_q  <= CountBits'(place_q) + CountBits'(2) == count;
+      place_q <= place_q + 1'b1;
+    end else if (step) begin
+      chosen_q <= rest_q != '0 ? lowest : first_q;
+      rest_q   <= rest_q != '0 ? rest_q & ~lowest : some_q & ~first_q;
+      last_q   <= rest_q != '0 ? (lowest & one_q) != '0 : alone_q;
+      place_q  <= '0;
+    end
+  end
 
   beat_counter #(
       .BEATS(Groups)
@@ -200,24 +244,18 @@ module event_linear #(
       if (row_last) base_q <= token_last ? '0 : base_q + AddressBits'(INPUTS);
     end
   end
-  always_ff @(posedge clk) begin
-    if (step) begin
-      place_q <= lane_last ? '0 : place + 1'b1;
-      left_q  <= lane_last ? rest : left;
-    end
-  end
 
-  // Stages 1 to 4, and those by which marks come to mac_array. step_q[k]: there was a step k cycles ago.
+  // Stages 1 to 5, and those by which marks come to mac_array. step_q[k]: there was a step k cycles ago.
   logic [PE*WEIGHT_BITS-1:0] rom[INPUTS*Rows];
   initial $readmemh(WEIGHT_FILE, rom);
 
-  logic [6:1] step_q, row_first_q, row_last_q;
-  logic [7:1] word_done_q, token_done_q;
-  logic [3:1] adds_q;  // of which one was an event
-  logic [6*GroupBits-1:0] group_q;
-  logic [LANES-1:0] chosen_q;
-  logic [AddressBits-1:0] base1_q, offset, address_q;
-  logic [EventBits-1:0] chosen_event;
+  logic [7:1] step_q, row_first_q, row_last_q;
+  logic [8:1] word_done_q, token_done_q;
+  logic [4:1] adds_q;  // of which one was an event
+  logic [7*GroupBits-1:0] group_q;
+  logic [LANES-1:0] chosen1_q;
+  logic [AddressBits-1:0] base1_q, base2_q, offset, address_q;
+  logic [EventBits-1:0] chosen_event, event_q;
   logic [PE*WEIGHT_BITS-1:0] word_q, weight_q;
   logic [X_BITS-1:0] x_q;
 
@@ -225,40 +263,42 @@ module event_linear #(
     chosen_event = '0;
     offset = '0;
     for (int l = 0; l < LANES; l++) begin
-      if (chosen_q[l]) begin
+      if (chosen1_q[l]) begin
         chosen_event = chosen_event | events_q[l*EventBits+:EventBits];
         offset = offset | AddressBits'(l * Beats);
       end
     end
   end
   always_ff @(posedge clk) begin
-    chosen_q  <= chosen;
+    chosen1_q <= chosen_q;
     base1_q   <= base_q;
-    address_q <= base1_q + offset + AddressBits'(chosen_event[BeatBits-1:0]);
-    if (adds_q[2]) word_q <= rom[address_q];
+    event_q   <= chosen_event;
+    base2_q   <= base1_q + offset;
+    address_q <= base2_q + AddressBits'(event_q[BeatBits-1:0]);
+    if (adds_q[3]) word_q <= rom[address_q];
     weight_q <= word_q;
   end
   if (X_BITS > 1) begin : gen_values
-    logic [X_BITS-1:0] value2_q, value3_q;
+    logic [X_BITS-1:0] value3_q, value4_q;
     always_ff @(posedge clk) begin
-      value2_q <= adds_q[1] ? chosen_event[EventBits-1-:X_BITS] : '0;
-      value3_q <= value2_q;
-      x_q      <= value3_q;
+      value3_q <= adds_q[2] ? event_q[EventBits-1-:X_BITS] : '0;
+      value4_q <= value3_q;
+      x_q      <= value4_q;
     end
   end else begin : gen_ones
-    always_ff @(posedge clk) x_q <= adds_q[3];
+    always_ff @(posedge clk) x_q <= adds_q[4];
   end
 
   always_ff @(posedge clk) begin
-    step_q       <= rst ? '0 : {step_q[5:1], step};
-    adds_q       <= rst ? '0 : {adds_q[2:1], step && !empty};
-    row_first_q  <= {row_first_q[5:1], !row_q};
-    row_last_q   <= {row_last_q[5:1], row_last};
-    word_done_q  <= rst ? '0 : {word_done_q[6:1], word_done};
-    token_done_q <= {token_done_q[6:1], word_last};
-    group_q      <= (6 * GroupBits)'({group_q, group});
+    step_q       <= rst ? '0 : {step_q[6:1], step};
+    adds_q       <= rst ? '0 : {adds_q[3:1], step && some_q != '0};
+    row_first_q  <= {row_first_q[6:1], !row_q};
+    row_last_q   <= {row_last_q[6:1], row_last};
+    word_done_q  <= rst ? '0 : {word_done_q[7:1], word_done};
+    token_done_q <= {token_done_q[7:1], word_last};
+    group_q      <= (7 * GroupBits)'({group_q, group});
   end
-  assign busy = adds_q[2];
+  assign busy = adds_q[3];
 
   // The serializer: a word is sent before the next one is there.
   logic [SendBits-1:0] send_q;
@@ -267,9 +307,9 @@ module event_linear #(
 
   wire send_last = send_q == (final_q ? SendBits'(LastSends - 1) : SendBits'(Sends - 1));
   always_ff @(posedge clk) begin
-    if (word_done_q[7]) final_q <= token_done_q[7];
+    if (word_done_q[8]) final_q <= token_done_q[8];
     send_q <= rst || !sending_q || send_last ? '0 : send_q + 1'b1;
-    sending_q <= !rst && (word_done_q[7] || (sending_q && !send_last));
+    sending_q <= !rst && (word_done_q[8] || (sending_q && !send_last));
     issue_q <= !rst && sending_q;
     valid_q <= !rst && issue_q;
   end
@@ -289,11 +329,11 @@ module event_linear #(
       .clk,
       .x     (x_q),
       .weight(weight_q),
-      .step  (step_q[6]),
-      .first (row_first_q[6]),
-      .last  (row_last_q[6]),
-      .group (group_q[5*GroupBits+:GroupBits]),
-      .load  (word_done_q[7]),
+      .step  (step_q[7]),
+      .first (row_first_q[7]),
+      .last  (row_last_q[7]),
+      .group (group_q[6*GroupBits+:GroupBits]),
+      .load  (word_done_q[8]),
       .issue (sending_q),
       .send  (send_q),
       .sum

@@ -43,7 +43,7 @@ def timing(block: Block) -> Timing:
         case "Linear" if block.engine:
             return Timing(0, 2 * block.folding.word // block.lanes, result=11, ask=2, grant=3)
         case "Linear" if block.events:
-            fold, result = block.folding, 12
+            fold, result = block.folding, 13
             issues = fold.word // block.lanes
             words = 2 + -(-(result - 1) // max(fold.rows_per_word, issues))  # that follow one another without a gap
             return Timing(0, words * issues, result=result, words=words, banks=4)
