@@ -10,6 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from spikegpt_hls.cli.graph.runner import Runner
+from spikegpt_hls.cli.steps import activity
+from spikegpt_hls.cli.steps.cosim import golden_of
 from spikegpt_hls.rtl_tests.top.pace import Pace
 
 BUDGETS = (32, 128, 512)
@@ -21,12 +23,15 @@ def paces(runner: Runner) -> dict[int, Pace]:
     from spikegpt_hls.hls.fold.planning import fastest
     from spikegpt_hls.rtl_tests.top.pace import measure
 
-    onnx, found = runner.place.onnx, {}
+    onnx, paced = runner.place.onnx, {}
     network = operations(onnx)
+    driven = {name: found.mean for name, found in activity.driven(runner.place, None, network).items()}
+    text = golden_of(runner.place.vectors)["tokens"]
     for budget in BUDGETS:
         with TemporaryDirectory() as folder, runner.console.status(f"bench: RTL within {budget} multipliers"):
-            found[budget] = measure(onnx, fastest(network, budget), Path(folder))
-    return found
+            plan = fastest(network, budget, events=driven)
+            paced[budget] = measure(onnx, plan, Path(folder), driven=driven, text=text if driven else None)
+    return paced
 
 
 def show(runner: Runner, found: Mapping[int, Pace]) -> None:
