@@ -251,7 +251,7 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
         f"neurons fire at {result['firing']['rate']:.1%}; without them a character takes "
         f"{bits:+.4f} bits and {energy:+.2%} energy",
     ]
-    if skip:
+    if skip > 1e-3:
         lines.append(
             f"{skip:.1%} of the products have a zero input ({spiking['skippable_pj_per_token'] / 1e3:,.2f} nJ per "
             "token); this hardware computes them, and they are not subtracted"
