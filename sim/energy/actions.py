@@ -132,6 +132,14 @@ def _multiplied(op: Linear, block: Block) -> tuple[int, int, int, int]:
     return block.folding.steps, op.weight.bits, op.x.bits, op.accumulator.bits
 
 
+def _results(op: Linear, total: int, word: int) -> Iterator[Action]:
+    """Sums of ``total`` bits wait in result words, a bank of which has ``word`` bits, and are re-quantized."""
+    yield write("result words", total, op.outputs, word)
+    yield read("result words", total, op.outputs, word)
+    if op.out.frac != op.accumulator.frac or op.out.bits < op.accumulator.bits:
+        yield from requantized(op.accumulator.bits, op.out, op.outputs)
+
+
 def linear(op: Linear, block: Block) -> Iterator[Action]:
     """Each weight is read once per token, in the folding's words of PE x SIMD weights; each input once per step. What
     shares the engine moves through its widths, and keeps one result word."""
@@ -143,11 +151,7 @@ def linear(op: Linear, block: Block) -> Iterator[Action]:
     yield read("weights", weight, products, bank(steps, folding.pe * folding.simd * weight))
     yield Action("multiply", "weight x input", weight, products, other=x)
     yield Action("add", "accumulate", total, products)
-    word = bank(1 if block.engine else 2, folding.word * total)
-    yield write("result words", total, op.outputs, word)
-    yield read("result words", total, op.outputs, word)
-    if op.out.frac != op.accumulator.frac or op.out.bits < op.accumulator.bits:
-        yield from requantized(op.accumulator.bits, op.out, op.outputs)
+    yield from _results(op, total, bank(1 if block.engine else 2, folding.word * total))
 
 
 def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
@@ -167,11 +171,7 @@ def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
     if value:
         yield Action("multiply", "weight x input", weight, added, other=value)
     yield Action("add", "accumulate", total, added)
-    word = bank(2, folding.word * total)
-    yield write("result words", total, op.outputs, word)
-    yield read("result words", total, op.outputs, word)
-    if op.out.frac != op.accumulator.frac or op.out.bits < op.accumulator.bits:
-        yield from requantized(op.accumulator.bits, op.out, op.outputs)
+    yield from _results(op, total, bank(2, folding.word * total))
 
 
 def sigmoid(op: Sigmoid, block: Block) -> Iterator[Action]:
