@@ -37,7 +37,7 @@ HLS = Step(
 VERIFY = Step(
     "cosim-{target}", "RTL against PyTorch: values, cycles, energy", cosim.run, Nothing,
     needs=(HLS,), reads=(RTL, VECTORS), writes=(COSIM,), check=cosim.check,
-    sources=("rtl_tests/top", "rtl_tests/simulator.py", "sim/cycles", "sim/energy", "quant/ops"),
+    sources=("rtl_tests/top", "rtl_tests/simulator.py", "sim/cycles", "sim/energy", "sim/traces.py", "quant/ops"),
 )  # fmt: skip
 REPORT = Step(
     "report-{target}", "the page and its figures", report.run, report.Parts,

@@ -15,6 +15,7 @@ from spikegpt_hls.cli.graph.settings import Nothing
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.fold.planning import plan_of
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops import Linear
 from spikegpt_hls.rtl_tests.simulator import require_tools
@@ -122,25 +123,31 @@ def _result(
         "transfers": _transfers(flowing, schedule),
         "blocks": {block.name: _block_cycles(schedule, block.name) for block in dataflow.blocks},
         "energy_per_token_j": _energy(dataflow, golden),
-        **_reads(dataflow, flowing, tokens),
+        **_reads(dataflow, flowing, tokens, schedule),
         "events": {name: counts.tolist() for name, counts in fired.items()},
         "provenance": _provenance(),
     }
 
 
-def _reads(dataflow: Dataflow, run: Run, tokens: int) -> dict[str, float]:
+def _reads(dataflow: Dataflow, run: Run, tokens: int, schedule: Schedule) -> dict[str, float]:
     """Weights that the Linears in the layers read per token, beside one reading of all of them, and the share that was
     added: a word that is read may have places for outputs that there are not. The RTL counts the words of the Linears
-    that are driven by events."""
-    inside = [block for block in dataflow.blocks if isinstance(block.operation, Linear) and block.name != HEAD]
-    sizes = {block.name: block.channels_in * block.channels_out for block in inside}
-    reads = {name: size * tokens for name, size in sizes.items()} | run.counters.get("weight_reads", {})
-    added = {name: size * tokens for name, size in sizes.items()} | run.counters.get("weights_added", {})
+    that are driven by events. ``busy``: what all adders and multipliers of the Linears, the head's too, added in the
+    steady state, of what they could have."""
+    sizes = {b.name: b.channels_in * b.channels_out for b in dataflow.blocks if isinstance(b.operation, Linear)}
+    reads = {name: size * tokens for name, size in sizes.items()} | run.counters["weight_reads"]
+    added = {name: size * tokens for name, size in sizes.items()} | run.counters["weights_added"]
+    multipliers = plan_of(dataflow).multipliers
+    busy = sum(added.values()) / tokens / multipliers / schedule.cycles_per_token
+    for counts in (sizes, reads, added):
+        counts.pop(HEAD, None)
     dense = sum(sizes.values())
     return {
         "events_share": sum(added.values()) / tokens / dense,
         "weight_reads_per_token": sum(reads.values()) / tokens,
         "weight_reads_dense": dense,
+        "multipliers": multipliers,
+        "busy": busy,
     }
 
 
@@ -182,6 +189,7 @@ def _provenance() -> dict[str, str]:
         "compared": f"measured: {rtl}",
         "cycles_per_token_rtl": f"measured: counters of the {rtl}",
         "weight_reads_per_token": f"measured: counters of the {rtl}; of a Linear that adds zeros, too, its size",
+        "busy": "derived: weights added, over multipliers x cycles per token in the steady state",
         "cycles_per_token_simulated": "derived: cycle simulator of the same dataflow",
         "energy_per_token_j": "derived: actions counted in this run's integers, times the table in sim/energy_table",
     }

@@ -108,8 +108,8 @@ def chosen(
     if settings.free:
         settings, engine = replace(settings, multipliers=budget), False
     folded = {"contexts": 1, "engine": (), "events": (), **_folded(place, settings, network, engine, events)}
-    if settings.zeros == "add":
-        folded["events"] = ()
+    if settings.folding is not None and settings.zeros is not None:  # more than the file says
+        folded["events"] = tuple(events or {} if network else _driven(place, settings))
     return folded if settings.contexts is None else {**folded, "contexts": settings.contexts}
 
 
@@ -127,8 +127,7 @@ def _folded(
 
     events = events or {}
     if network is None:
-        network = operations(place.onnx)
-        events = {name: found.mean for name, found in activity.driven(place, settings.zeros, network).items()}
+        network, events = operations(place.onnx), _driven(place, settings)
     if settings.multipliers is None and settings.rate is None:
         lanes = settings.lanes
         if lanes is None:
@@ -148,6 +147,14 @@ def _folded(
         "engine": plan.members,
         "events": tuple(events),
     }
+
+
+def _driven(place: Workspace, settings: Folding) -> dict[str, float]:
+    """The Linears of the exported network that are driven by events, and how many a token has on average."""
+    from spikegpt_hls.hls.convert import operations
+
+    found = activity.driven(place, settings.zeros, operations(place.onnx))
+    return {name: events.mean for name, events in found.items()}
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def _dataflow(
         factors = reuse_factors(operations, **chosen)
         found = assemble(network, chosen["lanes"], factors, chosen["contexts"], events=chosen["events"])
     made = replace(found, blocks=tuple(_with_constants(block, small) for block in found.blocks))
-    return made, {name: events[name] for name in chosen["events"]}
+    return made, {name: settings.events * operations[name].n_in for name in chosen["events"]}
 
 
 def _events(network: Network, settings: Sizing) -> dict[str, float]:

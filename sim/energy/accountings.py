@@ -181,7 +181,9 @@ def _spike_driven(spiking: Network, twin: Network, rate: float, evens: list[Brea
     total = twin.energy.total_pj - _linears_pj(twin) + by["sparse"].spiking_pj(rate)
     scale = spiking.tokens_per_character
     label = f"spike-driven, R = {rate:.3g}, projected"
-    source = "a LIF before every Linear, not built: at the canonical model's rate, its loss unknown"
+    source = (
+        "a LIF before every Linear, of a network that was not trained: at the canonical model's rate, its loss unknown"
+    )
     return Row("zeros skipped", label, compute * scale, (total - compute) * scale, None, "projected", source)
 
 

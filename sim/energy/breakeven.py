@@ -15,7 +15,7 @@ A hardware that does not read the weights of silent inputs can do so for the twi
 of its multiplies, accumulates and weights whose input was measured to be 0.
 
 Above 1 the spike-driven placement costs less at any rate, below 0 at none. What spikes cost in accuracy is no part of
-it. The spike-driven placement is not built here: projected, from the same actions and prices.
+it. Of a canonical network and its twin no spike-driven one was built: projected, from the same actions and prices.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class BreakEven:
         return self.time_steps * (self.neurons_pj + self.fixed_pj + rate * self.per_rate_pj)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "rate": self.rate, "provenance": "projected: the spike-driven placement is not built"}
+        return {**asdict(self), "rate": self.rate, "provenance": "projected: no such network was built"}
 
 
 def break_evens(

@@ -36,13 +36,13 @@ ALWAYS = (
     "is not in the fit",
     "resources are those of xc7 after synthesis (Yosys), on UltraScale+ they are an upper bound; on ECP5, whose LUTs "
     "have four inputs and whose multipliers take one product each, a lower one: it can only be told what does not fit",
-    "energy: actions counted from the geometry times 45 nm constants, dynamic only; this hardware multiplies zeros all "
-    "the same",
+    "energy: actions counted from the geometry times 45 nm constants, dynamic only; a Linear multiplies zeros all "
+    "the same, unless it is driven by events",
 )
 #: Of a size whose weights were never trained, and may leave the chip.
 BY_GEOMETRY = (
     "the weights are random: binary points come from a network of the same depth 64 channels wide, widths are exact; "
-    "zeros and spikes are not measured",
+    "zeros and spikes are not measured, and events are a share that is assumed",
     "weights and embedding fill UltraRAM, then block RAM, largest first; what finds no room is read from the board's "
     "memory once per token",
     "a Linear that reads weights from outside is not built: bursts, latency, buffers and shares follow the rules in "
