@@ -28,13 +28,14 @@ def means(events: Mapping[str, Ints]) -> dict[str, float]:
     return {name: float(counts.mean()) for name, counts in events.items()}
 
 
-def events(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, Ints]:
-    """How many inputs of each token are not 0, (tokens,), in front of every Linear that they drive, by its name.
+def events(dataflow: Dataflow, traces: Mapping[str, Ints], driven: bool = True) -> dict[str, Ints]:
+    """How many inputs of each token are not 0, (tokens,), in front of every Linear that they drive, or, not ``driven``,
+    of every Linear, by its name.
 
     ``traces``: block name to (tokens, channels) integers.
     """
     return {
         block.name: np.count_nonzero(trace_of(dataflow, traces, block.inputs[0]), axis=1)
         for block in dataflow.blocks
-        if block.events
+        if block.events or (block.kind == "Linear" and not driven)
     }

@@ -17,7 +17,6 @@ from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.planning import plan_of
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.quant.ops import Linear
 from spikegpt_hls.rtl_tests.simulator import require_tools
 from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
@@ -123,31 +122,41 @@ def _result(
         "transfers": _transfers(flowing, schedule),
         "blocks": {block.name: _block_cycles(schedule, block.name) for block in dataflow.blocks},
         "energy_per_token_j": _energy(dataflow, golden),
-        **_reads(dataflow, flowing, tokens, schedule),
+        **_reads(dataflow, golden, runs, schedule),
         "events": {name: counts.tolist() for name, counts in fired.items()},
         "provenance": _provenance(),
     }
 
 
-def _reads(dataflow: Dataflow, run: Run, tokens: int, schedule: Schedule) -> dict[str, float]:
-    """Weights that the Linears in the layers read per token, beside one reading of all of them, and the share that was
-    added: a word that is read may have places for outputs that there are not. The RTL counts the words of the Linears
-    that are driven by events. ``busy``: what all adders and multipliers of the Linears, the head's too, added in the
-    steady state, of what they could have."""
-    sizes = {b.name: b.channels_in * b.channels_out for b in dataflow.blocks if isinstance(b.operation, Linear)}
-    reads = {name: size * tokens for name, size in sizes.items()} | run.counters["weight_reads"]
-    added = {name: size * tokens for name, size in sizes.items()} | run.counters["weights_added"]
+def _reads(
+    dataflow: Dataflow, golden: Mapping[str, Ints], runs: Mapping[str, tuple[Run, Comparison]], schedule: Schedule
+) -> dict[str, float]:
+    """Events in the layers; the weights that are read there for a token, beside one reading of all of them; and the
+    share of time in which the adders and multipliers of all Linears work, the head's too.
+
+    The RTL counts the words that Linears driven by events read; a word may have places for outputs that there are not.
+    MismatchError where it read others than its events'."""
+    fired = events(dataflow, golden, driven=False)
+    sizes = {name: dataflow[name].channels_in * dataflow[name].channels_out for name in fired}
+    added = {name: int(counts.sum()) * dataflow[name].channels_out for name, counts in fired.items()}
+    for kind, (run, _) in runs.items():
+        for name, count in run.counters["weights_added"].items():
+            if count != added[name]:
+                raise MismatchError(
+                    f"the RTL ({kind}) added {count} weights in {name}, its events ask for {added[name]}"
+                )
+    flowing, tokens = runs["flowing"][0], len(golden["tokens"])
+    reads = {name: size * tokens for name, size in sizes.items()} | flowing.counters["weight_reads"]
     multipliers = plan_of(dataflow).multipliers
-    busy = sum(added.values()) / tokens / multipliers / schedule.cycles_per_token
-    for counts in (sizes, reads, added):
-        counts.pop(HEAD, None)
-    dense = sum(sizes.values())
+    work = sum(added[name] if dataflow[name].events else sizes[name] * tokens for name in fired)
+    inside = [name for name in fired if name != HEAD]
+    dense = sum(sizes[name] for name in inside)
     return {
-        "events_share": sum(added.values()) / tokens / dense,
-        "weight_reads_per_token": sum(reads.values()) / tokens,
+        "events_share": sum(added[name] for name in inside) / tokens / dense,
+        "weight_reads_per_token": sum(reads[name] for name in inside) / tokens,
         "weight_reads_dense": dense,
         "multipliers": multipliers,
-        "busy": busy,
+        "busy": work / tokens / multipliers / schedule.cycles_per_token,
     }
 
 
@@ -188,6 +197,7 @@ def _provenance() -> dict[str, str]:
     return {
         "compared": f"measured: {rtl}",
         "cycles_per_token_rtl": f"measured: counters of the {rtl}",
+        "events_share": "measured: inputs of matrices in this run's integers that are not 0",
         "weight_reads_per_token": f"measured: counters of the {rtl}; of a Linear that adds zeros, too, its size",
         "busy": "derived: weights added, over multipliers x cycles per token in the steady state",
         "cycles_per_token_simulated": "derived: cycle simulator of the same dataflow",

@@ -109,7 +109,9 @@ def chosen(
         settings, engine = replace(settings, multipliers=budget), False
     folded = {"contexts": 1, "engine": (), "events": (), **_folded(place, settings, network, engine, events)}
     if settings.folding is not None and settings.zeros is not None:  # more than the file says
-        folded["events"] = tuple(events or {} if network else _driven(place, settings))
+        driven = tuple(events or {} if network else _driven(place, settings))
+        shared = tuple(name for name in folded["engine"] if name not in driven)
+        folded |= {"events": driven, "engine": shared}
     return folded if settings.contexts is None else {**folded, "contexts": settings.contexts}
 
 
