@@ -63,7 +63,8 @@ def play(case: Case) -> Play:
     op, block = case.block.operation, case.block
     assert op is not None
     order = interleave(case.lengths, block.contexts)
-    cycles = {name: values.tolist() for name, values in bench.transfers(block, sum(case.lengths), case.streams).items()}
+    given = [values[order.row] for values in case.streams]  # events, by which a token's time may go, come in this order
+    cycles = {name: times.tolist() for name, times in bench.transfers(block, sum(case.lengths), given).items()}
     streams = []
     for number, (name, values) in enumerate(zip(op.streams, case.streams, strict=True)):
         idle = pauses((1 + number, share) for share, _ in RUNS.values())
