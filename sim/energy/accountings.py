@@ -4,6 +4,9 @@
     as built       this network; in 32-bit floats (floats.py) and in the model's integers
     twin           the same network without neurons, trained alike, in its integers
     this hardware  both networks with measured activity: the compute scaled by its switching (sim/energy/switching.py)
+
+and beside these
+
     zeros skipped  each network with the Linears driven by events that spend less so (sim/energy/skipping.py)
     zeros added    a network that was built with events, without them
 
