@@ -33,12 +33,15 @@ class PowerOfTwoQuant(nn.Module):
     """The ``tensor_quant`` of our Brevitas quantizers: one learned power-of-two scale for a whole tensor.
 
     Brevitas's own (``RescalingIntQuant``) means the same and takes some twenty passes over the tensor, this takes one.
+    A ternary tensor keeps the scale that it starts with, and its gradient passes straight through everywhere: a change
+    of scale would move most of its weights at once, and one clipped to 1 would never come back.
     """
 
     def __init__(self, bit_width: int, signed: bool, narrow_range: bool, max_frac: int) -> None:
         super().__init__()
         self.bits, self.signed, self.narrow, self.max_frac = bit_width, signed, narrow_range, max_frac
-        self.log2_range = nn.Parameter(torch.zeros(()))
+        self.ternary = narrow_range and bit_width == 2
+        self.log2_range = nn.Parameter(torch.zeros(()), requires_grad=not self.ternary)
 
     @property
     def format(self) -> Format:
@@ -68,6 +71,9 @@ class PowerOfTwoQuant(nn.Module):
         return self.log2_range, Grid(fmt.frac, self.lowest(fmt), fmt.hi)
 
     def rounded(self, x: Tensor) -> Tensor:
+        if self.ternary:
+            passed: Tensor = fake_quantize(x.detach(), None, self.scale_and_grid[1]) + (x - x.detach())
+            return passed
         return fake_quantize(x, *self.scale_and_grid)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -105,6 +105,7 @@ def test_other_neurons_are_another_network(characters: Path) -> None:
     assert metrics.stat().st_mtime_ns == written
     assert sorted(path.stem for path in (characters / "tiny" / "figures").iterdir()) == [
         "activations",
+        "events",
         "loss",
         "weights",
     ]

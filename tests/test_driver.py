@@ -15,8 +15,8 @@ from spikegpt_hls.hls.driver.spikegpt import DeviceError, PynqStream, SpikeGPT
 from spikegpt_hls.hls.ip import writer
 
 GEOMETRY = {
-    "identity": IDENTITY, "version": 1, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
-    "logits": 16 << 16 | 2 << 8 | 11, "spiking": 2, "beat_bytes": 4,
+    "identity": IDENTITY, "version": 2, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
+    "logits": 16 << 16 | 2 << 8 | 11, "spiking": 2, "beat_bytes": 4, "driven": 1,
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def test_the_driver_starts_the_device_and_sets_what_a_call_asks_for() -> None:
     ("values", "said"),
     [
         ({"identity": 0xFFFFFFFF}, "calls itself 0xffffffff, not 0x53504b47"),
-        ({"version": 9}, "version 9 of the registers, not 1"),
+        ({"version": 9}, "version 9 of the registers, not 2"),
     ],
 )
 def test_another_device_is_refused(values: dict[str, int], said: str) -> None:

@@ -43,9 +43,17 @@ def test_histograms_count_every_value_once() -> None:
     assert bars == {-1.0: 1 / 8, -0.5: 2 / 8, 0.0: 1 / 8, 0.5: 4 / 8}
 
 
+def test_every_training_is_a_point_between_events_and_loss() -> None:
+    runs = {"canonical": [(0.6, 2.4, "a")], "spike-driven": [(0.08, 2.5, "b"), (0.05, 2.6, "c")]}
+    (axes,) = plots.loss_against_events(runs).axes
+    found = {dots.get_label(): np.round(dots.get_offsets().data, 9).tolist() for dots in axes.collections}
+    assert found == {"canonical": [[60, 2.4]], "spike-driven": [[8, 2.5], [5, 2.6]]}
+    assert sorted(text.get_text() for text in axes.texts) == ["a", "b", "c"]
+
+
 def test_figures_of_a_trained_network(trained: Path) -> None:
     assert run(["figures", "--build", str(trained.parent), "--sizes", "tiny"]) == 0
-    for name in ("loss", "spikes", "firing", "weights", "activations"):
+    for name in ("loss", "events", "spikes", "firing", "weights", "activations"):
         picture = np.asarray(Image.open(trained / "figures" / f"{name}.png").convert("L"))
         assert picture.std() > 10, name  # not blank
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from spikegpt_hls.hls.rtl.blocks import MODULES, parameters, single, sources
@@ -23,6 +24,19 @@ module whole (input logic clk, input logic [7:0] a, input logic [7:0] b, output 
   always_ff @(posedge clk) square_q <= a * b;
   assign y = square_q;
   assign one = 1'b1;
+endmodule
+"""
+
+#: Two memories that are written and one that is not; the first is the smallest.
+MEMORIES = """
+module memories (input logic clk, input logic we, input logic [8:0] a, input logic [15:0] d, output logic [47:0] y);
+  logic [15:0] small[256], large[512], rom[512];
+  initial $readmemh("images/rom.hex", rom);
+  always_ff @(posedge clk) begin
+    if (we) small[a[7:0]] <= d;
+    if (we) large[a] <= d;
+    y <= {rom[a], large[a], small[a[7:0]]};
+  end
 endmodule
 """
 
@@ -57,6 +71,21 @@ def test_blocks_route_by_themselves_and_their_multipliers_are_counted(tmp_path: 
     assert (found["family"], found["provenance"]) == ("ecp5", "measured")
     assert "nextpnr" in found["tool"]
     assert "Yosys" in found["tool"]
+
+
+@pytest.mark.parametrize(("blocks", "gone"), [(3, ()), (2, ("small",)), (1, ("rom", "small"))])
+def test_memories_leave_block_ram_where_a_part_has_too_little(
+    blocks: int, gone: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memories.sv").write_text(MEMORIES)
+    monkeypatch.setattr(place_route, "PART", replace(place_route.PART, bram36=blocks / 2))
+    words = np.random.default_rng(1).integers(1 << 16, size=512)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "rom.hex").write_text("\n".join(f"{word:04x}" for word in words))
+    found = place(tmp_path, "memories")
+    assert found["bram36"] == blocks / 2
+    assert (found["cells"].get("TRELLIS_DPR16X4", 0) > 0) == ("small" in gone)
+    assert (found["lut"] > 1000) == ("rom" in gone)
 
 
 def test_the_harness_is_not_counted_and_a_bitstream_is_kept(

@@ -65,6 +65,16 @@ def test_a_scale_moves_to_where_the_error_is_smaller() -> None:
     assert quant.format == best.format != quantizer(4, 5.0).format
 
 
+def test_ternary_weights_learn_wherever_they_lie_and_their_scale_stays() -> None:
+    quant, x = quantizer(2, 1.0, narrow=True), torch.tensor([-9.0, -0.6, 0.1, 0.9, 40.0]).requires_grad_()
+    y, *_ = quant(x)
+    assert y.tolist() == [-1, -1, 0, 1, 1]
+    (y * torch.arange(1, 6)).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 2, 3, 4, 5]
+    assert not quant.log2_range.requires_grad
+
+
 def test_a_scale_stays_within_the_grids_that_hardware_has() -> None:
     assert quantizer(8, -40.0).format.frac == 12
     assert quantizer(8, 40.0).format.frac == 0

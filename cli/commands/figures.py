@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,7 @@ from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.cli.graph.settings import Settings, setting
 from spikegpt_hls.cli.path import TRAIN
 from spikegpt_hls.cli.steps import export, train
+from spikegpt_hls.cli.steps.runs import runs
 from spikegpt_hls.cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,11 +50,20 @@ def figures(runner: Runner) -> None:
         "weights": plots.histograms([_panel(values) for values in observation.weights[:MATRICES]]),
         "activations": plots.histograms([_panel(values) for values in observation.activations[:MATRICES]]),
     }
+    if found := _by_kind(runs(place)):
+        pictures["events"] = plots.loss_against_events(found, f"bits per {train.metrics(place)['unit']}")
     if neurons:
         pictures["spikes"] = plots.spikes_and_membranes(shown, labels[:SHOWN])
         pictures["firing"] = plots.firing_rates({layer.name: layer.rates for layer in neurons})
     for name, picture in pictures.items():
         runner.say(f"{name}: {_save(picture, place.folder / 'figures' / f'{name}.png')}")
+
+
+def _by_kind(found: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[float, float, str]]]:
+    kinds: dict[str, list[tuple[float, float, str]]] = {}
+    for run in found:
+        kinds.setdefault(run["kind"], []).append((run["events_share"], run["val_bits_integer"], run["name"]))
+    return kinds
 
 
 def places(place: Workspace, named: Mapping[str, Any]) -> list[Workspace]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 IDENTITY = 0x53504B47  # "SPKG"
-VERSION = 1
+VERSION = 2
 ADDRESS_BITS = 12
 
 
@@ -35,6 +35,7 @@ REGISTERS = (
     Register("logits", 0x01C, "ro", "bits 7..0: bits of a logit; 15..8: of them fraction; 23..16: bits of its slot"),
     Register("spiking", 0x020, "ro", "LIF layers that are counted"),
     Register("beat_bytes", 0x024, "ro", "bytes of a beat of the output"),
+    Register("driven", 0x028, "ro", "Linears that are driven by events"),
     Register(
         "control", 0x040, "rw", "bit 0: run (takes ids); a 1 written to bit 1 resets the model, to bit 2 the errors"
     ),
@@ -52,6 +53,9 @@ REGISTERS = (
     Register("source_stalls", 0x098, "ro", "counter: cycles in which an id waited for the model"),
     Register("sink_stalls", 0x0A0, "ro", "counter: cycles in which logits waited for their reader"),
     Register("spikes", 0x0A8, "ro", "counters, 8 bytes apart: spikes of each LIF layer, first layer first"),
+    Register(
+        "reads", 0x800, "ro", "counters, 8 bytes apart: events that each such Linear added, each a word of its weights"
+    ),
 )
 COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
 MODES = ("logits", "tokens", "generate")

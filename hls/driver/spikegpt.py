@@ -70,6 +70,7 @@ class Geometry:
     slot_bits: int
     spiking: int
     beat_bytes: int
+    driven: int
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,11 @@ class SpikeGPT:
         return [self._counter(OFFSET["spikes"] + 8 * layer) for layer in range(self.geometry.spiking)]
 
     @property
+    def reads(self) -> list[int]:
+        """Words of weights that each Linear driven by events read since the last reset: one an event and a row."""
+        return [self._counter(OFFSET["reads"] + 8 * linear) for linear in range(self.geometry.driven)]
+
+    @property
     def errors(self) -> Errors:
         flags = self.read("errors")
         kinds = tuple(kind for bit, kind in enumerate(ERRORS) if flags >> bit & 1)
@@ -174,7 +180,7 @@ class SpikeGPT:
         return Geometry(
             *(read("vocabulary"), read("channels"), read("layers"), read("lanes"), read("contexts")),
             *(logits & 0xFF, logits >> 8 & 0xFF, logits >> 16 & 0xFF),
-            *(read("spiking"), read("beat_bytes")),
+            *(read("spiking"), read("beat_bytes"), read("driven")),
         )
 
     def _set(self, mode: str, resume: bool, length: int = 0, count: int = 1) -> None:

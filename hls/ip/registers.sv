@@ -11,48 +11,51 @@ module registers #(
     parameter int LOGIT_FRAC   = 8,
     parameter int SLOT_BITS    = 32,
     parameter int BEAT_BYTES   = 4,
-    parameter int LIFS         = 4,     // counters of spikes
-    parameter int SPIKING      = LIFS,  // that count: one counter stays 0 where there is no LIF
+    parameter int LIFS         = 4,        // counters of spikes
+    parameter int SPIKING      = LIFS,     // that count: one counter stays 0 where there is no LIF
+    parameter int LINEARS      = 1,        // counters of reads, as those of spikes
+    parameter int DRIVEN       = LINEARS,
     parameter int COUNTER_BITS = 48,
     parameter int ADDRESS_BITS = 12
 ) (
-    input  logic                         clk,
-    input  logic                         rst,
-    input  logic [     ADDRESS_BITS-1:0] s_axi_awaddr,
-    input  logic [                  2:0] s_axi_awprot,
-    input  logic                         s_axi_awvalid,
-    output logic                         s_axi_awready,
-    input  logic [                 31:0] s_axi_wdata,
-    input  logic [                  3:0] s_axi_wstrb,
-    input  logic                         s_axi_wvalid,
-    output logic                         s_axi_wready,
-    output logic [                  1:0] s_axi_bresp,
-    output logic                         s_axi_bvalid,
-    input  logic                         s_axi_bready,
-    input  logic [     ADDRESS_BITS-1:0] s_axi_araddr,
-    input  logic [                  2:0] s_axi_arprot,
-    input  logic                         s_axi_arvalid,
-    output logic                         s_axi_arready,
-    output logic [                 31:0] s_axi_rdata,
-    output logic [                  1:0] s_axi_rresp,
-    output logic                         s_axi_rvalid,
-    input  logic                         s_axi_rready,
-    output logic                         model_rst,
-    output logic                         run,
-    output logic                         resume,
-    output logic [                  1:0] mode,
-    output logic [                 31:0] length,
-    output logic [                 15:0] count,
-    input  logic                         idle,
-    input  logic [                  3:0] fault,
-    input  logic [                 31:0] fault_position,
-    input  logic [                 31:0] fault_id,
-    input  logic [     COUNTER_BITS-1:0] cycles,
-    input  logic [     COUNTER_BITS-1:0] tokens,
-    input  logic [     COUNTER_BITS-1:0] busy_cycles,
-    input  logic [     COUNTER_BITS-1:0] source_stalls,
-    input  logic [     COUNTER_BITS-1:0] sink_stalls,
-    input  logic [LIFS*COUNTER_BITS-1:0] spike_counts
+    input  logic                            clk,
+    input  logic                            rst,
+    input  logic [        ADDRESS_BITS-1:0] s_axi_awaddr,
+    input  logic [                     2:0] s_axi_awprot,
+    input  logic                            s_axi_awvalid,
+    output logic                            s_axi_awready,
+    input  logic [                    31:0] s_axi_wdata,
+    input  logic [                     3:0] s_axi_wstrb,
+    input  logic                            s_axi_wvalid,
+    output logic                            s_axi_wready,
+    output logic [                     1:0] s_axi_bresp,
+    output logic                            s_axi_bvalid,
+    input  logic                            s_axi_bready,
+    input  logic [        ADDRESS_BITS-1:0] s_axi_araddr,
+    input  logic [                     2:0] s_axi_arprot,
+    input  logic                            s_axi_arvalid,
+    output logic                            s_axi_arready,
+    output logic [                    31:0] s_axi_rdata,
+    output logic [                     1:0] s_axi_rresp,
+    output logic                            s_axi_rvalid,
+    input  logic                            s_axi_rready,
+    output logic                            model_rst,
+    output logic                            run,
+    output logic                            resume,
+    output logic [                     1:0] mode,
+    output logic [                    31:0] length,
+    output logic [                    15:0] count,
+    input  logic                            idle,
+    input  logic [                     3:0] fault,
+    input  logic [                    31:0] fault_position,
+    input  logic [                    31:0] fault_id,
+    input  logic [        COUNTER_BITS-1:0] cycles,
+    input  logic [        COUNTER_BITS-1:0] tokens,
+    input  logic [        COUNTER_BITS-1:0] busy_cycles,
+    input  logic [        COUNTER_BITS-1:0] source_stalls,
+    input  logic [        COUNTER_BITS-1:0] sink_stalls,
+    input  logic [   LIFS*COUNTER_BITS-1:0] spike_counts,
+    input  logic [LINEARS*COUNTER_BITS-1:0] event_counts
 );
   localparam int WordBits = ADDRESS_BITS - 2;
   localparam logic [WordBits-1:0] Identity = WordBits'('h000 / 4);
@@ -65,6 +68,7 @@ module registers #(
   localparam logic [WordBits-1:0] Logits = WordBits'('h01c / 4);
   localparam logic [WordBits-1:0] Spiking = WordBits'('h020 / 4);
   localparam logic [WordBits-1:0] BeatBytes = WordBits'('h024 / 4);
+  localparam logic [WordBits-1:0] Driven = WordBits'('h028 / 4);
   localparam logic [WordBits-1:0] Control = WordBits'('h040 / 4);
   localparam logic [WordBits-1:0] Mode = WordBits'('h044 / 4);
   localparam logic [WordBits-1:0] Length = WordBits'('h048 / 4);
@@ -75,7 +79,8 @@ module registers #(
   localparam logic [WordBits-1:0] ErrorPosition = WordBits'('h068 / 4);
   localparam logic [WordBits-1:0] ErrorId = WordBits'('h06c / 4);
   localparam logic [WordBits-1:0] Cycles = WordBits'('h080 / 4);
-  localparam int Counters = 5 + LIFS;  // of 64 bits each, from Cycles on
+  localparam logic [WordBits-1:0] Reads = WordBits'('h800 / 4);
+  localparam int Counters = 5 + LIFS;  // of 64 bits each, from Cycles on; those of reads come from Reads on
 
   logic write, read, reset_q, clear_q;
   logic [WordBits-1:0] write_word, read_word;
@@ -164,11 +169,16 @@ module registers #(
   wire [Counters*COUNTER_BITS-1:0] counters = {spike_counts, sink_stalls, source_stalls, busy_cycles, tokens, cycles};
   logic [WordBits-1:0] offset;
   logic [COUNTER_BITS-1:0] counter;
-  assign offset = read_word - Cycles;
+  logic reads;
+  assign reads  = read_word >= Reads;
+  assign offset = read_word - (reads ? Reads : Cycles);
   always_comb begin
     counter = '0;
     for (int n = 0; n < Counters; n++) begin
-      if (offset[WordBits-1:1] == (WordBits - 1)'(n)) counter = counters[n*COUNTER_BITS+:COUNTER_BITS];
+      if (!reads && offset[WordBits-1:1] == (WordBits - 1)'(n)) counter = counters[n*COUNTER_BITS+:COUNTER_BITS];
+    end
+    for (int n = 0; n < LINEARS; n++) begin
+      if (reads && offset[WordBits-1:1] == (WordBits - 1)'(n)) counter = event_counts[n*COUNTER_BITS+:COUNTER_BITS];
     end
   end
 
@@ -186,6 +196,7 @@ module registers #(
         Logits: read_data <= {8'd0, 8'(SLOT_BITS), 8'(LOGIT_FRAC), 8'(LOGIT_BITS)};
         BeatBytes: read_data <= 32'(BEAT_BYTES);
         Spiking: read_data <= 32'(SPIKING);
+        Driven: read_data <= 32'(DRIVEN);
         Control: read_data <= 32'(run);
         Mode: read_data <= 32'(mode_q);
         Length: read_data <= length;

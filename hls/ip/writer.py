@@ -15,7 +15,7 @@ from spikegpt_hls.hls.driver import registers
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.rtl import blocks
 from spikegpt_hls.hls.rtl.hierarchy import declared, needed
-from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, COUNTERS, counted, lif_blocks, widths
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, COUNTERS, counted, event_blocks, lif_blocks, widths
 from spikegpt_hls.quant.ops import BinaryEmbedding
 
 TOP = "spikegpt_ip"
@@ -38,6 +38,8 @@ class Shape:
     flight: int  # tokens in the model at once, and some more
     lifs: int  # counters of spikes
     spiking: int  # LIF layers, which they count
+    linears: int  # counters of reads
+    driven: int  # Linears driven by events, which they count
 
     @classmethod
     def of(cls, dataflow: Dataflow) -> Shape:
@@ -54,6 +56,7 @@ class Shape:
             embedding.vocabulary, widths(dataflow)[dataflow.source], embedding.channels, layers, head.lanes,
             head.format_out.bits, head.format_out.frac, dataflow.contexts, 2 * len(dataflow.blocks),
             counted(dataflow), len(lif_blocks(dataflow)),
+            max(1, len(event_blocks(dataflow))), len(event_blocks(dataflow)),
         )  # fmt: skip
 
     @property
@@ -87,6 +90,8 @@ class Shape:
             "FLIGHT": self.flight,
             "LIFS": self.lifs,
             "SPIKING": self.spiking,
+            "LINEARS": self.linears,
+            "DRIVEN": self.driven,
             "COUNTER_BITS": COUNTER_BITS,
             "ADDRESS_BITS": registers.ADDRESS_BITS,
         }
@@ -179,7 +184,6 @@ def instance_of_model(dataflow: Dataflow) -> Iterator[str]:
     """The model, between the streams ``next`` and ``logits``."""
     connections = {
         "clk": "aclk", "rst": "model_rst", "s_axis_tlast": "1'b1", "m_axis_tuser": "", "m_axis_tid": "",
-        "event_counts": "",
         **_stream("s_axis", "next", "tdata tvalid tready tuser tid"),
         **_stream("m_axis", "logits", "tdata tvalid tready tlast"), **{name: name for name in _COUNTERS},
     }  # fmt: skip
@@ -189,14 +193,15 @@ def instance_of_model(dataflow: Dataflow) -> Iterator[str]:
 
 
 _FAULT = ("fault", "fault_position", "fault_id")
-_COUNTERS = (*COUNTERS, "spike_counts")
+_COUNTERS = (*COUNTERS, "spike_counts", "event_counts")
 
 
 def _wires(shape: Shape) -> Iterator[tuple[str, int]]:
     yield from (("model_rst", 1), ("run", 1), ("resume", 1), ("mode", 2), ("length", 32), ("count", 16), ("idle", 1))
     yield from (("fault", 4), ("fault_position", 32), ("fault_id", 32))
-    yield from ((name, COUNTER_BITS) for name in _COUNTERS[:-1])
+    yield from ((name, COUNTER_BITS) for name in COUNTERS)
     yield "spike_counts", shape.lifs * COUNTER_BITS
+    yield "event_counts", shape.linears * COUNTER_BITS
     for stream, bits, user in (("ids", shape.ids_bits, 2), ("next", shape.ids_bits, 1)):
         yield from ((f"{stream}_tdata", bits), (f"{stream}_tuser", user), (f"{stream}_tid", shape.tid_bits))
         yield from ((f"{stream}_tvalid", 1), (f"{stream}_tready", 1))

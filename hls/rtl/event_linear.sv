@@ -251,7 +251,7 @@ module event_linear #(
 
   logic [7:1] step_q, row_first_q, row_last_q;
   logic [8:1] word_done_q, token_done_q;
-  logic [4:1] adds_q;  // of which one was an event
+  logic [3:1] adds_q;  // of which one was an event
   logic [7*GroupBits-1:0] group_q;
   logic [LANES-1:0] chosen1_q;
   logic [AddressBits-1:0] base1_q, base2_q, offset, address_q;
@@ -286,12 +286,16 @@ module event_linear #(
       x_q      <= value4_q;
     end
   end else begin : gen_ones
-    always_ff @(posedge clk) x_q <= adds_q[4];
+    logic adds4_q;
+    always_ff @(posedge clk) begin
+      adds4_q <= adds_q[3];
+      x_q     <= adds4_q;
+    end
   end
 
   always_ff @(posedge clk) begin
     step_q       <= rst ? '0 : {step_q[6:1], step};
-    adds_q       <= rst ? '0 : {adds_q[3:1], step && some_q != '0};
+    adds_q       <= rst ? '0 : {adds_q[2:1], step && some_q != '0};
     row_first_q  <= {row_first_q[6:1], !row_q};
     row_last_q   <= {row_last_q[6:1], row_last};
     word_done_q  <= rst ? '0 : {word_done_q[7:1], word_done};

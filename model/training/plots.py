@@ -39,6 +39,21 @@ def loss_against_tokens(curves: Mapping[str, tuple[int, Sequence[float]]], unit:
     return drawing
 
 
+def loss_against_events(runs: Mapping[str, Sequence[tuple[float, float, str]]], unit: str = "bits per token") -> Figure:
+    """Held-out loss of several trainings: by kind of network, ``(share of weights that are added, loss, name)``."""
+    drawing = figure(7, 4)
+    axes = _bare(drawing.subplots(), "Held-out loss against events")
+    for colour, (kind, points) in zip(CURVES * len(runs), runs.items(), strict=False):
+        shares, losses, names = zip(*points, strict=True)
+        axes.scatter(100 * np.array(shares), losses, label=kind, color=colour, s=24)
+        for share, loss, name in zip(shares, losses, names, strict=True):
+            axes.annotate(name, (100 * share, loss), (4, 3), textcoords="offset points", fontsize=6, color=INK)
+    axes.set(xlabel="events, % of the weights in the layers", ylabel=unit, xscale="log")
+    axes.grid(color="#e4e7eb", linewidth=0.6)
+    axes.legend(frameon=False, fontsize=9)
+    return drawing
+
+
 def spikes_and_membranes(layers: Sequence[tuple[str, NDArray, NDArray]], tokens: Sequence[str]) -> Figure:
     """For each layer, ``(title, spikes (T, C), charge (T, C))``: every neuron's spikes, and some membranes below."""
     drawing = figure(9, 3.6 * len(layers))

@@ -23,10 +23,11 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFram
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.driver.spikegpt import DeviceError, SpikeGPT
 from spikegpt_hls.hls.ip import writer
-from spikegpt_hls.hls.rtl.writer import lif_blocks
+from spikegpt_hls.hls.rtl.writer import event_blocks, lif_blocks
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD, bursts
 from spikegpt_hls.rtl_tests.lint import lint
+from spikegpt_hls.sim.traces import events
 
 VOCABULARY, CHANNELS, LAYERS = 16, 8, 1
 LENGTHS = (9, 5, 1)
@@ -92,6 +93,8 @@ class Case:
         self.zeroed = arrays["zeroed"]  # the first sequence with an id 0 at place 3
         self.continued = arrays["continued"].tolist()
         self.spikes = [int(arrays[block.name].sum()) for block in lif_blocks(self.dataflow)]
+        fired = events(self.dataflow, arrays)
+        self.reads = [int(fired[block.name].sum()) * block.folding.rows for block in event_blocks(self.dataflow)]
 
 
 async def device(dut: Any, stall: float) -> tuple[Simulated, SpikeGPT, Case]:
@@ -118,6 +121,8 @@ async def runs(dut: Any, stall: float) -> None:
         assert counters["cycles"] > sum(LENGTHS)
         assert model.spikes == case.spikes
         assert any(case.spikes)
+        assert model.reads == case.reads
+        assert bool(case.reads) == ("spike-driven" in os.environ["CASE"])
         assert not model.errors
         for ids, logits in zip(case.sequences, case.logits, strict=True):
             assert model.likeliest(ids) == logits.argmax(1).tolist()
@@ -132,7 +137,7 @@ async def runs(dut: Any, stall: float) -> None:
         first, second = (model.run(case.sequences[0][:4], context=c) for c in (0, contexts - 1))
         assert np.array_equal(first, second)
         model.reset()
-        assert set(model.counters.values()) | set(model.spikes) == {0}
+        assert set(model.counters.values()) | {*model.spikes, *model.reads} == {0}
         assert np.array_equal(model.run(ids), logits)
 
     await bridge(check)()
@@ -191,17 +196,18 @@ def _logits(model: SpikeGPT, raw: np.ndarray) -> np.ndarray:
     return slots[:, : model.geometry.lanes].reshape(-1, VOCABULARY)
 
 
-def prepare(folder: Path, lanes: int, contexts: int) -> None:
+def prepare(folder: Path, lanes: int, contexts: int, placement: str) -> None:
     """The RTL of a small random model, and what the integer model says."""
-    from spikegpt_hls.hls.convert import convert
+    from spikegpt_hls.hls.convert import convert, operations
     from spikegpt_hls.model.generate import generate
     from spikegpt_hls.model.sampling import Sampler
     from spikegpt_hls.quant.export.qonnx import export
     from spikegpt_hls.quant.export.stepper import Stepper
     from spikegpt_hls.quant.export.vectors import trace
+    from spikegpt_hls.quant.ops import Linear
     from spikegpt_hls.quant.training.calibrate import random_network
 
-    network = random_network(LAYERS, CHANNELS, seed=5, vocabulary=VOCABULARY)
+    network = random_network(LAYERS, CHANNELS, seed=5, vocabulary=VOCABULARY, placement=placement)
     rng = np.random.default_rng(5)
     sequences = [rng.integers(1, VOCABULARY, length) for length in LENGTHS]
     export(network, folder)
@@ -211,7 +217,11 @@ def prepare(folder: Path, lanes: int, contexts: int) -> None:
     tokens = np.concatenate(sequences)
     arrays: dict[str, Any] = golden | {"tokens": tokens, "zeroed": zeroed, "continued": np.array(greedy)}
     np.savez(folder / "golden.npz", **arrays)
-    graph = convert(folder / "model.onnx", folder / "hls", "SpikeRTL", lanes=lanes, contexts=contexts, target_cycles=16)
+    folding: dict[str, Any] = {"lanes": lanes, "contexts": contexts, "target_cycles": 16}
+    if placement == "spike-driven":
+        inside = operations(folder / "model.onnx").items()
+        folding["events"] = [name for name, op in inside if isinstance(op, Linear) and name != "head"]
+    graph = convert(folder / "model.onnx", folder / "hls", "SpikeRTL", **folding)
     graph.write()
     dataflow = Dataflow.from_json(json.loads((folder / "hls" / "rtl" / "dataflow.json").read_text()))
     writer.write(dataflow, folder / "hls" / "ip")
@@ -229,10 +239,10 @@ def run(folder: Path, rtl: Path, test: str | None = None) -> None:
     simulator.run(writer.TOP, __name__, folder, {"CASE": str(folder)}, test=test, cwd=rtl, logs=folder)
 
 
-@pytest.mark.parametrize(("lanes", "contexts"), [(1, 1), (4, 2)])
-def test_the_driver_runs_the_simulated_ip(lanes: int, contexts: int, tmp_path: Path) -> None:
-    folder = BUILD.resolve() / f"ip_{lanes}_{contexts}"
-    prepare(folder, lanes, contexts)
+@pytest.mark.parametrize(("lanes", "contexts", "placement"), [(1, 1, "canonical"), (4, 2, "spike-driven")])
+def test_the_driver_runs_the_simulated_ip(lanes: int, contexts: int, placement: str, tmp_path: Path) -> None:
+    folder = BUILD.resolve() / f"ip_{lanes}_{contexts}_{placement}"
+    prepare(folder, lanes, contexts, placement)
     build(folder)
     run(folder, folder / "hls" / "rtl")
     # the negative control: one bit of one weight, in images that the same simulation reads

@@ -20,8 +20,8 @@ from spikegpt_hls.rtl_tests.bench import BUILD, bursts
 from spikegpt_hls.rtl_tests.ip.ports import broken
 
 ROOT = Path(__file__).parents[2]
-SHAPE = {"VERSION": 1, "VOCABULARY": 50277, "CHANNELS": 768, "LAYERS": 3, "LANES": 8, "CONTEXTS": 4, "LOGIT_BITS": 21,
-         "LOGIT_FRAC": 9, "SLOT_BITS": 32, "BEAT_BYTES": 32, "LIFS": 6, "COUNTER_BITS": 48}  # fmt: skip
+SHAPE = {"VERSION": 2, "VOCABULARY": 50277, "CHANNELS": 768, "LAYERS": 3, "LANES": 8, "CONTEXTS": 4, "LOGIT_BITS": 21,
+         "LOGIT_FRAC": 9, "SLOT_BITS": 32, "BEAT_BYTES": 32, "LIFS": 6, "LINEARS": 5, "COUNTER_BITS": 48}  # fmt: skip
 FAULT = {"unknown id": 1, "short packet": 2, "long packet": 4, "no such context": 8}
 
 
@@ -40,7 +40,7 @@ class TB:
                 channel.set_pause_generator(bursts(random.Random(number), stall))
 
     async def reset(self) -> None:
-        for name in ("idle", "fault", "fault_position", "fault_id", *regs.COUNTERS, "spike_counts"):
+        for name in ("idle", "fault", "fault_position", "fault_id", *regs.COUNTERS, "spike_counts", "event_counts"):
             getattr(self.dut, name).value = 0
         self.dut.rst.value = 1
         await ClockCycles(self.dut.clk, 4)
@@ -66,8 +66,8 @@ async def tells_its_geometry_and_keeps_settings(dut: Any, stall: float) -> None:
     tb = TB(dut, stall)
     await tb.reset()
     constants = {
-        "identity": regs.IDENTITY, "version": 1, "vocabulary": 50277, "channels": 768, "layers": 3, "lanes": 8,
-        "contexts": 4, "logits": 32 << 16 | 9 << 8 | 21, "spiking": 6, "beat_bytes": 32,
+        "identity": regs.IDENTITY, "version": 2, "vocabulary": 50277, "channels": 768, "layers": 3, "lanes": 8,
+        "contexts": 4, "logits": 32 << 16 | 9 << 8 | 21, "spiking": 6, "beat_bytes": 32, "driven": 5,
     }  # fmt: skip
     resting = {"control": 0, "mode": 0, "length": 0, "generate": 1, "status": 0, "errors": 0, "error_count": 0}
     rng = random.Random(5)
@@ -87,7 +87,8 @@ async def tells_its_geometry_and_keeps_settings(dut: Any, stall: float) -> None:
     await tb.write(OFFSET["mode"], 0b110)
     assert (int(dut.mode.value), int(dut.resume.value)) == (2, 1)
     known = {r.offset for r in REGISTERS} | set(range(OFFSET["cycles"], OFFSET["spikes"] + 48, 4))
-    for offset in set(range(0, 0x200, 4)) - known:
+    known |= set(range(OFFSET["reads"], OFFSET["reads"] + 40, 4))
+    for offset in {*range(0, 0x200, 4), *range(0x7F0, 0x880, 4), 0xFFC} - known:
         assert await tb.read(offset) == 0, hex(offset)
 
 
@@ -145,7 +146,9 @@ async def counters_are_read_whole(dut: Any, stall: float) -> None:
     await tb.reset()
     values = random.Random(3)
     spikes = [values.getrandbits(48) for _ in range(6)]
+    reads = [values.getrandbits(48) for _ in range(5)]
     dut.spike_counts.value = sum(count << 48 * n for n, count in enumerate(spikes))
+    dut.event_counts.value = sum(count << 48 * n for n, count in enumerate(reads))
     others = {name: values.getrandbits(48) for name in regs.COUNTERS[1:]}
     for name, value in others.items():
         getattr(dut, name).value = value
@@ -168,6 +171,7 @@ async def counters_are_read_whole(dut: Any, stall: float) -> None:
         assert now in shown, f"{now:x} was never counted"
     assert {name: await whole(OFFSET[name]) for name in others} == others
     assert [await whole(OFFSET["spikes"] + 8 * n) for n in range(6)] == spikes
+    assert [await whole(OFFSET["reads"] + 8 * n) for n in range(5)] == reads
 
 
 @cocotb.test()

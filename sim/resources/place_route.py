@@ -21,6 +21,7 @@ from typing import Any
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.parts import Part, fits, parts, shares
 from spikegpt_hls.sim.resources import tools
+from spikegpt_hls.sim.resources.block_ram import leaving
 from spikegpt_hls.sim.resources.harness import harnessed
 from spikegpt_hls.sim.resources.multiplier_registers import absorbed
 from spikegpt_hls.sim.resources.tools import Modules, Parameters, Progress
@@ -87,6 +88,8 @@ def placed(
         folder = Path(temporary)
         tools.place_files(files, folder)
         cells = synthesize(name, module, parameters, files, folder)
+        if count(cells)["bram36"] > PART.bram36:
+            cells = _with_less_block_ram(name, module, parameters, files, folder)
         _check_fit(name, count(cells), PART)
         result = {**count(cells), "cells": cells, **_route(name, module, folder, frequency, constraints is None)}
         if bitstream is not None:
@@ -116,13 +119,39 @@ def flow() -> str:
 
 def synthesize(name: str, module: str, parameters: Parameters, files: Iterable[str], folder: Path) -> dict[str, int]:
     """Write ``netlist.json`` from the sources among ``files`` of ``folder``; its cells by type."""
-    script = [
+    script = [*_read(module, parameters, files), f"{SYNTHESIS} -top {module} -json netlist.json"]
+    tools.yosys(script, folder, ["netlist.json"], f"{name}: ")
+    return _absorb(module, folder)
+
+
+def _with_less_block_ram(
+    name: str, module: str, parameters: Parameters, files: Iterable[str], folder: Path
+) -> dict[str, int]:
+    """``synthesize``, with as many memories in LUTs as do not fit ``PART``'s blocks (``block_ram.py``)."""
+    first = json.loads((folder / "netlist.json").read_text())
+    (folder / "netlist.json").unlink()
+    before = [*_read(module, parameters, files), f"{SYNTHESIS} -top {module} -run begin:map_ram"]
+    written = [*before, f"select {module}", "write_json -selected coarse.json"]
+    tools.yosys(written, folder, ["coarse.json"], f"{name}: ")
+    coarse = json.loads((folder / "coarse.json").read_text())
+    styles = leaving(coarse, first, module, int(2 * PART.bram36))
+    chosen = [f'setattr -set ram_style "{style}" {module}/{memory}' for memory, style in styles.items()]
+    after = f"{SYNTHESIS} -top {module} -run map_ram: -json netlist.json"
+    (folder / "coarse.json").unlink()
+    tools.yosys([*before, *chosen, after], folder, ["netlist.json"], f"{name}: ")
+    return _absorb(module, folder)
+
+
+def _read(module: str, parameters: Parameters, files: Iterable[str]) -> list[str]:
+    return [
         *tools.read_commands(module, parameters, files),
         f"hierarchy -top {module}",
         "setattr -mod -unset keep_hierarchy *",  # which is a hint for LUTs of six inputs
-        f"{SYNTHESIS} -top {module} -json netlist.json",
     ]
-    tools.yosys(script, folder, ["netlist.json"], f"{name}: ")
+
+
+def _absorb(module: str, folder: Path) -> dict[str, int]:
+    """Move registers into the multipliers of ``netlist.json``; its cells by type."""
     netlist = absorbed(json.loads((folder / "netlist.json").read_text()), module)
     (folder / "netlist.json").write_text(json.dumps(netlist))
     cells = Counter(cell["type"] for cell in netlist["modules"][module]["cells"].values())
