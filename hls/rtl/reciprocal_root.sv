@@ -2,7 +2,8 @@
 //
 // Cycles after n: 1 leading zeros, 2 the mantissa m in [1, 4), 3 the table's seed s, 5 m*s, 7 m*s*s, 9 the root (a Newton
 // step); a product's operands are registered the cycle before. A new n may come in every cycle, unless SHARED: then one
-// multiplier makes all products, and the square of x besides; turn is x's, and those of cycles 3, 5 and 7.
+// multiplier makes all products, and the square of x besides; turn is x's, and those of cycles 3, 5 and 7. A wide x is
+// squared apart: nothing else is negative, so that a multiplier of 18 x 18 bits is enough for the rest.
 module reciprocal_root #(
     parameter int N_BITS    = 27,
     parameter int X_BITS    = 14,
@@ -61,25 +62,43 @@ module reciprocal_root #(
   // The mantissa's upper bits are 64 to 255, the entries 0 to 191.
   assign entry = mantissa2_q[MantissaBits-1:IndexShift] - 8'd64;
 
-  localparam int A = MantissaBits + 1 > X_BITS ? MantissaBits + 1 : X_BITS;  // with a sign
-  localparam int B = SeedBits + 1 > X_BITS ? SeedBits + 1 : X_BITS;
+  localparam int Wide = X_BITS > 17 ? 1 : 0;
+  localparam int A = MantissaBits + (Wide != 0 ? 0 : 1);  // with a sign
+  localparam int B = SeedBits + (Wide != 0 ? 0 : 1);
   localparam int P = A + B;
+  logic [  A-1:0] x_a;
+  logic [  B-1:0] x_b;
   /* verilator lint_off UNUSEDSIGNAL */
   logic [4*P-1:0] products;  // floored
   /* verilator lint_on UNUSEDSIGNAL */
   take_turns #(
       .A_BITS(A),
       .B_BITS(B),
+      .SIGNED(1 - Wide),
       .SHARED(SHARED)
   ) u_products (
       .clk,
       .turn,
-      .a({A'(correction), A'(first_q), A'(mantissa3_q), A'(x)}),
-      .b({B'(seed7_q), B'(seed5_q), B'(seed3_q), B'(x)}),
+      .a({A'(correction), A'(first_q), A'(mantissa3_q), x_a}),
+      .b({B'(seed7_q), B'(seed5_q), B'(seed3_q), x_b}),
       .product(products)
   );
   assign correction = MantissaBits'(3 << SeedFrac) - second_q;
-  assign square = products[2*X_BITS-1:0];
+  if (Wide != 0) begin : gen_wide
+    assign x_a = '0;
+    assign x_b = '0;
+    wide_square #(
+        .BITS(X_BITS)
+    ) u_square (
+        .clk,
+        .x,
+        .square
+    );
+  end else begin : gen_narrow
+    assign x_a = A'(x);
+    assign x_b = B'(x);
+    assign square = products[2*X_BITS-1:0];
+  end
 
   always_ff @(posedge clk) begin
     n1_q        <= n;
