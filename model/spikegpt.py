@@ -59,7 +59,7 @@ class SpikeGPT(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, classes: int | None = None) -> Self:
-        """The network in a ``.safetensors`` or ``.pth`` file with the released names; ModelError says what is wrong.
+        """The network in a checkpoint with the released names (``read_tensors``); ModelError says what is wrong.
 
         ``classes`` is named for a classifier, whose head has that many rows; a language model's has the vocabulary's.
         """

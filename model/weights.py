@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from collections.abc import Mapping
@@ -16,16 +17,53 @@ from torch import Tensor, nn
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.errors import ModelError
 
+#: Under which name other programs keep a state dict in a file that holds more.
+WRAPPERS = ("model", "state_dict", "net")
+#: What torch's wrappers of modules put before every name.
+PREFIXES = ("module.", "_orig_mod.")
+INDEX = ".index.json"  # of a checkpoint in several files
+
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` file, or of a ``.pth`` file through torch's weights-only unpickler."""
+    """A checkpoint's tensors by their released names: a ``.safetensors`` file, a ``.pth``, ``.pt`` or ``.bin`` file
+    through torch's weights-only unpickler, or the index of a checkpoint in several files."""
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}")
+    return _without_prefixes(_read(path))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.name.endswith(INDEX):
+        return _read_shards(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    if path.suffix in (".pth", ".pt"):
+    if path.suffix in (".pth", ".pt", ".bin"):
         return _read_pickle(path)
-    raise ModelError(f"{path.name} is neither a .safetensors nor a .pth file")
+    raise ModelError(f"{path.name} is no checkpoint: one ends with .safetensors, .pth, .pt, .bin or {INDEX}")
+
+
+def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    while tensors and (found := [prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in tensors)]):
+        tensors = {name.removeprefix(found[0]): value for name, value in tensors.items()}
+    return tensors
+
+
+def _read_shards(path: Path) -> dict[str, Tensor]:
+    """Each tensor from the file that the index names, which lies beside it."""
+    try:
+        places = json.loads(path.read_text())["weight_map"]
+        files = sorted({str(name) for name in places.values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path.name} is no index of a checkpoint: it needs a weight_map") from error
+    found: dict[str, Tensor] = {}
+    for name in files:
+        shard = path.with_name(Path(name).name)
+        if not shard.is_file() or name != shard.name or name.endswith(INDEX):
+            raise ModelError(f"{path.name} names the file {name}, which does not lie beside it")
+        found |= {key: value for key, value in _read(shard).items() if places.get(key) == name}
+    if missing := sorted(set(places) - set(found)):
+        raise ModelError(f"{path.name} names {missing[0]}" + _others(missing) + ", which its files lack")
+    return found
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -46,6 +84,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path.name} is truncated or no PyTorch checkpoint") from error
     if not isinstance(tensors, Mapping):
         raise ModelError(f"{path.name} holds a {type(tensors).__name__}, not a state dict of tensors")
+    within = [name for name in WRAPPERS if isinstance(tensors.get(name), Mapping)]
+    tensors = tensors[within[0]] if within else tensors
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
             raise ModelError(f"{path.name} is no plain state dict of tensors: {name!r} is a {type(value).__name__}")

@@ -1,8 +1,11 @@
 """Foreign weights: what loads, what is refused, and that nothing of it runs."""
 
+import json
 import math
 import os
 import pickle
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,60 @@ def test_a_saved_network_loads_with_its_geometry(model: SpikeGPT, tmp_path: Path
     ids = torch.arange(20)[None]
     assert loaded.config == model.config
     assert torch.equal(loaded(ids), model(ids))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin"])
+@pytest.mark.parametrize("wrapper", [None, "model", "state_dict", "net"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_what_others_wrap_around_weights_is_taken_off(
+    model: SpikeGPT, tmp_path: Path, suffix: str, wrapper: str | None, prefix: str
+) -> None:
+    tensors = {prefix + name: value for name, value in model.state_dict().items()}
+    content = tensors if wrapper is None else {"epoch": 3, wrapper: tensors, "optimizer": {"lr": 0.1}}
+    torch.save(content, tmp_path / f"weights{suffix}")
+    loaded = SpikeGPT.from_pretrained(tmp_path / f"weights{suffix}").state_dict()
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
+
+
+def shards(model: SpikeGPT, folder: Path) -> Path:
+    """The network in two files, and their index."""
+    tensors = model.state_dict()
+    places = {name: f"part-{1 + name.startswith('blocks.1')}.safetensors" for name in tensors}
+    for file in set(places.values()):
+        save_file({name: value for name, value in tensors.items() if places[name] == file}, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return folder / "model.safetensors.index.json"
+
+
+def test_a_network_in_several_files_loads_by_their_index(model: SpikeGPT, tmp_path: Path) -> None:
+    loaded = SpikeGPT.from_pretrained(shards(model, tmp_path))
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda index: "{", "is no index of a checkpoint"),
+        (lambda index: '{"weight_map": ["a"]}', "is no index of a checkpoint"),
+        (
+            lambda index: index.replace("part-2", "part-3"),
+            "names the file part-3.safetensors, which does not lie beside",
+        ),
+        (lambda index: index.replace("part-2", "../part-2"), "names the file ../part-2.safetensors, which does not"),
+        (
+            lambda index: index.replace('"blocks.0.ln1.bias"', '"blocks.0.ln9.bias"'),
+            "names blocks.0.ln9.bias, which its",
+        ),
+    ],
+)
+def test_an_index_that_does_not_fit_its_files_is_refused(
+    model: SpikeGPT, tmp_path: Path, damage: Callable[[str], str], message: str
+) -> None:
+    index = shards(model, tmp_path)
+    index.write_text(damage(index.read_text()))
+    with pytest.raises(ModelError, match=re.escape(message)):
+        SpikeGPT.from_pretrained(index)
 
 
 def released(layers: int, channels: int, vocabulary: int, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -96,7 +153,12 @@ def test_tensors_that_share_memory_in_the_file_do_not_in_the_network(model: Spik
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"model": {"emb.weight": torch.ones(3, 2)}}, "odd.pth is no plain state dict of tensors: 'model' is a dict"),
+        (
+            {"weights": {"emb.weight": torch.ones(3, 2)}},
+            "odd.pth is no plain state dict of tensors: 'weights' is a dict",
+        ),
+        ({"model": {"emb.weight": [1.0]}}, "'emb.weight' is a list"),
+        ({"model": {"module.emb.weight": torch.ones(3, 2)}}, "no tensors of block 0"),
         ({"emb.weight": torch.ones(3, 2), "step": 7}, "'step' is a int"),
         ([torch.ones(3)], "odd.pth holds a list, not a state dict"),
         (torch.ones(3), "odd.pth holds a Tensor, not a state dict"),
@@ -168,6 +230,6 @@ def test_other_names_and_shapes_are_named(model: SpikeGPT, tmp_path: Path, chang
 def test_a_missing_file_and_an_unknown_suffix_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no checkpoint at"):
         SpikeGPT.from_pretrained(tmp_path / "none.pth")
-    (tmp_path / "weights.bin").touch()
-    with pytest.raises(ModelError, match="neither"):
-        SpikeGPT.from_pretrained(tmp_path / "weights.bin")
+    (tmp_path / "weights.ckpt").touch()
+    with pytest.raises(ModelError, match="weights.ckpt is no checkpoint: one ends with .safetensors, .pth"):
+        SpikeGPT.from_pretrained(tmp_path / "weights.ckpt")

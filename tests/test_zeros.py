@@ -105,4 +105,4 @@ def test_a_co_simulation_counts_the_weights_that_events_read(contexts: int, tmp_
     assert found["weight_reads_dense"] == dense == 5 * 16 * 16 + 2 * 16 * 64
     assert found["weight_reads_per_token"] == reads / 49
     assert found["events_share"] == added / 49 / dense
-    assert 0 < found["busy"] <= 1
+    assert 0 < found["useful"] <= found["busy"] <= 1

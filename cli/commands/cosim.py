@@ -84,7 +84,8 @@ def show(result: Mapping[str, Any], page: Path, console: Console) -> None:
         console,
         f"weights of the layers: {result['weight_reads_per_token']:,.0f} of {result['weight_reads_dense']:,} read per "
         f"token, {result['events_share']:.2%} have an input that is not 0 (measured); {result['multipliers']} "
-        f"multipliers or adders, busy {result['busy']:.0%} of the time in steady state (derived)",
+        f"multipliers or adders, busy {result['busy']:.1%} of the time in steady state, {result['useful']:.1%} with "
+        "weights that there are (derived)",
     )
     energy = result["energy_per_token_j"]
     say(console, f"energy per token: {energy * 1e9:.3f} nJ (derived, 45 nm, dynamic; see the report)")

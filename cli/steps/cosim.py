@@ -156,7 +156,8 @@ def _reads(
         "weight_reads_per_token": sum(reads[name] for name in inside) / tokens,
         "weight_reads_dense": dense,
         "multipliers": multipliers,
-        "busy": work / tokens / multipliers / schedule.cycles_per_token,
+        "busy": sum(reads.values()) / tokens / multipliers / schedule.cycles_per_token,
+        "useful": work / tokens / multipliers / schedule.cycles_per_token,
     }
 
 
@@ -199,7 +200,8 @@ def _provenance() -> dict[str, str]:
         "cycles_per_token_rtl": f"measured: counters of the {rtl}",
         "events_share": "measured: inputs of matrices in this run's integers that are not 0",
         "weight_reads_per_token": f"measured: counters of the {rtl}; of a Linear that adds zeros, too, its size",
-        "busy": "derived: weights added, over multipliers x cycles per token in the steady state",
+        "busy": "derived: weights read, over multipliers x cycles per token in the steady state",
+        "useful": "derived: as busy, without the places of a word that no output has",
         "cycles_per_token_simulated": "derived: cycle simulator of the same dataflow",
         "energy_per_token_j": "derived: actions counted in this run's integers, times the table in sim/energy_table",
     }
