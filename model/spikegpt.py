@@ -58,14 +58,15 @@ class SpikeGPT(nn.Module):
         initialise(self)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, classes: int | None = None) -> Self:
+    def from_pretrained(cls, path: str | Path, classes: int | None = None, **kind: str) -> Self:
         """The network in a checkpoint with the released names (``read_tensors``); ModelError says what is wrong.
 
         ``classes`` is named for a classifier, whose head has that many rows; a language model's has the vocabulary's.
+        ``kind``: neurons, placement and hidden, which no tensor tells; the released network's where they are not named.
         """
         tensors = read_tensors(Path(path))
         with torch.device("meta"):  # nothing is initialised that the file overwrites
-            model = cls(geometry(tensors, Path(path).name, classes))
+            model = cls(geometry(tensors, Path(path).name, classes, **kind))
         load_exactly(model, tensors, Path(path).name)
         return model
 

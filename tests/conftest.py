@@ -1,11 +1,13 @@
 """What several tests share: a small network with everything that a report shows, and Triton's interpreter."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spikegpt_hls.cli.main import run
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format
@@ -87,3 +89,17 @@ def interpreted(monkeypatch):
     for unit, name in ((lif, "lif"), (wkv, "wkv")):
         for way in ("forward", "backward"):
             monkeypatch.setattr(unit, f"{name}_{way}", getattr(module, f"{name}_{way}"))
+
+
+@pytest.fixture
+def fails(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., str]:
+    """Run a command that must fail with exit code 2; its one sentence."""
+
+    def command(*arguments: str, build: Path = tmp_path / "build") -> str:
+        capfd.readouterr()
+        assert run([*arguments, "--build", str(build)]) == 2
+        lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1
+        return lines[0]
+
+    return command

@@ -19,20 +19,6 @@ from spikegpt_hls.cli.main import run
 
 
 @pytest.fixture
-def fails(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., str]:
-    """Run a command that must fail with exit code 2; its one sentence."""
-
-    def command(*arguments: str, build: Path = tmp_path / "build") -> str:
-        capfd.readouterr()
-        assert run([*arguments, "--build", str(build)]) == 2
-        lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-        assert len(lines) == 1
-        return lines[0]
-
-    return command
-
-
-@pytest.fixture
 def built(trained: Path, tmp_path: Path) -> Path:
     """A build folder of one's own, with a trained and exported ``tiny``."""
     shutil.copytree(trained.parent, tmp_path / "own", ignore=shutil.ignore_patterns("lock", ".lock"))

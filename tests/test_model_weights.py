@@ -231,5 +231,5 @@ def test_a_missing_file_and_an_unknown_suffix_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no checkpoint at"):
         SpikeGPT.from_pretrained(tmp_path / "none.pth")
     (tmp_path / "weights.ckpt").touch()
-    with pytest.raises(ModelError, match="weights.ckpt is no checkpoint: one ends with .safetensors, .pth"):
+    with pytest.raises(ModelError, match=r"weights\.ckpt is no checkpoint: one ends with \.safetensors, \.pth"):
         SpikeGPT.from_pretrained(tmp_path / "weights.ckpt")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from spikegpt_hls.cli.graph import record
 from spikegpt_hls.cli.graph.settings import Settings, setting
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import Workspace
@@ -75,6 +76,13 @@ class Training(Settings):
     teacher: str = setting(
         "none", "Whose logits training follows: none, twin (trained first, and kept), or a file.", example="twin"
     )
+    init: str | None = setting(
+        None,
+        "A checkpoint to start from (.safetensors, .pth, .pt, .bin, or the index of several files), with its "
+        "tokenizer.json beside it; steps=0 only calibrates it.",
+        example="SpikeGPT-216M.pth",
+        otherwise="random weights",
+    )
     layers: int | None = setting(None, "Number of blocks.", click.IntRange(1), 3, PRESET)
     channels: int | None = setting(
         None, "Channels of the residual stream, the network's width.", click.IntRange(1), 96, PRESET
@@ -91,6 +99,8 @@ def check(place: Workspace, settings: Training) -> None:
     source = text.find(settings.data)
     tokens.choose(settings.tokenizer, source)
     replace(chosen.config, neurons=settings.neurons, placement=settings.placement, hidden=settings.hidden)
+    if settings.init is not None and not Path(settings.init).is_file():
+        raise ModelError(f"no checkpoint at {settings.init}")
     if settings.teacher not in ("twin", "none") and not Path(settings.teacher).is_file():
         raise ModelError(f"there is no teacher at {settings.teacher}: twin trains one, none does without")
     if source.bytes < tokens.smallest(chosen.recipe.context):  # a token is a byte at least
@@ -112,12 +122,14 @@ def _name_other_weights(place: Workspace, console: Console) -> None:
 
 def digests(place: Workspace, settings: Training, named: Mapping[str, Any]) -> dict[str, str]:
     """Of the text and the tokenizer, where one of them is named: a text that has gone is no reason to train again."""
+    start = {} if named.get("init") is None else {"init_sha256": record.of_file(Path(named["init"]))}
     if named.get("data") is None and named.get("tokenizer") is None:
-        return {}
+        return start
     from spikegpt_hls.model.corpus import text, tokens
 
     source = text.find(settings.data)
-    return {"text_sha256": source.sha256, "tokenizer_sha256": tokens.choose(settings.tokenizer, source).sha256}
+    used = tokens.choose(settings.tokenizer, source)
+    return {**start, "text_sha256": source.sha256, "tokenizer_sha256": used.sha256}
 
 
 def metrics(place: Workspace) -> dict[str, Any]:

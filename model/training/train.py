@@ -47,8 +47,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ModelError(f"unknown precision {self.precision!r}: choose one of {', '.join(PRECISIONS)}")
-        if min(self.steps, self.batch, self.accumulate) < 1:
-            raise ModelError("training takes at least 1 step of 1 row, accumulated at least once")
+        if self.steps < 0 or min(self.batch, self.accumulate) < 1:
+            raise ModelError("a step of training takes at least 1 row, accumulated at least once")
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"betas": list(self.betas)}

@@ -22,16 +22,16 @@ from spikegpt_hls.model.classify.classification import Classification, Sentences
 from spikegpt_hls.model.classify.nlu import Corpus
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
-from spikegpt_hls.model.corpus.tokenizer import ByteTokenizer, Tokenizer
+from spikegpt_hls.model.corpus.tokenizer import Tokenizer
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.model.spikegpt import SpikeGPT, parameter_count
 from spikegpt_hls.model.training.train import Plan, train
 from spikegpt_hls.model.training.training_state import forget, resume_folder
-from spikegpt_hls.model.weights import read_tensors
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
-from spikegpt_hls.quant.storage import load_network, save_network, versions
+from spikegpt_hls.quant.storage import save_network, versions
 from spikegpt_hls.quant.training.calibrate import calibrate
+from spikegpt_hls.quant.training.pretrained import pretrained
 from spikegpt_hls.quant.training.train_qat import CALIBRATION_BATCHES, CHECKPOINT, METRICS
 
 #: Token ids and labels of sentences.
@@ -126,23 +126,6 @@ def start(corpus: Corpus, init: str | Path | None, recipe: NluRecipe) -> tuple[S
     head = {"head.weight": model.head.weight}
     model.load_state_dict(body.state_dict() | head)
     return model, tokenizer
-
-
-def pretrained(path: Path) -> tuple[SpikeGPT, Tokenizer]:
-    """The float network of a checkpoint, released or written here, and the tokenizer beside it."""
-    if any(".tensor_quant." in name for name in read_tensors(path)):
-        network, header = load_network(path)
-        body, tokenizer = network.float_twin(), tokenizers.beside(path, header)
-    else:
-        body = SpikeGPT.from_pretrained(path)
-        beside = path.with_name(tokenizers.FILE)
-        tokenizer = tokenizers.load(beside) if beside.exists() else ByteTokenizer()
-    if tokenizer.vocabulary != body.config.vocabulary:
-        raise ModelError(
-            f"{path.name} has a vocabulary of {body.config.vocabulary}, its tokenizer one of {tokenizer.vocabulary}: "
-            f"put the right {tokenizers.FILE} beside it"
-        )
-    return body, tokenizer
 
 
 def plans(recipe: NluRecipe, sentences: Sentences, steps: int | None, seed: int) -> tuple[Plan, Plan]:

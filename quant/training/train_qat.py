@@ -20,6 +20,7 @@ from spikegpt_hls.host.builds import sha256
 from spikegpt_hls.model.config import Config, Recipe, preset
 from spikegpt_hls.model.corpus import text, tokens
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
+from spikegpt_hls.model.corpus.tokenizer import Tokenizer
 from spikegpt_hls.model.corpus.tokens import Corpus
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
@@ -32,6 +33,7 @@ from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.storage import save_network, versions
 from spikegpt_hls.quant.training import restore
 from spikegpt_hls.quant.training.calibrate import calibrate
+from spikegpt_hls.quant.training.pretrained import pretrained
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.json"
 CALIBRATION_BATCHES = 8
@@ -60,10 +62,13 @@ def train_qat(
     teacher: str = teachers.NONE,
     layers: int | None = None,
     channels: int | None = None,
+    init: str | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """The metrics that were written; ``steps`` in all, the last ``qat_steps`` with quantizers, replace the recipe's;
     ``layers`` and ``channels`` the preset's.
+
+    ``init`` is a checkpoint to start from, which has the geometry; with no ``steps`` its grids are calibrated alone.
 
     Under ``torchrun`` every process calls this; the first one evaluates and writes, the others wait for it.
     """
@@ -71,30 +76,43 @@ def train_qat(
     kind = replace(chosen.config, neurons=neurons, placement=placement, hidden=hidden)
     named: dict[str, Any] = {"lr": lr, "qat_lr": qat_lr, "precision": precision, "accumulate": accumulate}
     recipe = replace(chosen.recipe_of(kind), **{name: value for name, value in named.items() if value is not None})
-    phases = plans(recipe, steps, qat_steps, seed)
+    phases = plans(recipe, steps, qat_steps, seed, begun=init is not None)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
         threadpool_limits(recipe.threads)  # NumPy's, which the integers run on
     source = text.find(data)
     with distributed.joined():
-        corpus = distributed.leader_first(
-            lambda: tokens.prepare(source, tokens.choose(tokenizer, source), folder, console)
+        body, used = _begin(
+            init, None if init and tokenizer == tokens.BYTES else tokens.choose(tokenizer, source), kind
         )
+        corpus = distributed.leader_first(lambda: tokens.prepare(source, used, folder, console))
         size: dict[str, Any] = {"layers": layers or kind.layers, "channels": channels or kind.channels}
-        config = replace(kind, **size, vocabulary=corpus.tokenizer.vocabulary)
+        config = body.config if body else replace(kind, **size, vocabulary=used.vocabulary)
+        if body and (config.layers, config.channels) != (layers or config.layers, channels or config.channels):
+            raise ModelError(f"{init} has {config.layers} layers and {config.channels} channels: name no others")
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
         identity = _identity(network, corpus, seed)
         if events is not None or teacher != teachers.NONE:
             identity |= {"events": events, "teacher": _named(teacher)}
+        if init is not None:
+            identity |= {"init": sha256(Path(init))}
         resume = resume_folder(folder, _of_run(identity, network, phases))
         taught_by = _teacher(teacher, folder, resume, corpus, config, recipe, phases, console)
-        curves = _learn(folder, resume, network, corpus, phases, identity, console, taught_by, events)
+        curves = _learn(folder, resume, network, corpus, phases, identity, console, taught_by, events, body)
         metrics = distributed.leader_first(
-            lambda: _finish(folder, preset_name, recipe, network, corpus, curves, seed, console)
+            lambda: _finish(folder, preset_name, recipe, network, corpus, curves, seed, console, init)
         )
         if distributed.rank() == 0:
             forget(resume)
         return metrics
+
+
+def _begin(init: str | None, tokenizer: Tokenizer | None, kind: Config) -> tuple[SpikeGPT | None, Tokenizer]:
+    """The network to start from, if one is named, and the tokenizer: the one that is named, or that beside it."""
+    if init is None:
+        assert tokenizer is not None
+        return None, tokenizer
+    return pretrained(Path(init), tokenizer, neurons=kind.neurons, placement=kind.placement, hidden=kind.hidden)
 
 
 def _identity(network: QuantSpikeGPT, corpus: Corpus, seed: int) -> dict[str, Any]:
@@ -125,8 +143,9 @@ def _learn(
     console: Console | None,
     teacher: SpikeGPT | None = None,
     events: float | None = None,
+    body: SpikeGPT | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Train ``network`` through both phases; their losses."""
+    """Train ``network`` through both phases, from ``body`` on where there is one; their losses."""
     first, second = phases
     training, _ = corpus.split(first.context)
 
@@ -139,11 +158,15 @@ def _learn(
         return train(model.to(distributed.device()), objective, plan, file, identity, title, console, board)
 
     torch.manual_seed(first.seed)
-    model = SpikeGPT(network.config)
-    if teacher is not None:
+    model = body or SpikeGPT(network.config)
+    if teacher is not None and body is None:
         teachers.begin(model, teacher)
-    curve = run(model, first, "float")
+    curve = run(model, first, "float") if first.steps else []
     network.warm_start(model.cpu())
+    if console and not first.steps:
+        console.print(
+            f"calibrating on {CALIBRATION_BATCHES * first.batch * first.context:,} of {len(training):,} tokens"
+        )
     batches = LanguageModelling(training, first)
     calibrate(network, (batches.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
     identity |= _widths(network) | {"float": first.as_json()}
@@ -210,6 +233,7 @@ def _finish(
     curves: tuple[list[float], list[float]],
     seed: int,
     console: Console | None,
+    init: str | None = None,
 ) -> dict[str, Any]:
     """The leader's metrics, written with the checkpoint and its tokenizer; the others read them."""
     if distributed.rank() > 0:
@@ -226,6 +250,7 @@ def _finish(
         "activation_bits": network.activation_bits,
         "precision": recipe.precision,
         "seed": seed,
+        "init": init,
         "steps": sum(map(len, curves)),
         "steps_float": len(curves[0]),
         "tokens_per_step": recipe.batch * recipe.accumulate * recipe.context * distributed.size(),
@@ -239,14 +264,23 @@ def _finish(
     return restore.write(folder / CHECKPOINT, metrics)
 
 
-def plans(recipe: Recipe, steps: int | None, qat_steps: int | None, seed: int) -> tuple[Plan, Plan | None]:
-    """The float phase and the quantized phase, which goes on at the learning rate that the float phase ends with."""
-    if steps is None:
+def plans(
+    recipe: Recipe, steps: int | None, qat_steps: int | None, seed: int, begun: bool = False
+) -> tuple[Plan, Plan | None]:
+    """The float phase and the quantized phase, which goes on at the learning rate that the float phase ends with.
+
+    ``begun``: there are weights already, so there may be no step at all."""
+    none = begun and steps == 0 and not qat_steps
+    if none:
+        qat_steps = 0
+    elif steps is None:
         steps = recipe.steps + recipe.qat_steps
         qat_steps = recipe.qat_steps if qat_steps is None else qat_steps
     elif qat_steps is None:
         qat_steps = max(steps * recipe.qat_steps // (recipe.steps + recipe.qat_steps), 1)
-    if not 0 <= qat_steps < steps:
+    assert steps is not None
+    assert qat_steps is not None
+    if not none and not 0 <= qat_steps < steps:
         raise ModelError(f"training takes 1 step or more before {qat_steps} steps with quantizers, not {steps} in all")
     first = Plan(
         steps=steps - qat_steps,

@@ -1,0 +1,38 @@
+"""A checkpoint to start from: the float network in it, released or written here, and the tokenizer that is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spikegpt_hls.model.corpus import tokenizer as tokenizers
+from spikegpt_hls.model.corpus.tokenizer import ByteTokenizer, Tokenizer
+from spikegpt_hls.model.errors import ModelError
+from spikegpt_hls.model.spikegpt import SpikeGPT
+from spikegpt_hls.model.weights import read_tensors
+from spikegpt_hls.quant.storage import load_network
+
+
+def pretrained(path: Path, tokenizer: Tokenizer | None = None, **kind: str) -> tuple[SpikeGPT, Tokenizer]:
+    """The network, and the ``tokenizer`` or that beside the checkpoint; ModelError where the two do not fit.
+
+    ``kind``: the neurons, placement and hidden layer that are asked for, which released weights do not tell.
+    """
+    if any(".tensor_quant." in name for name in read_tensors(path)):
+        network, header = load_network(path)
+        body, beside = network.float_twin(), tokenizer or tokenizers.beside(path, header)
+        for name, asked in kind.items():
+            if getattr(body.config, name) != asked:
+                raise ModelError(f"{path.name} has {name}={getattr(body.config, name)}, not {name}={asked}: name it")
+    else:
+        body, beside = SpikeGPT.from_pretrained(path, **kind), tokenizer or _beside(path)
+    if beside.vocabulary != body.config.vocabulary:
+        raise ModelError(
+            f"{path.name} has a vocabulary of {body.config.vocabulary}, its tokenizer one of {beside.vocabulary}: "
+            + (f"put the right {tokenizers.FILE} beside it" if tokenizer is None else "name the right one")
+        )
+    return body, beside
+
+
+def _beside(path: Path) -> Tokenizer:
+    file = path.with_name(tokenizers.FILE)
+    return tokenizers.load(file) if file.exists() else ByteTokenizer()
