@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class SpikeGPT(nn.Module):
         initialise(self)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, classes: int | None = None, **kind: str) -> Self:
+    def from_pretrained(cls, path: str | Path, classes: int | None = None, **kind: Any) -> Self:
         """The network in a checkpoint with the released names (``read_tensors``); ModelError says what is wrong.
 
         ``classes`` is named for a classifier, whose head has that many rows; a language model's has the vocabulary's.

@@ -92,7 +92,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in tensors.items()}
 
 
-def geometry(tensors: Mapping[str, Tensor], name: str, classes: int | None = None, **kind: str) -> Config:
+def geometry(tensors: Mapping[str, Tensor], name: str, classes: int | None = None, **kind: Any) -> Config:
     """The configuration that the embedding's shape and the block numbers tell.
 
     No tensor tells the ``classes`` of a classifier's head, nor the ``kind``: neurons, placement, hidden.

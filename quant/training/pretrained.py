@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
 from spikegpt_hls.model.corpus.tokenizer import ByteTokenizer, Tokenizer
@@ -12,7 +13,7 @@ from spikegpt_hls.model.weights import read_tensors
 from spikegpt_hls.quant.storage import load_network
 
 
-def pretrained(path: Path, tokenizer: Tokenizer | None = None, **kind: str) -> tuple[SpikeGPT, Tokenizer]:
+def pretrained(path: Path, tokenizer: Tokenizer | None = None, **kind: Any) -> tuple[SpikeGPT, Tokenizer]:
     """The network, and the ``tokenizer`` or that beside the checkpoint; ModelError where the two do not fit.
 
     ``kind``: the neurons, placement and hidden layer that are asked for, which released weights do not tell.
