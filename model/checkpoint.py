@@ -36,6 +36,12 @@ def header(path: Path) -> dict[str, Any]:
         return _header(file, path)
 
 
+def names(path: Path) -> list[str]:
+    """Of the tensors of a safetensors file, which need not be ours."""
+    with _opened(path) as file:
+        return list(file.keys())
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():

@@ -49,19 +49,33 @@ def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_shards(path: Path) -> dict[str, Tensor]:
-    """Each tensor from the file that the index names, which lies beside it."""
-    try:
-        places = json.loads(path.read_text())["weight_map"]
-        files = sorted({str(name) for name in places.values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path.name} is no index of a checkpoint: it needs a weight_map") from error
-    found: dict[str, Tensor] = {}
-    for name in files:
+def files(path: Path) -> list[Path]:
+    """What a checkpoint consists of: itself, or an index and the files that it names, which lie beside it."""
+    if not path.name.endswith(INDEX):
+        return [path]
+    found = [path]
+    for name in sorted(set(_places(path).values())):
         shard = path.with_name(Path(name).name)
         if not shard.is_file() or name != shard.name or name.endswith(INDEX):
             raise ModelError(f"{path.name} names the file {name}, which does not lie beside it")
-        found |= {key: value for key, value in _read(shard).items() if places.get(key) == name}
+        found.append(shard)
+    return found
+
+
+def _places(index: Path) -> dict[str, str]:
+    """The name of each tensor's file."""
+    try:
+        return {str(key): str(name) for key, name in json.loads(index.read_text())["weight_map"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{index.name} is no index of a checkpoint: it needs a weight_map") from error
+
+
+def _read_shards(path: Path) -> dict[str, Tensor]:
+    """Each tensor from the file that the index names."""
+    places = _places(path)
+    found: dict[str, Tensor] = {}
+    for shard in files(path)[1:]:
+        found |= {key: value for key, value in _read(shard).items() if places.get(key) == shard.name}
     if missing := sorted(set(places) - set(found)):
         raise ModelError(f"{path.name} names {missing[0]}" + _others(missing) + ", which its files lack")
     return found

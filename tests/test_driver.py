@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.driver import registers
 from spikegpt_hls.hls.driver.registers import IDENTITY, OFFSET
 from spikegpt_hls.hls.driver.spikegpt import DeviceError, PynqStream, SpikeGPT
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.frontend.graph import dataflow
 from spikegpt_hls.hls.ip import writer
 
 GEOMETRY = {
@@ -132,3 +135,11 @@ def test_the_packaging_script_is_tcl_that_names_files_which_exist(tmp_path: Path
         "ipx::update_checksums", "ipx::check_integrity", "ipx::save_core", "close_project", "create_clock", "get_ports",
     }  # fmt: skip
     assert {call[0] for call in calls} == known
+
+
+def test_counters_that_the_map_has_no_room_for_are_refused(random48: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    network = dataflow(convert(random48 / "model.onnx", tmp_path, "SpikeRTL", lanes=1))
+    assert list(writer.top(network))
+    monkeypatch.setattr(registers, "SPIKES", 1)
+    with pytest.raises(ConversionError, match=r"count 1 LIF layers and 256 Linears .* not \d+ and 0"):
+        list(writer.top(network))

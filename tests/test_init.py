@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spikegpt_hls.cli.main import run
+from spikegpt_hls.cli.steps import train
+from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.spikegpt import SpikeGPT
 
@@ -79,3 +82,18 @@ def test_what_does_not_fit_is_named(folder: Path, fails: Callable[..., str], opt
 
 def test_no_step_needs_weights_to_begin_with(folder: Path, fails: Callable[..., str]) -> None:
     assert "not 0 in all" in fails("train-qat", "--data", str(folder / "text.txt"), "--steps", "0")
+
+
+def test_a_shard_that_changed_is_trained_from_anew(tmp_path: Path) -> None:
+    """The index of a checkpoint says nothing of what its files hold."""
+    model = SpikeGPT(Config(1, 8))
+    index, shard = tmp_path / "model.safetensors.index.json", tmp_path / "part.safetensors"
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(model.state_dict(), shard.name)}))
+    digests = []
+    for bias in (0.0, 1.0):
+        with torch.no_grad():
+            model.ln_out.bias.fill_(bias)
+        save_file(model.state_dict(), shard)
+        place = Workspace(tmp_path / "tiny", "tiny", "verilog")
+        digests.append(train.digests(place, train.Training(init=str(index)), {"init": str(index)}))
+    assert digests[0] != digests[1]

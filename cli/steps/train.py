@@ -122,7 +122,7 @@ def _name_other_weights(place: Workspace, console: Console) -> None:
 
 def digests(place: Workspace, settings: Training, named: Mapping[str, Any]) -> dict[str, str]:
     """Of the text and the tokenizer, where one of them is named: a text that has gone is no reason to train again."""
-    start = {} if named.get("init") is None else {"init_sha256": record.of_file(Path(named["init"]))}
+    start = {} if named.get("init") is None else {"init_sha256": _weights(Path(named["init"]))}
     if named.get("data") is None and named.get("tokenizer") is None:
         return start
     from spikegpt_hls.model.corpus import text, tokens
@@ -130,6 +130,15 @@ def digests(place: Workspace, settings: Training, named: Mapping[str, Any]) -> d
     source = text.find(settings.data)
     used = tokens.choose(settings.tokenizer, source)
     return {**start, "text_sha256": source.sha256, "tokenizer_sha256": used.sha256}
+
+
+def _weights(path: Path) -> str:
+    """The digest of a checkpoint; of one in several files, those of all."""
+    if not path.is_file() or path.suffix != ".json":
+        return record.of_file(path)
+    from spikegpt_hls.model.weights import files
+
+    return " ".join(record.of_file(part) for part in files(path))
 
 
 def metrics(place: Workspace) -> dict[str, Any]:

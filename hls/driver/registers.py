@@ -57,6 +57,8 @@ REGISTERS = (
         "reads", 0x800, "ro", "counters, 8 bytes apart: events that each such Linear added, each a word of its weights"
     ),
 )
+#: How many counters of spikes and of reads the map has room for.
+SPIKES, READS = (0x800 - 0x0A8) // 8, (0x1000 - 0x800) // 8
 COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
 MODES = ("logits", "tokens", "generate")
 RESUME = 1 << 2

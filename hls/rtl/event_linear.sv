@@ -1,12 +1,12 @@
 // A Linear driven by events: y = requantize(W x), of which only inputs that are not 0 are added (quant/ops/linear.py;
 // timing in docs/streams.md). With inputs of one bit nothing is multiplied.
 //
-// Each lane lists the inputs of a token that are not 0, in one of four banks, as tokens take unlike times: a beat that has none of them leaves nothing.
-// A row of PE outputs takes a step for each event, lane by lane; the weights of input b*LANES + l for row g are word
-// g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A token without an event takes a
-// step a row that adds 0 and reads nothing. The last rows may lack outputs, whose weights are 0 and which are not sent. A
-// result word of WORD outputs begins when it has a place in the output FIFO,
-// and its last step comes SENDS cycles after that of the word before or later, so that nothing behind the steps ever waits.
+// Each lane lists the inputs of a token that are not 0, in one of four banks, as tokens take unlike times: a beat that has
+// none of them leaves nothing. A row of PE outputs takes a step for each event, lane by lane; the weights of input
+// b*LANES + l for row g are word g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A
+// token without an event takes a step a row that adds 0 and reads nothing. The last rows may lack outputs, whose weights
+// are 0 and which are not sent. A result word of WORD outputs begins when it has a place in the output FIFO, and its last
+// step comes SENDS cycles after that of the word before or later, so that nothing behind the steps ever waits.
 //
 // Stage 1 holds the events as listed, stage 2 the one of the step, stage 3 its address, stage 4 the word read, stage 5 the
 // step's input and weights, stages 6 to 8 are those of mac_array.sv, stage 9 is the word that is sent. `busy` is 1 in a

@@ -1,5 +1,5 @@
-// The products a * b of four users, all SIGNED or none, one cycle later. SHARED: by one multiplier; a user's product holds in the
-// cycle after its turn, and no two users have theirs in the same cycle.
+// The products a * b of four users, all SIGNED or none, one cycle later. SHARED: by one multiplier; a user's product holds
+// in the cycle after its turn, and no two users have theirs in the same cycle.
 module take_turns #(
     parameter int A_BITS = 19,
     parameter int B_BITS = 17,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from spikegpt_hls.model import checkpoint
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
 from spikegpt_hls.model.corpus.tokenizer import ByteTokenizer, Tokenizer
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
-from spikegpt_hls.model.weights import read_tensors
 from spikegpt_hls.quant.storage import load_network
 
 
@@ -18,7 +18,7 @@ def pretrained(path: Path, tokenizer: Tokenizer | None = None, **kind: Any) -> t
 
     ``kind``: the neurons, placement and hidden layer that are asked for, which released weights do not tell.
     """
-    if any(".tensor_quant." in name for name in read_tensors(path)):
+    if path.suffix == ".safetensors" and any(".tensor_quant." in name for name in checkpoint.names(path)):
         network, header = load_network(path)
         body, beside = network.float_twin(), tokenizer or tokenizers.beside(path, header)
         for name, asked in kind.items():

@@ -29,9 +29,10 @@ from spikegpt_hls.model.training import teacher as teachers
 from spikegpt_hls.model.training.quiet import Quiet
 from spikegpt_hls.model.training.train import LanguageModelling, Plan, train
 from spikegpt_hls.model.training.training_state import forget, resume_folder
+from spikegpt_hls.model.weights import files
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.storage import save_network, versions
-from spikegpt_hls.quant.training import restore
+from spikegpt_hls.quant.training import restore, taught
 from spikegpt_hls.quant.training.calibrate import calibrate
 from spikegpt_hls.quant.training.pretrained import pretrained
 
@@ -93,11 +94,12 @@ def train_qat(
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
         identity = _identity(network, corpus, seed)
         if events is not None or teacher != teachers.NONE:
-            identity |= {"events": events, "teacher": _named(teacher)}
+            identity |= {"events": events, "teacher": taught.digest(teacher)}
         if init is not None:
-            identity |= {"init": sha256(Path(init))}
+            identity |= {"init": [sha256(path) for path in files(Path(init))]}
         resume = resume_folder(folder, _of_run(identity, network, phases))
-        taught_by = _teacher(teacher, folder, resume, corpus, config, recipe, phases, console)
+        alone = replace(phases[0], steps=sum(p.steps for p in phases if p), lr=recipe.lr, final_lr=recipe.final_lr)
+        taught_by = taught.teacher(teacher, folder, resume, corpus, config, alone, console)
         curves = _learn(folder, resume, network, corpus, phases, identity, console, taught_by, events, body)
         metrics = distributed.leader_first(
             lambda: _finish(folder, preset_name, recipe, network, corpus, curves, seed, console, init)
@@ -175,55 +177,6 @@ def _learn(
     return curve, curve_qat
 
 
-def _named(teacher: str) -> str:
-    """The twin, or the content of a file."""
-    return teacher if teacher in (teachers.TWIN, teachers.NONE) else sha256(Path(teacher))
-
-
-def _teacher(
-    named: str,
-    folder: Path,
-    resume: Path,
-    corpus: Corpus,
-    config: Config,
-    recipe: Recipe,
-    phases: tuple[Plan, Plan | None],
-    console: Console | None,
-) -> SpikeGPT | None:
-    """The one that was asked for; the twin without neurons has the student's budget of steps, and is kept."""
-    if named == teachers.NONE:
-        return None
-    if named != teachers.TWIN:
-        found = teachers.load(Path(named), config.vocabulary)
-    else:
-        first, second = phases
-        steps = first.steps + (second.steps if second else 0)
-        plan = replace(first, steps=steps, lr=recipe.lr, final_lr=recipe.final_lr)
-        found = _twin(folder, resume, corpus, config, plan, console)
-    found.to(distributed.device())
-    return found
-
-
-def _twin(folder: Path, resume: Path, corpus: Corpus, config: Config, plan: Plan, console: Console | None) -> SpikeGPT:
-    config = replace(config, neurons="none", placement="canonical", hidden="squared-relu")
-    digests = {"text_sha256": corpus.text.sha256, "tokenizer_sha256": corpus.tokenizer.sha256}
-    identity = {"config": asdict(config), "plan": plan.as_json(), **digests}
-    file = folder / teachers.FILE
-    if (found := teachers.kept(file, identity)) is not None:
-        return found
-    torch.manual_seed(plan.seed)
-    twin = SpikeGPT(config)
-    twin.to(distributed.device())
-    training, _ = corpus.split(plan.context)
-    objective, going_on = LanguageModelling(training, plan), resume / "teacher.safetensors"
-    board = folder / "tensorboard" / resume.name / "teacher"
-    train(twin, objective, plan, going_on, identity, "teacher", console, board)
-    if distributed.rank() == 0:
-        teachers.save(twin, file, identity)
-    twin.eval().requires_grad_(False)
-    return twin
-
-
 def _finish(
     folder: Path,
     preset_name: str,
@@ -269,18 +222,14 @@ def plans(
 ) -> tuple[Plan, Plan | None]:
     """The float phase and the quantized phase, which goes on at the learning rate that the float phase ends with.
 
-    ``begun``: there are weights already, so there may be no step at all."""
-    none = begun and steps == 0 and not qat_steps
-    if none:
-        qat_steps = 0
-    elif steps is None:
+    ``begun``: there are weights already, so there may be no step at all.
+    """
+    if steps is None:
         steps = recipe.steps + recipe.qat_steps
         qat_steps = recipe.qat_steps if qat_steps is None else qat_steps
     elif qat_steps is None:
-        qat_steps = max(steps * recipe.qat_steps // (recipe.steps + recipe.qat_steps), 1)
-    assert steps is not None
-    assert qat_steps is not None
-    if not none and not 0 <= qat_steps < steps:
+        qat_steps = max(steps * recipe.qat_steps // (recipe.steps + recipe.qat_steps), min(steps, 1))
+    if not 0 <= qat_steps < steps and not (begun and steps == qat_steps == 0):
         raise ModelError(f"training takes 1 step or more before {qat_steps} steps with quantizers, not {steps} in all")
     first = Plan(
         steps=steps - qat_steps,

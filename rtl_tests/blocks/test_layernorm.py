@@ -108,6 +108,7 @@ def edges(op: LayerNorm, lanes: int, params: Mapping[str, np.ndarray], length: i
         slow(8, 1, Format(12, 0), Format(8, 7, signed=False), GAIN),
         slow(96, 1, Format(9, 4), Format(8, 5), GAIN),
         (8, 2, BIT, Format(16, 12), GAIN),
+        (16, 1, Format(15, 9), Format(8, 5), GAIN),  # the sum is squared apart
     ],
 )
 def test_random_rows(channels: int, lanes: int, x: Format, out: Format, gain: Format) -> None:

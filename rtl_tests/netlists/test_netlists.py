@@ -36,6 +36,7 @@ def run(op: Operation, lanes: int, reuse_factor: int = 1, edit: Edit | None = No
         (TokenShift(Format(16, 7), 8, Format(4, -2), Format(10, 8)), 8),
         slow(WKV(Format(10, 7), 16, BYTE, Format(8, 5)), 1),
         slow(LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1),  # one multiplier for the statistics
+        slow(LayerNorm(BYTE, 16, Format(15, 9), Format(8, 5), Format(16, 10)), 1),  # a sum that is squared apart
         slow(LayerNorm(BYTE, 8, BIT, Format(8, 5), Format(16, 10)), 2),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Operation) else str(value),
@@ -68,6 +69,7 @@ LINEAR = Linear(Format(8, 3), 16, 16, BYTE, Format(8, 7))
         (Linear(Format(8, 3), 16, 8, Format(8, 8, signed=False), Format(4, 3)), 2, 8),  # rows share a multiplier
         slow(Gate(BYTE, 16, BYTE, BYTE), 2, 1),
         slow(LayerNorm(BYTE, 16, Format(12, 6), Format(8, 5), Format(16, 10)), 1, 1),
+        slow(LayerNorm(BYTE, 16, Format(15, 9), Format(8, 5), Format(16, 10)), 1, 1),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Operation) else str(value),
 )
