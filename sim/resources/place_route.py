@@ -35,6 +35,8 @@ WORKERS = min(4, os.cpu_count() or 1)  # each holds the routing graph of the par
 
 #: LUT4 sites of each cell: a carry cell has two, and 16 x 4 bits of RAM take three slices, one of them to write.
 LUT = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
+#: Of the block RAM, where memories leave it: blocks that are all used lie far from what reads them.
+SPARE = 0.05
 #: BRAM36 of each block RAM, which has 18 Kbit.
 BRAM = {"DP16KD": 0.5, "PDPW16KD": 0.5}
 
@@ -134,7 +136,7 @@ def _with_less_block_ram(
     written = [*before, f"select {module}", "write_json -selected coarse.json"]
     tools.yosys(written, folder, ["coarse.json"], f"{name}: ")
     coarse = json.loads((folder / "coarse.json").read_text())
-    styles = leaving(coarse, first, module, int(2 * PART.bram36))
+    styles = leaving(coarse, first, module, round(2 * PART.bram36 * (1 - SPARE)))
     chosen = [f'setattr -set ram_style "{style}" {module}/{memory}' for memory, style in styles.items()]
     after = f"{SYNTHESIS} -top {module} -run map_ram: -json netlist.json"
     (folder / "coarse.json").unlink()
