@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from spikegpt_hls.sim.resources import place_route
-from spikegpt_hls.sim.resources.multiplier_registers import PLAIN, absorbed
+from spikegpt_hls.sim.resources.multiplier_registers import absorbed
+from spikegpt_hls.sim.resources.netlist import PLAIN
 
 TOP = """
 module top (input logic clk, other, go, input logic signed [8:0] a, b, output logic signed [19:0] y, z);

@@ -83,6 +83,16 @@ def test_gates_that_follow_events_pass_the_bench(x: Format, family: Callable[...
     family(Linear(Format(8, 3), 16, 16, x, Format(8, 7)), 2, 64, events=True)
 
 
+@pytest.mark.slow
+def test_gates_whose_weights_fill_several_blocks_pass_the_bench() -> None:
+    def moved(text: str) -> str:
+        assert "memory_register_" in text
+        return text
+
+    # 2304 words of 18 bits: three blocks, and a choice among them.
+    run_routed(Linear(Format(8, 3), 64, 108, BIT, Format(6, 5)), 2, 2304, edit=moved, events=True)
+
+
 def test_a_product_that_misses_its_register_is_noticed() -> None:
     with pytest.raises(AssertionError):
         run_routed(LINEAR, 1, 64, edit=lattice.unregistered)

@@ -13,10 +13,8 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-# nextpnr reads a string of zeros and ones as a number; Yosys ends one that is a word with a blank.
-FLIP_FLOP = {
-    "CEMUX": "1 ", "CLKMUX": "CLK", "GSR": "DISABLED", "LSRMUX": "LSR", "REGSET": "RESET", "SRMODE": "LSR_OVER_CE",
-}  # fmt: skip
+from spikegpt_hls.sim.resources.netlist import Cell, free_net, made, register
+
 XOR = {"INIT": f"{0x6666:016b}"}  # A ^ B
 
 
@@ -24,33 +22,26 @@ def harnessed(netlist: Mapping[str, Any], top: str) -> dict[str, Any]:
     """Yosys's JSON netlist of ``top``, whose ports are ``clk``, ``d`` and ``q`` now."""
     module = netlist["modules"][top]
     cells, ports = dict(module["cells"]), module["ports"]
-    nets = (bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int))
-    free = count(max(nets) + 1)
+    free = count(free_net(module))
     clk = ports["clk"]["bits"]
 
-    def add(kind: str, parameters: Mapping[str, str], output: str, **connections: Any) -> None:
-        cells[f"harness_{len(cells)}"] = {
-            "type": kind,
-            "parameters": parameters,
-            "attributes": {},
-            "port_directions": {port: "output" if port == output else "input" for port in connections},
-            "connections": {port: [bit] for port, bit in connections.items()},
-        }
+    def add(cell: Cell) -> None:
+        cells[f"harness_{len(cells)}"] = cell
 
-    def register(x: int, q: int) -> int:
-        add("TRELLIS_FF", FLIP_FLOP, "Q", CLK=clk[0], DI=x, LSR="0", Q=q)
+    def registered(x: int, q: int) -> int:
+        add(register(clk[0], x, q))
         return q
 
     inputs = [b for name, port in ports.items() if port["direction"] == "input" and name != "clk" for b in port["bits"]]
     outputs = {b: None for port in ports.values() if port["direction"] == "output" for b in port["bits"]}
     d = chain = next(free)
     for bit in inputs:
-        chain = register(chain, bit)
+        chain = registered(chain, bit)
     for bit in outputs:
         if isinstance(bit, int):  # and no constant
-            captured, folded = register(bit, next(free)), next(free)
-            add("LUT4", XOR, "Z", A=captured, B=chain, C="0", D="0", Z=folded)
-            chain = register(folded, next(free))
+            captured, folded = registered(bit, next(free)), next(free)
+            add(made("LUT4", XOR, "Z", A=captured, B=chain, C="0", D="0", Z=folded))
+            chain = registered(folded, next(free))
     pins = {"clk": ports["clk"], "d": _port("input", d), "q": _port("output", chain)}
     names = {
         **module["netnames"],

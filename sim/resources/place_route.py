@@ -23,13 +23,14 @@ from spikegpt_hls.sim.parts import Part, fits, parts, shares
 from spikegpt_hls.sim.resources import tools
 from spikegpt_hls.sim.resources.block_ram import leaving
 from spikegpt_hls.sim.resources.harness import harnessed
+from spikegpt_hls.sim.resources.memory_registers import balanced
 from spikegpt_hls.sim.resources.multiplier_registers import absorbed
 from spikegpt_hls.sim.resources.tools import Modules, Parameters, Progress
 
 FAMILY = "ecp5"
 PART = next(part for part in parts(FAMILY) if part.name == "LFE5U-85F")
 SYNTHESIS = "synth_ecp5"
-REGISTERS = "registers into multipliers"
+REGISTERS = "registers into multipliers and behind block RAM"
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6", "--seed", "1"]
 WORKERS = min(4, os.cpu_count() or 1)  # each holds the routing graph of the part
 
@@ -123,7 +124,7 @@ def synthesize(name: str, module: str, parameters: Parameters, files: Iterable[s
     """Write ``netlist.json`` from the sources among ``files`` of ``folder``; its cells by type."""
     script = [*_read(module, parameters, files), f"{SYNTHESIS} -top {module} -json netlist.json"]
     tools.yosys(script, folder, ["netlist.json"], f"{name}: ")
-    return _absorb(module, folder)
+    return _move_registers(module, folder)
 
 
 def _with_less_block_ram(
@@ -141,7 +142,7 @@ def _with_less_block_ram(
     after = f"{SYNTHESIS} -top {module} -run map_ram: -json netlist.json"
     (folder / "coarse.json").unlink()
     tools.yosys([*before, *chosen, after], folder, ["netlist.json"], f"{name}: ")
-    return _absorb(module, folder)
+    return _move_registers(module, folder)
 
 
 def _read(module: str, parameters: Parameters, files: Iterable[str]) -> list[str]:
@@ -152,9 +153,9 @@ def _read(module: str, parameters: Parameters, files: Iterable[str]) -> list[str
     ]
 
 
-def _absorb(module: str, folder: Path) -> dict[str, int]:
-    """Move registers into the multipliers of ``netlist.json``; its cells by type."""
-    netlist = absorbed(json.loads((folder / "netlist.json").read_text()), module)
+def _move_registers(module: str, folder: Path) -> dict[str, int]:
+    """Move registers of ``netlist.json`` into its multipliers and next to its block RAM; its cells by type."""
+    netlist = balanced(absorbed(json.loads((folder / "netlist.json").read_text()), module), module)
     (folder / "netlist.json").write_text(json.dumps(netlist))
     cells = Counter(cell["type"] for cell in netlist["modules"][module]["cells"].values())
     return {cell: n for cell, n in sorted(cells.items()) if not cell.startswith("$")}
