@@ -14,16 +14,14 @@ import onnx
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share
 from spikegpt_hls.hls.fold.folding import TARGET_CYCLES, default_reuse, fold
-from spikegpt_hls.hls.frontend.onnx_graph import INPUT, block_name, per_token
+from spikegpt_hls.hls.fold.limits import check
+from spikegpt_hls.hls.frontend.onnx_graph import block_name, per_token
 from spikegpt_hls.hls.frontend.register import register
 from spikegpt_hls.hls.rtl.blocks import single
-from spikegpt_hls.quant.errors import GraphError
-from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
 from spikegpt_hls.quant.graph import operation_of
-from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
+from spikegpt_hls.quant.ops import Linear, Operation
 
 ReuseFactor = int | Mapping[str, int] | None
-MAX_CONTEXTS = 256
 
 
 def convert(
@@ -50,8 +48,10 @@ def convert(
     ``options`` are the backend's own: ``part``, ``clock_period``, SpikeRTL's ``multiplier``. Errors are
     ConversionError.
     """
+    from spikegpt_hls.hls.frontend.token_graph import check_implemented
+
     register()
-    token_model = _per_token(model, backend)
+    token_model = per_token(_load(model), backend)
     network = _operations(token_model)
     factors = reuse_factors(network, lanes, reuse_factor, contexts, backend, target_cycles, engine, events)
     graph = _convert(
@@ -64,7 +64,7 @@ def convert(
         ),
         **options,
     )
-    _check_implemented(graph, backend)
+    check_implemented(graph)
     return graph
 
 
@@ -79,9 +79,7 @@ def reuse_factors(
     events: Collection[str] = (),
 ) -> dict[str, int]:
     """The ReuseFactor of every Linear; ConversionError where ``network`` cannot be built so in ``backend``."""
-    _check_lanes(network, lanes)
-    _check_contexts(contexts, backend)
-    _check_accumulators(network)
+    check(network, lanes, contexts, backend)
     factors = _reuse_factors(network, lanes, reuse_factor, target_cycles, driven(network, events))
     share([single(op, lanes, {}, factors.get(name, 1), name=name) for name, op in network.items()],
           map(block_name, engine))  # fmt: skip
@@ -99,21 +97,14 @@ def driven(network: Mapping[str, Operation], events: Collection[str]) -> set[str
 
 def operations(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, Operation]:
     """Every operation of an exported model, by block."""
-    return _operations(_per_token(model, "SpikeRTL"))
+    return _operations(per_token(_load(model), "SpikeRTL"))
 
 
 def writers(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, str]:
     """By Linear of an exported model, the operation that writes what it reads, by its op type."""
-    graph = _per_token(model, "SpikeRTL").graph
+    graph = per_token(_load(model), "SpikeRTL").graph
     made = {output: node.op_type for node in graph.node for output in node.output}
     return {node.name: made[node.input[0]] for node in graph.node if node.op_type == "Linear" and node.input[0] in made}
-
-
-def _per_token(model: str | os.PathLike[str] | onnx.ModelProto, target: str) -> onnx.ModelProto:
-    try:
-        return per_token(_load(model), target)
-    except GraphError as error:
-        raise ConversionError(str(error)) from error
 
 
 def _operations(token_model: onnx.ModelProto) -> dict[str, Operation]:
@@ -129,29 +120,6 @@ def _load(model: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(os.fspath(model))
     except Exception as error:  # protobuf's, or onnx's for tensors in files of their own
         raise ConversionError(f"{os.fspath(model)!r} is no ONNX model ({error})") from error
-
-
-def _check_lanes(operations: Mapping[str, Operation], lanes: int) -> None:
-    for name, op in operations.items():
-        counts = [op.n_out] if isinstance(op, BinaryEmbedding) else [op.n_in, op.n_out]
-        for channels in counts:
-            if lanes < 1 or channels % lanes:
-                raise ConversionError(f"{lanes} lanes do not divide the {channels} channels of {name}")
-
-
-def _check_contexts(contexts: int, backend: str) -> None:
-    if not 1 <= contexts <= MAX_CONTEXTS:
-        raise ConversionError(f"{contexts} contexts are not possible: 1 to {MAX_CONTEXTS} sequences are interleaved")
-    if contexts > 1 and backend != "SpikeRTL":
-        raise ConversionError(f"{contexts} contexts are for the RTL alone: the kernels of {backend} keep one state")
-
-
-def _check_accumulators(operations: Mapping[str, Operation]) -> None:
-    for name, op in operations.items():
-        if isinstance(op, Linear) and (excess := op.accumulator.bits - MAX_ACCUMULATOR_BITS) > 0:
-            raise ConversionError(
-                f"{name} cannot be exact: its accumulator takes {op.accumulator.bits} bits, {excess} too many"
-            )
 
 
 def _reuse_factors(
@@ -188,15 +156,15 @@ def _config(
     layers: dict[str, dict[str, Any]] = {
         name: {
             "Lanes": lanes,
-            "ReuseFactor": factors.get(name, 1),
             "Contexts": contexts,
-            "Engine": name in engine,
-            "Events": name in events,
+            **(
+                {"ReuseFactor": factors[name], "Engine": name in engine, "Events": name in events}
+                if name in factors
+                else {}
+            ),
         }
         for name in operations
     }
-    bits = max(op.ids.bits for op in operations.values() if isinstance(op, BinaryEmbedding))
-    layers[INPUT] = {"Precision": {"result": f"ufixed<{bits},{bits}>"}}
     return {"Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1}, "LayerName": layers}
 
 
@@ -210,14 +178,3 @@ def _convert(model: onnx.ModelProto, **arguments: Any) -> Any:
         graph = convert_from_onnx_model(model, io_type="io_stream", **arguments)
     del graph.config.config["OnnxModel"]  # or hls4ml would write the whole model into its YAML file
     return graph
-
-
-def _check_implemented(graph: Any, target: str) -> None:
-    """hls4ml drops a node without a template, and says nothing."""
-    from hls4ml.model.layers import Input
-
-    knows = getattr(graph.config.backend, "implements", None)
-    for node in graph.get_layers():
-        implemented = knows(node) if knows else bool(node.get_attr("function_cpp"))
-        if not isinstance(node, Input) and not implemented:
-            raise ConversionError(f"node {node.name!r} ({node.class_name}) has no implementation in {target}")

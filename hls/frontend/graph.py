@@ -56,8 +56,8 @@ def _block(node: Any) -> Block:
     op = node.operation
     formats = tuple(op.stream_format(name) for name in op.streams)
     params = _Widened(node.get_attr("params"))
-    reuse_factor = node.get_attr("reuse_factor")
+    reuse_factor, events = node.get_attr("reuse_factor", 1), node.get_attr("events", False)
     return Block(
         node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor,
-        contexts=contexts, events=node.get_attr("events"), params=params,
+        contexts=contexts, events=events, params=params,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from hls4ml.model.layers import Layer, layer_map, register_layer
 from hls4ml.model.types import FixedPrecisionType
 
 from spikegpt_hls.quant.format import Format
-from spikegpt_hls.quant.ops import OPERATIONS, Operation
+from spikegpt_hls.quant.ops import OPERATIONS, Linear, Operation
 
 
 def precision(fmt: Format) -> FixedPrecisionType:
@@ -27,10 +27,7 @@ class OperationLayer(Layer):
     _expected_attributes = (
         Attribute("operation", value_type=Operation),
         ConfigurableAttribute("lanes", default=1),
-        ConfigurableAttribute("reuse_factor", default=1),
         ConfigurableAttribute("contexts", default=1),
-        ConfigurableAttribute("engine", value_type=bool, default=False),
-        ConfigurableAttribute("events", value_type=bool, default=False),
     )
 
     @property
@@ -40,6 +37,16 @@ class OperationLayer(Layer):
     def initialize(self) -> None:
         self.set_attr("params", {})
         self.add_output_variable((1, self.operation.n_out), precision=precision(self.operation.out))
+
+
+class LinearLayer(OperationLayer):
+    """A matrix, which is folded: by ReuseFactor, on the engine that it shares, driven by events."""
+
+    _expected_attributes = (
+        ConfigurableAttribute("reuse_factor", default=1),
+        ConfigurableAttribute("engine", value_type=bool, default=False),
+        ConfigurableAttribute("events", value_type=bool, default=False),
+    )
 
 
 class Fork(Layer):
@@ -59,7 +66,10 @@ class Fork(Layer):
 
 
 #: The hls4ml layer class of each operation.
-LAYERS: dict[str, type[OperationLayer]] = {name: type(name, (OperationLayer,), {}) for name in OPERATIONS}
+LAYERS: dict[str, type[OperationLayer]] = {
+    name: type(name, (LinearLayer if operation is Linear else OperationLayer,), {})
+    for name, operation in OPERATIONS.items()
+}
 
 
 def register_layers() -> None:

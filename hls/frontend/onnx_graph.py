@@ -13,6 +13,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.handlers import make_node
+from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.graph import DOMAIN, Constants, is_stateful, name_of, operations, parameters
 from spikegpt_hls.quant.ops import Operation
 
@@ -27,8 +28,28 @@ def block_name(name: str) -> str:
 def per_token(model: ModelProto, target: str) -> ModelProto:
     """The model for one token per call, whose input is the pair (id, first), in names that hls4ml keeps.
 
-    ConversionError names the first node that ``target`` has no implementation for.
+    A model that is so already stays as it is. ConversionError names the first node that ``target`` has no
+    implementation for, or what is wrong with one.
     """
+    if _is_per_token(model.graph):
+        return model
+    try:
+        return _rewritten(model, target)
+    except GraphError as error:
+        raise ConversionError(str(error)) from error
+
+
+def is_ours(model: ModelProto) -> bool:
+    """Whether it has a node of our domain."""
+    return any(node.domain == DOMAIN for node in model.graph.node)
+
+
+def _is_per_token(graph: GraphProto) -> bool:
+    shapes = [[size.dim_value for size in value.type.tensor_type.shape.dim] for value in graph.input]
+    return shapes == [[1, 1, 2]] and graph.input[0].name == INPUT
+
+
+def _rewritten(model: ModelProto, target: str) -> ModelProto:
     constants = Constants(model.graph)
     nodes: list[NodeProto] = []
     initializers: list[TensorProto] = []

@@ -1,4 +1,5 @@
-"""Passes that both backends need: parameters into their layers, and a Fork wherever a stream has several readers."""
+"""Passes that both backends need, and where in hls4ml's flows: parameters into their layers, and a Fork wherever a
+stream has several readers, beside those of ``token_graph.py`` and ``settings.py``."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.layers import Fork, OperationLayer
+from spikegpt_hls.hls.frontend.settings import Settings
+from spikegpt_hls.hls.frontend.token_graph import TokenGraphs
 
 
 class AbsorbParameters(ModelOptimizerPass):
@@ -74,8 +77,10 @@ def _fork(model: ModelGraph, node: OperationLayer, readers: list[tuple[Layer, in
 
 
 def register_passes() -> None:
-    register_pass(AbsorbParameters.name, AbsorbParameters)
-    register_pass(InsertForks.name, InsertForks)
-    get_flow("parse_qonnx").optimizers.insert(0, AbsorbParameters.name)
+    """Into hls4ml's flows: what our graphs are before its own passes, and what streams they have after them."""
+    for kind in (TokenGraphs, AbsorbParameters, Settings, InsertForks):
+        register_pass(kind.name, kind)
+    get_flow("parse_qonnx").optimizers[:0] = [TokenGraphs.name, AbsorbParameters.name]
     convert = get_flow("convert").optimizers
-    convert.insert(convert.index("infer_precision_types"), InsertForks.name)
+    at = convert.index("infer_precision_types")
+    convert[at:at] = [Settings.name, InsertForks.name]

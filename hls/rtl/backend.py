@@ -13,11 +13,6 @@ from hls4ml.model.optimizer import layer_optimizer
 from hls4ml.writer.writers import Writer
 
 from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER
-from spikegpt_hls.hls.errors import ConversionError
-
-_ELSEWHERE = (
-    "SpikeRTL writes RTL; rtl_tests.cosim.Model simulates it, sim.resources synthesises it (spikegpt-hls cosim, hls)"
-)
 
 
 class SpikeRTLWriter(Writer):
@@ -31,7 +26,8 @@ class SpikeRTLWriter(Writer):
 
 
 class SpikeRTLBackend(FPGABackend):
-    """Parallelism follows ``ReuseFactor`` per Linear and ``lanes`` for all streams."""
+    """Parallelism follows ``ReuseFactor`` per Linear and ``lanes`` for all streams. It converts and writes; what
+    simulates and synthesises comes with ``cli/hls4ml_backend.py``."""
 
     def __init__(self) -> None:
         super().__init__("SpikeRTL")
@@ -68,14 +64,6 @@ class SpikeRTLBackend(FPGABackend):
     ) -> dict[str, Any]:
         common = {"Part": part, "ClockPeriod": clock_period, "IOType": io_type, "HLSConfig": {}}
         return {**common, "Multiplier": list(multiplier)}
-
-    def compile(self, model: Any) -> str:
-        """hls4ml's ``predict`` has no RTL simulator to call."""
-        raise ConversionError(_ELSEWHERE)
-
-    def build(self, model: Any, **_: Any) -> None:
-        """As ``compile``."""
-        raise ConversionError(_ELSEWHERE)
 
     @layer_optimizer(Layer)  # type: ignore[untyped-decorator]
     def init_base_layer(self, layer: Any) -> None:

@@ -84,8 +84,8 @@ def _stream_type(node: Any, packed: NamedType) -> NamedType:
 
 
 def _kernel(node: OperationLayer) -> Kernel:
-    params, lanes, reuse_factor = (node.get_attr(name) for name in ("params", "lanes", "reuse_factor"))
-    return kernel(node.operation, params, lanes, reuse_factor, node.index)
+    params, lanes = node.get_attr("params"), node.get_attr("lanes")
+    return kernel(node.operation, params, lanes, node.get_attr("reuse_factor", 1), node.index)
 
 
 class OperationConfig(LayerConfigTemplate):

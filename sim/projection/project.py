@@ -12,8 +12,8 @@ from functools import cache
 from math import ceil
 from typing import Any
 
-from spikegpt_hls.hls.convert import MAX_CONTEXTS
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.fold.limits import MAX_CONTEXTS
 from spikegpt_hls.hls.fold.planning import Plan, plan_of
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.sim.cycles.schedule import token_times

@@ -116,7 +116,7 @@ def _value(bit: Any, cells: Mapping[str, Cell], drivers: Mapping[Any, tuple[str,
     """Of a net where all that leads to it is zero."""
     name = drivers.get(bit, ("", ""))[0]
     if isinstance(bit, str) or cells[name]["type"] not in CHOOSES:
-        return bit == "1"
+        return bool(bit == "1")
     cell = cells[name]
 
     def at(port: str) -> bool:

@@ -1,0 +1,28 @@
+"""What no folding can give: lanes that do not divide the channels, too many contexts, sums that cannot be exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
+from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
+
+MAX_CONTEXTS = 256
+
+
+def check(operations: Mapping[str, Operation], lanes: int, contexts: int, backend: str) -> None:
+    """ConversionError where lanes, contexts or an accumulator are not possible."""
+    for name, op in operations.items():
+        counts = [op.n_out] if isinstance(op, BinaryEmbedding) else [op.n_in, op.n_out]
+        for channels in counts:
+            if lanes < 1 or channels % lanes:
+                raise ConversionError(f"{lanes} lanes do not divide the {channels} channels of {name}")
+        if isinstance(op, Linear) and (excess := op.accumulator.bits - MAX_ACCUMULATOR_BITS) > 0:
+            raise ConversionError(
+                f"{name} cannot be exact: its accumulator takes {op.accumulator.bits} bits, {excess} too many"
+            )
+    if not 1 <= contexts <= MAX_CONTEXTS:
+        raise ConversionError(f"{contexts} contexts are not possible: 1 to {MAX_CONTEXTS} sequences are interleaved")
+    if contexts > 1 and backend != "SpikeRTL":
+        raise ConversionError(f"{contexts} contexts are for the RTL alone: the kernels of {backend} keep one state")
