@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ np.savez(f"{folder}/{backend}.npz", y=y, traced=traced, **layers)
 """
 BUILDS = """
 report = hls_model.build()
-hls4ml.report.vivado_report._print_str_report(report)  # print_vivado_report's, without IPython
+hls4ml.report.print_vivado_report(report)
 json.dump(report, open(f"{folder}/report.json", "w"))
 """
 
@@ -114,6 +115,17 @@ def test_build_reports_as_hls4ml_prints(exported: Path) -> None:
     assert int(report["LUT"]) > 0
     assert int(report["BestLatency"]) <= int(report["WorstLatency"])
     assert report["LUT"] in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="hls4ml's picture of a model needs Graphviz, which is not here")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_picture_of_the_model(canonical: Path, backend: str) -> None:
+    script = f"""
+hls4ml.utils.plot_model(hls_model, to_file="{backend}.png", show_shapes=True, show_precision=True)
+"""
+    done = call(CALLS + script, canonical, backend)
+    assert done.returncode == 0, done.stderr
+    assert (canonical / f"{backend}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
