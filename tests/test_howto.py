@@ -1,4 +1,4 @@
-"""The commands of ``docs/howto.md`` do what the page says, in its order."""
+"""The commands of ``docs/howto.md``, and the Python of ``docs/python.md``, do what the pages say, in their order."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.spikegpt import SpikeGPT
 
 PAGE = Path(__file__).parents[1] / "docs" / "howto.md"
+PYTHON = PAGE.with_name("python.md")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: What makes a command small enough for a test.
 TEXT = {"tokens": "18", "sequences": "2"}
@@ -32,8 +33,8 @@ class Snippet:
     text: str
 
 
-def snippets() -> list[Snippet]:
-    page = PAGE.read_text()
+def snippets(path: Path = PAGE) -> list[Snippet]:
+    page = path.read_text()
     return [Snippet(page.count("\n", 0, found.start()) + 1, *found.groups()) for found in FENCE.finditer(page)]
 
 
@@ -96,6 +97,17 @@ def test_the_page_does_what_it_says(desk: Path, plugins: Path, capfd: pytest.Cap
     assert "cycles_per_token" in said["import json"]
     assert "lines of SystemVerilog" in said["make hls target=lines"]
     assert (desk / "build" / "tiny" / "report" / "index.html").exists()
+
+
+def test_python_goes_from_a_checkpoint_to_hardware(desk: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One script, as a reader would paste it together."""
+    exec(compile("".join(snippet.text for snippet in snippets(PYTHON)), str(PYTHON), "exec"), {})
+    said = capfd.readouterr().out
+    assert re.search(r"^0 of [1-9]\d* values differ$", said, re.MULTILINE), said
+    for unit in ("cycles", "nJ"):
+        figure = re.search(rf"^([\d.]+) {unit} per token$", said, re.MULTILINE)
+        assert figure is not None, said
+        assert float(figure[1]) > 0
 
 
 def test_what_the_page_names_is_there() -> None:
