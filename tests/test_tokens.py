@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tokenizers import Tokenizer as Subwords
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from spikegpt_hls.model.corpus import text, tokenizer, tokens
 from spikegpt_hls.model.corpus.tokenizer import ByteTokenizer, CharacterTokenizer, Tokenizer
@@ -48,6 +48,41 @@ def test_ids_do_not_depend_on_where_chunks_end(any_tokenizer: Tokenizer, size: i
     whole = any_tokenizer.encode(TEXT.encode())
     assert np.array_equal(np.concatenate(list(any_tokenizer.encode_stream(pieces(TEXT.encode(), size)))), whole)
     assert whole.max() < any_tokenizer.vocabulary
+
+
+def other_kinds() -> dict[str, Subwords]:
+    """Tokenizers that put a space in front of a text, or change it first: SentencePiece's, Llama's, GPT-2's, BERT's."""
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    quiet = {"show_progress": False}
+    sentence = Subwords(models.Unigram())
+    sentence.pre_tokenizer, sentence.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    sentence.train_from_iterator(
+        [TEXT], trainers.UnigramTrainer(vocab_size=120, special_tokens=["<unk>"], unk_token="<unk>", **quiet)
+    )
+    llama = Subwords(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    llama.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    llama.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    llama.train_from_iterator(TEXT.split(" "), trainers.BpeTrainer(vocab_size=200, special_tokens=["<unk>"], **quiet))
+    prefixed = Subwords(models.BPE())
+    prefixed.normalizer = normalizers.NFKC()
+    prefixed.pre_tokenizer, prefixed.decoder = pre_tokenizers.ByteLevel(add_prefix_space=True), decoders.ByteLevel()
+    prefixed.train_from_iterator([TEXT], trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, **quiet))
+    prefixed.add_tokens(["Citizen:"])
+    bert = Subwords(models.WordPiece(unk_token="[UNK]"))
+    bert.normalizer, bert.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    bert.decoder = decoders.WordPiece()
+    bert.train_from_iterator([TEXT], trainers.WordPieceTrainer(vocab_size=120, special_tokens=["[UNK]"], **quiet))
+    return {"metaspace": sentence, "llama": llama, "prefix space": prefixed, "wordpiece": bert}
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "llama", "prefix space", "wordpiece"])
+@pytest.mark.parametrize("size", [1, 64, 1 << 20])
+def test_tokenizers_of_other_kinds_read_a_text_as_their_library_does(kind: str, size: int) -> None:
+    theirs = other_kinds()[kind]
+    ours = tokenizer.of_content(theirs.to_str().encode(), kind)
+    whole = theirs.encode(TEXT, add_special_tokens=False).ids
+    assert np.concatenate(list(ours.encode_stream(pieces(TEXT.encode(), size)))).tolist() == whole
+    assert "".join(ours.decode_stream(whole)) == theirs.decode(whole, skip_special_tokens=False)
 
 
 def test_decoding_gives_the_text_back_in_whole_characters(any_tokenizer: Tokenizer) -> None:

@@ -123,8 +123,15 @@ class SubwordTokenizer(Tokenizer):
             raise ModelError(f"{name} has an empty vocabulary")
 
     def encode_stream(self, chunks: Iterable[bytes]) -> Iterator[Ids]:
+        """Behind the first part each has a word in front of it, whose tokens are left out: many tokenizers put a space
+        in front of a text, and do not in the middle of one."""
+        first = True
         for text in whole_words(utf8(chunks)):
-            yield np.array(self.subwords.encode(text, add_special_tokens=False).ids, self.dtype)
+            before = "" if first or not text[0].isspace() else WORD
+            found = self.subwords.encode(before + text, add_special_tokens=False)
+            ids = [token for token, (_, end) in zip(found.ids, found.offsets, strict=True) if end > len(before)]
+            yield np.array(ids if before else found.ids, self.dtype)
+            first = False
 
     def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
         """A token may hold part of a character, and a decoder may look at the token before."""
@@ -203,14 +210,16 @@ def utf8(chunks: Iterable[bytes]) -> Iterator[str]:
 
 
 def whole_words(texts: Iterable[str]) -> Iterator[str]:
-    """The same text cut only before white space, where no subword of the usual tokenizers goes on.
+    """The same text cut only before a space, where no subword of the usual tokenizers goes on.
 
-    Where there is none, it is cut anywhere: better than a text that never ends.
+    Where there is none for long, it is cut before other white space, or anywhere: better than a text that never ends.
     """
     rest = ""
     for text in texts:
         rest += text
-        ends = re.search(r"(?s:.*)\S(?=\s)", rest)
+        ends = re.search(r"(?s:.*)\S(?= )", rest)
+        if ends is None and len(rest) > LONGEST_WORD:
+            ends = re.search(r"(?s:.*)\S(?=\s)", rest)
         if ends:
             yield ends[0]
             rest = rest[ends.end() :]
@@ -222,6 +231,7 @@ def whole_words(texts: Iterable[str]) -> Iterator[str]:
 
 
 LONGEST_WORD = 1 << 20
+WORD = "a"
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
