@@ -15,6 +15,7 @@ from spikegpt_hls.cli.steps import train
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.model.config import Config
 from spikegpt_hls.model.spikegpt import SpikeGPT
+from spikegpt_hls.quant.storage import load_network
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,26 @@ def test_a_checkpoint_of_others_reaches_rtl_without_a_step_of_training(
     written = (place / "checkpoint.safetensors").stat().st_mtime_ns
     assert start(folder, "export", "calibrated", "--steps", "0", "--tokens", "24") == 0
     assert (place / "checkpoint.safetensors").stat().st_mtime_ns == written
+
+
+def test_weights_without_neurons_are_not_read_as_a_spiking_network(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """RWKV-4's have the same names and shapes: a twin, trained on the text, stands for them."""
+    text = ["--data", str(folder / "text.txt")]
+    asked = [*text, "--steps", "150", "--qat-steps", "1", "--layers", "1", "--channels", "32", "--neurons", "none"]
+    assert run(["train-qat", *asked, "--build", str(tmp_path / "twin")]) == 0
+    network, _ = load_network(tmp_path / "twin" / "tiny" / "checkpoint.safetensors")
+    torch.save(network.float_twin().state_dict(), tmp_path / "rwkv.pth")
+    start = ["train-qat", *text, "--init", str(tmp_path / "rwkv.pth"), "--steps", "0", "--build"]
+    capsys.readouterr()
+    assert run([*start, str(tmp_path / "unnamed")]) == 2
+    said = capsys.readouterr().err
+    assert "without neurons, as RWKV-4: name neurons=none, or neurons=lif" in said.replace("\n", " ")
+    for neurons in ("none", "lif"):
+        assert run([*start, str(tmp_path / neurons), "--neurons", neurons]) == 0
+        metrics = json.loads((tmp_path / neurons / "tiny" / "metrics.json").read_text())
+        assert metrics["neurons"] == neurons
 
 
 def test_fine_tuning_lowers_the_loss(folder: Path) -> None:

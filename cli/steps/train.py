@@ -55,7 +55,9 @@ class Training(Settings):
     accumulate: int | None = setting(
         None, "Batches whose gradients are added up to one step.", click.IntRange(1), 4, PRESET
     )
-    neurons: str = setting("lif", "lif (spiking), or none: the twin that does not spike.", example="none")
+    neurons: str | None = setting(
+        None, "lif (spiking), or none: the twin that does not spike.", example="none", otherwise="lif"
+    )
     placement: str = setting(
         "canonical",
         "Where neurons stand: canonical (the released network), or spike-driven: in front of every matrix.",
@@ -98,7 +100,8 @@ def check(place: Workspace, settings: Training) -> None:
     chosen = config.preset(place.preset)
     source = text.find(settings.data)
     tokens.choose(settings.tokenizer, source)
-    replace(chosen.config, neurons=settings.neurons, placement=settings.placement, hidden=settings.hidden)
+    neurons = settings.neurons or config.NEURONS[0]
+    replace(chosen.config, neurons=neurons, placement=settings.placement, hidden=settings.hidden)
     if settings.init is not None and not Path(settings.init).is_file():
         raise ModelError(f"no checkpoint at {settings.init}")
     if settings.teacher not in ("twin", "none") and not Path(settings.teacher).is_file():

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import log
 from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.model import checkpoint
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
 from spikegpt_hls.model.corpus.tokenizer import ByteTokenizer, Tokenizer
+from spikegpt_hls.model.corpus.tokens import Corpus
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
+from spikegpt_hls.model.training.evaluate import nats_per_token
 from spikegpt_hls.quant.storage import load_network
+
+WINDOWS = 8  # of held-out text
+FAR = 0.8
 
 
 def pretrained(path: Path, tokenizer: Tokenizer | None = None, **kind: Any) -> tuple[SpikeGPT, Tokenizer]:
@@ -32,6 +39,22 @@ def pretrained(path: Path, tokenizer: Tokenizer | None = None, **kind: Any) -> t
             + (f"put the right {tokenizers.FILE} beside it" if tokenizer is None else "name the right one")
         )
     return body, beside
+
+
+def check_neurons(body: SpikeGPT, corpus: Corpus, context: int, name: str) -> None:
+    """ModelError for weights that were trained without neurons and are read as a spiking network.
+
+    RWKV-4's have the names and shapes of SpikeGPT's. What tells them apart is how well they read a text.
+    """
+    twin = SpikeGPT(replace(body.config, neurons="none"))
+    twin.load_state_dict(body.state_dict())
+    _, held_out = corpus.split(context)
+    spiking, without = (nats_per_token(model.eval(), held_out, context, WINDOWS) for model in (body, twin))
+    if without < FAR * min(spiking, log(body.config.outputs)):
+        raise ModelError(
+            f"{name} reads the text with {spiking:.2f} nats per token as a spiking network, and with {without:.2f} "
+            "without neurons, as RWKV-4: name neurons=none, or neurons=lif to put neurons into it"
+        )
 
 
 def _beside(path: Path) -> Tokenizer:

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from spikegpt_hls.host.builds import sha256
-from spikegpt_hls.model.config import Config, Recipe, preset
+from spikegpt_hls.model.config import NEURONS, Config, Recipe, preset
 from spikegpt_hls.model.corpus import text, tokens
 from spikegpt_hls.model.corpus import tokenizer as tokenizers
 from spikegpt_hls.model.corpus.tokenizer import Tokenizer
@@ -34,7 +34,7 @@ from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
 from spikegpt_hls.quant.storage import save_network, versions
 from spikegpt_hls.quant.training import restore, taught
 from spikegpt_hls.quant.training.calibrate import calibrate
-from spikegpt_hls.quant.training.pretrained import pretrained
+from spikegpt_hls.quant.training.pretrained import check_neurons, pretrained
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.json"
 CALIBRATION_BATCHES = 8
@@ -56,7 +56,7 @@ def train_qat(
     qat_lr: float | None = None,
     precision: str | None = None,
     accumulate: int | None = None,
-    neurons: str = "lif",
+    neurons: str | None = None,
     placement: str = "canonical",
     hidden: str = "squared-relu",
     events: float | None = None,
@@ -70,11 +70,12 @@ def train_qat(
     ``layers`` and ``channels`` the preset's.
 
     ``init`` is a checkpoint to start from, which has the geometry; with no ``steps`` its grids are calibrated alone.
+    Where ``neurons`` are not named they are LIFs, unless the checkpoint reads the text far better without.
 
     Under ``torchrun`` every process calls this; the first one evaluates and writes, the others wait for it.
     """
     folder, chosen = Path(folder), preset(preset_name)
-    kind = replace(chosen.config, neurons=neurons, placement=placement, hidden=hidden)
+    kind = replace(chosen.config, neurons=neurons or NEURONS[0], placement=placement, hidden=hidden)
     named: dict[str, Any] = {"lr": lr, "qat_lr": qat_lr, "precision": precision, "accumulate": accumulate}
     recipe = replace(chosen.recipe_of(kind), **{name: value for name, value in named.items() if value is not None})
     phases = plans(recipe, steps, qat_steps, seed, begun=init is not None)
@@ -91,6 +92,8 @@ def train_qat(
         config = body.config if body else replace(kind, **size, vocabulary=used.vocabulary)
         if body and (config.layers, config.channels) != (layers or config.layers, channels or config.channels):
             raise ModelError(f"{init} has {config.layers} layers and {config.channels} channels: name no others")
+        if body and neurons is None and placement == "canonical":
+            check_neurons(body, corpus, phases[0].context, str(init))
         network = QuantSpikeGPT(config, weight_bits, activation_bits)
         identity = _identity(network, corpus, seed)
         if events is not None or teacher != teachers.NONE:
