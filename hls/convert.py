@@ -14,7 +14,7 @@ import onnx
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share
 from spikegpt_hls.hls.fold.folding import TARGET_CYCLES, default_reuse, fold
-from spikegpt_hls.hls.fold.limits import check
+from spikegpt_hls.hls.fold.limits import check, padded
 from spikegpt_hls.hls.frontend.onnx_graph import block_name, per_token
 from spikegpt_hls.hls.frontend.register import register
 from spikegpt_hls.hls.rtl.blocks import single
@@ -40,8 +40,9 @@ def convert(
 ) -> Any:
     """The ModelGraph of an exported model for a backend, not yet written to ``output_dir``.
 
-    ``lanes`` channels make a beat, and must divide every channel count. ``reuse_factor`` is hls4ml's ReuseFactor of
-    every Linear, or of each by its node name; the others get the largest that keeps a token within ``target_cycles``.
+    ``lanes`` channels make a beat, and must divide every channel count but that of the logits. ``reuse_factor`` is
+    hls4ml's ReuseFactor of every Linear, or of each by its node name; the others get the largest that keeps a token
+    within ``target_cycles``.
     In the RTL the Linears that ``engine`` names share one array of multipliers; Vitis gives each its own.
     Those that ``events`` names take steps in the RTL only for inputs that are not 0.
     ``contexts`` sequences can be interleaved in the RTL: each block with state keeps so many; Vitis kernels keep one.
@@ -79,6 +80,7 @@ def reuse_factors(
     events: Collection[str] = (),
 ) -> dict[str, int]:
     """The ReuseFactor of every Linear; ConversionError where ``network`` cannot be built so in ``backend``."""
+    network = padded(network, lanes)
     check(network, lanes, contexts, backend)
     factors = _reuse_factors(network, lanes, reuse_factor, target_cycles, driven(network, events))
     share([single(op, lanes, {}, factors.get(name, 1), name=name) for name, op in network.items()],

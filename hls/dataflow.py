@@ -52,6 +52,7 @@ class Block:
     multiplier: tuple[int, ...] = XC7_MULTIPLIER  # signed operand bits of the target's multipliers: wide, narrow
     contexts: int = 1  # sequences that are interleaved: so many states
     events: bool = False  # Linear: whether it takes steps only for inputs that are not 0
+    padding: int = 0  # of the channels out: the last ones, which are always 0 and mean nothing
     engine: Engine | None = None  # Linear: whose multipliers it uses; None: its own
     params: Mapping[str, Ints] = field(default_factory=dict, compare=False)
 
@@ -130,7 +131,7 @@ class Dataflow:
 
 def _block_to_json(block: Block) -> dict[str, Any]:
     op = block.operation
-    plain = {name: getattr(block, name) for name in _PLAIN}
+    plain = {name: getattr(block, name) for name in _PLAIN} | ({"padding": block.padding} if block.padding else {})
     formats = [[fmt.bits, fmt.frac, int(fmt.signed)] for fmt in (*block.format_in, block.format_out)]
     attributes = None if op is None else op.attributes()
     return {**plain, "kind": block.kind, "formats": formats, "attributes": attributes, "engine": block.engine}
@@ -140,6 +141,7 @@ def _block_from_json(entry: Mapping[str, Any], contexts: int) -> Block:
     *format_in, format_out = (Format(bits, frac, bool(signed)) for bits, frac, signed in entry["formats"])
     operation = entry["attributes"] and OPERATIONS[entry["kind"]].from_attributes(entry["attributes"])
     plain: dict[str, Any] = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
+    plain["padding"] = entry.get("padding", 0)
     plain["engine"] = entry["engine"] and Engine(*entry["engine"])
     return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, contexts=contexts, **plain)
 

@@ -3,7 +3,6 @@ many sequences share them (``contexts``), and what they do with zeros (``zeros``
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -133,7 +132,7 @@ def _folded(
     if settings.multipliers is None and settings.rate is None:
         lanes = settings.lanes
         if lanes is None:
-            lanes = 1 if json.loads(place.metrics.read_text())["vocabulary"] % LANES else LANES
+            lanes = LANES
         reuse: Any = settings.reuse
         if events and reuse is None:
             reuse = {name: within(network[name], lanes, TARGET_CYCLES, mean) for name, mean in events.items()}

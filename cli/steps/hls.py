@@ -30,6 +30,10 @@ def run(place: Workspace, settings: Folding, console: Console) -> None:
         dataflow = _write_rtl(place, folder, folded, target, console)
         folding.write(dataflow, folder, activity.measured(place, dataflow))
         target.finish(Build(place, console, folder, folded, dataflow))
+    for block in dataflow.blocks:
+        if block.padding:
+            own = block.channels_out - block.padding
+            say(console, f"{block.name}: {own} outputs, and {block.padding} of 0 to fill beats of {block.lanes} lanes")
     say(console, f"hls: {place.hls}")
 
 

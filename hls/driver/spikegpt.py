@@ -114,11 +114,12 @@ class SpikeGPT:
         A call is a sequence of its own, or with ``resume`` goes on where its context was. ``length``: what the device
         shall hold the number of ids to (0: any).
         """
-        beats = self.geometry.vocabulary // self.geometry.lanes
+        vocabulary, lanes = self.geometry.vocabulary, self.geometry.lanes
+        beats = -(-vocabulary // lanes)  # the last one may have places that mean nothing
         self._set("logits", resume, length=length)
         raw = self._exchange(ids, context, len(ids) * beats)
         slots = raw.view(f"<i{self.geometry.slot_bits // 8}").reshape(len(raw) // self.geometry.beat_bytes, -1)
-        return slots[:, : self.geometry.lanes].reshape(-1, self.geometry.vocabulary).astype(np.int64)
+        return slots[:, :lanes].reshape(len(ids), -1)[:, :vocabulary].astype(np.int64)
 
     def likeliest(self, ids: Sequence[int] | NDArray, context: int = 0, resume: bool = False) -> list[int]:
         """The likeliest successor of each id: argmax of ``run``, taken on the chip."""

@@ -15,6 +15,7 @@ from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER, Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share
 from spikegpt_hls.hls.fold.fifos import fifo_depths
+from spikegpt_hls.hls.fold.limits import padding, with_padding
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 
 #: Every operation in topological order, with the operations that it reads; one that reads nothing known reads the ids.
@@ -63,6 +64,8 @@ def assemble(
         raise ConversionError(f"a network has one stream of ids and one of logits, not {sources} and {sinks}")
     blocks: list[Block] = []
     for name, (op, inputs) in network.items():
+        more = padding(op, lanes) if name == sinks[0] else 0
+        op = with_padding(op, more)
         streams = tuple(
             f"{stream}_{readers[stream].index(name)}" if len(readers[stream]) > 1 else stream for stream in inputs
         )
@@ -70,7 +73,7 @@ def assemble(
         blocks.append(
             Block(
                 name, op, streams, (name,), op.n_in, op.n_out, formats, op.out, lanes, reuse_factors.get(name, 1),
-                contexts=contexts, events=name in events,
+                contexts=contexts, events=name in events, padding=more,
             )
         )  # fmt: skip
         if len(readers[name]) > 1:

@@ -1,14 +1,34 @@
-"""What no folding can give: lanes that do not divide the channels, too many contexts, sums that cannot be exact."""
+"""What no folding can give: lanes that do not divide the channels, too many contexts, sums that cannot be exact.
+
+Logits that lanes do not divide get company, which is 0: a vocabulary may be any number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 
 MAX_CONTEXTS = 256
+
+
+def padding(op: Operation, lanes: int) -> int:
+    """Outputs that the last Linear gets beside its own, so that they make whole beats."""
+    return -op.n_out % lanes if isinstance(op, Linear) and lanes > 0 else 0
+
+
+def padded(operations: Mapping[str, Operation], lanes: int) -> dict[str, Operation]:
+    """The operations, in topological order, the last one with whole beats of outputs."""
+    *others, (name, last) = operations.items()
+    return {**dict(others), name: with_padding(last, padding(last, lanes))}
+
+
+def with_padding(op: Operation, more: int) -> Operation:
+    """A Linear with so many more outputs."""
+    return replace(op, outputs=op.outputs + more) if isinstance(op, Linear) and more else op
 
 
 def check(operations: Mapping[str, Operation], lanes: int, contexts: int, backend: str) -> None:

@@ -59,5 +59,5 @@ def _block(node: Any) -> Block:
     reuse_factor, events = node.get_attr("reuse_factor", 1), node.get_attr("events", False)
     return Block(
         node.name, op, inputs, outputs, op.n_in, op.n_out, formats, op.out, lanes, reuse_factor,
-        contexts=contexts, events=events, params=params,
+        contexts=contexts, events=events, padding=node.get_attr("padding", 0), params=params,
     )  # fmt: skip

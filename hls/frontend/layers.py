@@ -36,6 +36,9 @@ class OperationLayer(Layer):
 
     def initialize(self) -> None:
         self.set_attr("params", {})
+        self.initialize_output()
+
+    def initialize_output(self) -> None:
         self.add_output_variable((1, self.operation.n_out), precision=precision(self.operation.out))
 
 

@@ -7,15 +7,16 @@ Strategy have nothing to say.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from hls4ml.model.graph import ModelGraph
 from hls4ml.model.optimizer import ModelOptimizerPass
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.folding import legal_factors
-from spikegpt_hls.hls.fold.limits import check
+from spikegpt_hls.hls.fold.limits import check, padding, with_padding
 from spikegpt_hls.hls.frontend.layers import OperationLayer
 from spikegpt_hls.quant.ops import Linear
 
@@ -37,6 +38,7 @@ class Settings(ModelOptimizerPass):
             return False
         _refuse(model, nodes)
         lanes, contexts = (_one(model, nodes, name) for name in ("lanes", "contexts"))
+        _pad(model, nodes.values(), lanes)
         operations = {name: node.operation for name, node in nodes.items()}
         check(operations, lanes, contexts, model.config.backend.name)
         for node in nodes.values():
@@ -87,6 +89,19 @@ def _one(model: ModelGraph, nodes: Mapping[str, OperationLayer], name: str) -> i
         named = ", ".join(f"{owner} has {value}" for value, owner in sorted(values.items()))
         raise ConversionError(f"{key} is one number for all layers: {named}")
     return int(next(iter(values)))
+
+
+def _pad(model: ModelGraph, nodes: Iterable[OperationLayer], lanes: int) -> None:
+    """Whole beats of logits: outputs of weights that are 0."""
+    for node in nodes:
+        more = padding(node.operation, lanes) if node.outputs[0] in model.outputs else 0
+        if more:
+            node.set_attr("padding", more)
+            node.set_attr("operation", with_padding(node.operation, more))
+            weight = node.get_attr("params")["weight"]
+            node.get_attr("params")["weight"] = np.pad(weight, ((0, more), (0, 0)))
+            node.initialize_output()
+            print(f"{node.name}: {more} more outputs, which are 0, make whole beats of {lanes} lanes")
 
 
 def _reuse_factor(node: OperationLayer, lanes: int) -> int:

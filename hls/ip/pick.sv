@@ -1,5 +1,6 @@
 // Greedy sampling: of each packet of logits, LANES per beat, the index of the largest; of equals the lowest, as NumPy's
-// argmax. What is on tuser with a packet's last beat goes along with its result.
+// argmax; the last beat may have lanes behind the vocabulary, which never win. What is on tuser with a packet's last beat
+// goes along with its result.
 //
 // Node n of a binary tree holds the larger of nodes 2n+1 and 2n+2, one register per level; the leaves are the lanes. The
 // root's winner is compared with the best of the beats before it. Packets are accepted against credits, as in stream_pipe.
@@ -51,7 +52,9 @@ module pick #(
   for (genvar l = 0; l < Leaves; l++) begin : gen_leaf
     assign lanes[(Leaves-1+l)*LaneBits+:LaneBits] = LaneBits'(l);
     if (l < LANES) begin : gen_lane
-      assign values[(Leaves-1+l)*BITS+:BITS] = s_axis_tdata[l*BITS+:BITS];
+      // In the last beat of a packet of VOCABULARY logits.
+      wire absent = VOCABULARY % LANES != 0 && l >= VOCABULARY % LANES && s_axis_tlast;
+      assign values[(Leaves-1+l)*BITS+:BITS] = absent ? Lowest : s_axis_tdata[l*BITS+:BITS];
     end else begin : gen_none
       assign values[(Leaves-1+l)*BITS+:BITS] = Lowest;  // never above a lane that exists
     end

@@ -47,10 +47,10 @@ class Shape:
         assert isinstance(embedding, BinaryEmbedding)
         head = dataflow.driver[dataflow.sink]
         layers = sum(block.kind == "Residual" for block in dataflow.blocks) // 2
-        if head.channels_out != embedding.vocabulary:
+        if head.channels_out - head.padding != embedding.vocabulary:
             raise ConversionError(
                 f"the IP continues text: its head needs an output for each of the {embedding.vocabulary} tokens, "
-                f"not {head.channels_out}"
+                f"not {head.channels_out - head.padding}"
             )
         return cls(
             embedding.vocabulary, widths(dataflow)[dataflow.source], embedding.channels, layers, head.lanes,

@@ -40,7 +40,10 @@ module products #(
   for (genvar g = 0; g < PE; g = g + Pack) begin : gen_pack
     localparam int Rows = PE - g < Pack ? PE - g : Pack;
     logic [SIMD*TotalBits-1:0] products_q;
-    logic signed [TotalBits-1:0] total, total_q;
+    logic signed [TotalBits-1:0] total;
+    /* verilator lint_off UNUSEDSIGNAL */
+    logic signed [TotalBits-1:0] total_q;  // the last rows may be fewer than share a product
+    /* verilator lint_on UNUSEDSIGNAL */
 
     for (genvar s = 0; s < SIMD; s++) begin : gen_input
       /* verilator lint_off UNUSEDSIGNAL */

@@ -61,7 +61,7 @@ class CSimulation:
             traces = self._trace(token_rows(sequences))
         ends = np.cumsum([len(np.asarray(ids)) for ids in sequences])[:-1]
         return {
-            node.name: np.split(node.operation.out.integers(traces[node.name], node.name), ends)
+            node.name: np.split(_own(node, node.operation.out.integers(traces[node.name], node.name)), ends)
             for node in self._layers
         }
 
@@ -83,6 +83,11 @@ class CSimulation:
         finally:
             compiled.free_trace_storage()
         return outputs
+
+
+def _own(node: OperationLayer, values: Ints) -> Ints:
+    """Without the outputs that only fill beats."""
+    return values[:, : node.operation.n_out - node.get_attr("padding", 0)]
 
 
 def simulate(graph: Any, sequences: Sequence[ArrayLike]) -> dict[str, list[Ints]]:

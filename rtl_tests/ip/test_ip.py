@@ -29,7 +29,7 @@ from spikegpt_hls.rtl_tests.bench import BUILD, bursts
 from spikegpt_hls.rtl_tests.lint import lint
 from spikegpt_hls.sim.traces import events
 
-VOCABULARY, CHANNELS, LAYERS = 16, 8, 1
+VOCABULARY, CHANNELS, LAYERS = 15, 8, 1  # which four lanes do not divide
 LENGTHS = (9, 5, 1)
 GENERATED = 7
 
@@ -193,7 +193,8 @@ async def reports_malformed_packets(dut: Any, stall: float) -> None:
 
 def _logits(model: SpikeGPT, raw: np.ndarray) -> np.ndarray:
     slots = raw.view(f"<i{model.geometry.slot_bits // 8}").reshape(len(raw) // model.geometry.beat_bytes, -1)
-    return slots[:, : model.geometry.lanes].reshape(-1, VOCABULARY)
+    beats = -(-VOCABULARY // model.geometry.lanes)
+    return slots[:, : model.geometry.lanes].reshape(-1, beats * model.geometry.lanes)[:, :VOCABULARY]
 
 
 def prepare(folder: Path, lanes: int, contexts: int, placement: str) -> None:

@@ -33,11 +33,12 @@ async def picks(dut: Any, seed: int) -> None:
     vocabulary, lanes, bits = (int(getattr(dut, name).value) for name in ("VOCABULARY", "LANES", "BITS"))
     idle, stall = ((0, 0), (0.5, 0), (0, 0.7), (0.4, 0.4))[seed % 4]
     values = rows(vocabulary, bits, seed)
+    behind = np.full(-vocabulary % lanes, (1 << bits - 1) - 1)  # what must never win
     marks = np.random.default_rng(seed + 1).integers(0, 8, ROWS).tolist()
     beats = [
         {"tdata": word, "tlast": int(last), "tuser": mark if last else 7 - mark}
         for row, mark in zip(values, marks, strict=True)
-        for words in [pack(row.reshape(-1, lanes), bits).words]
+        for words in [pack(np.append(row, behind).reshape(-1, lanes), bits).words]
         for word, last in zip(words, [*[False] * (len(words) - 1), True], strict=True)
     ]
     got: list[dict[str, int]] = []
@@ -57,7 +58,7 @@ def run(folder: Path, files: list[Path], vocabulary: int, lanes: int, bits: int)
     simulator.run("pick", __name__, folder, {})
 
 
-@pytest.mark.parametrize(("vocabulary", "lanes", "bits"), [(16, 1, 6), (30, 5, 20), (32, 8, 9)])
+@pytest.mark.parametrize(("vocabulary", "lanes", "bits"), [(16, 1, 6), (30, 5, 20), (32, 8, 9), (65, 8, 9), (7, 4, 6)])
 def test_picks_what_numpy_picks(vocabulary: int, lanes: int, bits: int) -> None:
     run(BUILD.resolve() / f"pick_{vocabulary}_{lanes}_{bits}", sources("pick"), vocabulary, lanes, bits)
 

@@ -68,7 +68,8 @@ class ModelTB:
     def logits(self) -> Ints:
         """Those of the packet that has just left."""
         words = [int(self.dut.u_driver.words[beat].value) for beat in range(self.head.beats_out)]
-        return unpack(words, self.head.lanes, self.head.format_out)
+        logits = unpack(words, self.head.lanes, self.head.format_out)
+        return logits[: len(logits) - self.head.padding]
 
     def feed(self, token: int, context: int) -> None:
         """One more id, in a sequence that has begun; at most one a cycle."""

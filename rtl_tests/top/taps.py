@@ -65,7 +65,8 @@ def integers(block: Block, folder: Path) -> tuple[Ints, Ints]:
     cycles, lanes = read(folder / f"{block.outputs[0]}.hex", block.lanes, fmt.bits)
     tokens = len(cycles) // block.beats_out
     whole = tokens * block.beats_out
-    return cycles[:whole].reshape(tokens, -1), signed(lanes[:whole], fmt).reshape(tokens, -1)
+    values = signed(lanes[:whole], fmt).reshape(tokens, -1)
+    return cycles[:whole].reshape(tokens, -1), values[:, : block.channels_out - block.padding]
 
 
 _NIBBLE = np.zeros(256, np.int64)

@@ -59,6 +59,30 @@ def rtl(folder: Path, work: Path, lanes: int = 2, reuse: int | None = None) -> M
     return model
 
 
+@pytest.mark.parametrize("placement", ["canonical", "spike-driven"])
+def test_a_vocabulary_that_lanes_do_not_divide(placement: str, tmp_path: Path) -> None:
+    """65 characters in beats of 8 logits: the last beat has seven that are none, and none of them is seen."""
+    network = random_network(1, 16, seed=6, vocabulary=65, placement=placement)
+    sequences = [np.random.default_rng(n).integers(0, 65, length) for n, length in enumerate((9, 1, 4))]
+    golden = trace(network, sequences)
+    assert golden["head"].shape == (14, 65)
+    export(network, tmp_path)
+    found = c_simulate(convert(tmp_path / "model.onnx", tmp_path / "c"), sequences)
+    assert_equal({name: np.concatenate(values) for name, values in found.items()}, golden)
+    events = ["blocks_0_ffn_key", "blocks_0_ffn_value"] if placement == "spike-driven" else []
+    convert(tmp_path / "model.onnx", tmp_path / "hls", "SpikeRTL", lanes=8, events=events).write()
+    model = Model(tmp_path / "hls" / "rtl", tmp_path / "run")
+    model.build(level=0)
+    head = model.dataflow["head"]
+    assert (head.channels_out, head.padding) == (72, 7)
+    for name, stall in (("flowing", 0), ("stalled", 3)):
+        compared = compare(model.run(name, sequences, stall), golden)
+        assert (compared.mismatches, compared.traces["head"][0]) == (0, 14 * 65), str(compared.first)
+    sampler = {"temperature": 0}
+    first = model.generate("writes", sequences[0].tolist(), 1, sampler)
+    assert first == [int(golden["head"][8].argmax())]
+
+
 def assert_equal(found: Mapping[str, Ints], golden: Mapping[str, Ints]) -> None:
     for name, values in found.items():
         assert np.array_equal(values, golden[name]), name

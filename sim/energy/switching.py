@@ -55,8 +55,9 @@ def toggle_rate(words: Sequence[Words]) -> float:
 
 
 def in_beats(values: Ints, lanes: int) -> Ints:
-    """(tokens, channels) as the stream carries them: (beats, lanes)."""
-    return np.asarray(values, np.int64).reshape(-1, lanes)
+    """(tokens, channels) as the stream carries them: (beats, lanes), the last of a token filled up with zeros."""
+    whole = np.pad(np.asarray(values, np.int64), ((0, 0), (0, -np.shape(values)[1] % lanes)))
+    return whole.reshape(-1, lanes)
 
 
 Ports = Iterator[tuple[str, list[Words]]]  # of each action by name: operands and result
