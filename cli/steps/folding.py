@@ -37,7 +37,7 @@ class Folding(Settings):
         "Channels that a stream moves per cycle (a beat).",
         click.INT,
         2,
-        f"{LANES}, or 1 where that does not divide",
+        f"{LANES}",
     )
     reuse: int | None = setting(
         None, "Cycles per token of every Linear (hls4ml's ReuseFactor).", click.INT, 512, "the largest up to 512"
