@@ -93,7 +93,7 @@ def test_predict_and_trace_are_the_golden_vectors(exported: Path, backend: str) 
     assert 'WARNING: Invalid ReuseFactor=60 in layer "head". Using ReuseFactor=64 instead' in done.stdout
 
 
-@pytest.mark.parametrize("granularity", ["model", "type"])
+@pytest.mark.parametrize("granularity", ["model", "type", "name"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_granularity_and_a_cleaned_model_converts(exported: Path, backend: str, granularity: str) -> None:
     """``qonnx-cleanup`` renames nodes and tensors, and folds constants."""
@@ -103,8 +103,13 @@ def test_every_granularity_and_a_cleaned_model_converts(exported: Path, backend:
     command = [cleanup, exported / "model.onnx", "--out-file", folder / "model.onnx"]
     subprocess.run(command, check=True, capture_output=True)
     changes = {"Model/Lanes": 2, "Model/ReuseFactor": 128}
-    done = call(CALLS + "hls_model.write()", folder, backend, granularity, **changes)
+    script = """
+hls_model.write()
+print([layer.get_attr("lanes") for layer in hls_model.get_layers() if layer.get_attr("operation")])
+"""
+    done = call(CALLS + script, folder, backend, granularity, **changes)
     assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout.splitlines()[-1])) == {2}
 
 
 @pytest.mark.slow

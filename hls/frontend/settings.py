@@ -55,14 +55,12 @@ def _refuse(model: ModelGraph, nodes: Mapping[str, OperationLayer]) -> None:
         raise ConversionError("Precision of Model: widths are those of the QONNX model; leave it out")
     if whole.get("Strategy", STRATEGY).lower() != STRATEGY.lower():
         raise ConversionError("Strategy of Model: a Linear has the multipliers of its ReuseFactor; leave it out")
-    kinds = {node.class_name for node in nodes.values()}
-    for place, known in (("LayerName", {*nodes, *model.graph}), ("LayerType", kinds)):
+    for place in ("LayerName", "LayerType"):
         for name, settings in (asked.get(place) or {}).items():
-            owner = name.partition("__")[0]  # of a parameter
-            if name in known | model.graph.keys() or owner in nodes:
-                _refuse_of_layer(name, settings or {})
-            elif place == "LayerName":
+            layer = name.partition("__")[0]  # whose parameter it is
+            if place == "LayerName" and layer not in nodes and name not in model.graph:
                 raise ConversionError(f"no layer is named {name!r}; there are {', '.join(nodes)}")
+            _refuse_of_layer(name, settings or {})
 
 
 def _refuse_of_layer(name: str, settings: Mapping[str, Any]) -> None:
@@ -77,12 +75,13 @@ def _values(precision: Any) -> set[str]:
 
 
 def _one(model: ModelGraph, nodes: Mapping[str, OperationLayer], name: str) -> int:
-    """The lanes or contexts of all layers."""
+    """The lanes or contexts of all layers: those of ``Model``, which hls4ml does not name by itself, before the 1 that
+    it names for every layer."""
     key = name.capitalize()
     whole = (model.config.config["HLSConfig"].get("Model") or {}).get(key)
     if whole is not None:
         for node in nodes.values():
-            if key not in model.config.get_layer_config(node):
+            if node.get_attr(name) == 1:
                 node.set_attr(name, whole)
     values = {node.get_attr(name): node.name for node in reversed(list(nodes.values()))}  # the first of each
     if len(values) > 1:
