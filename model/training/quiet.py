@@ -33,16 +33,16 @@ class Quiet(LanguageModelling):
         with Pressure(inner).watching() as events:
             logits = model(ids).flatten(0, 1)
         entropy = F.cross_entropy(logits, targets.flatten())
-        self.seen["cross entropy"] = float(entropy)
+        self.seen["cross entropy"] = float(entropy.detach())
         loss = entropy
         if self.teacher is not None:
             with torch.no_grad():
                 taught = F.log_softmax(self.teacher(ids).flatten(0, 1), -1)
             distance = F.kl_div(F.log_softmax(logits, -1), taught, reduction="batchmean", log_target=True)
             loss = (1 - self.share) * entropy + self.share * distance
-            self.seen["distance from the teacher"] = float(distance)
+            self.seen["distance from the teacher"] = float(distance.detach())
         now = torch.stack([part.to(device) for part in events]).sum()
-        self.seen["events"] = float(now)
+        self.seen["events"] = float(now.detach())
         if self.target is not None:
             self.seen["events wanted"] = self.target
             loss = loss + self.pressure * min(1.0, (step + 1) / max(self.ramp, 1)) * torch.relu(now - self.target)
