@@ -15,6 +15,7 @@ from spikegpt_hls.cli.path import ACCOUNT, HLS, TRAIN
 from spikegpt_hls.cli.steps.accountings import Accounting, rivals
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import ACCOUNTINGS
+from spikegpt_hls.model.config import NEURONS
 from spikegpt_hls.model.training.teacher import FILE as TEACHER
 from spikegpt_hls.sim.energy.energy_table import EnergyTable
 from spikegpt_hls.sim.errors import SimulationError
@@ -44,6 +45,12 @@ RIVALS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def _training(runner: Runner) -> dict[str, Any]:
+    """The settings of a training, with neurons that were not named by their name."""
+    settings = runner.settings(TRAIN).as_json()
+    return {**settings, "neurons": settings["neurons"] or NEURONS[0]}
+
+
 def rivals_of(runner: Runner) -> Iterator[Runner]:
     """The command for the same network without neurons, in a workspace of its own, and for the canonical one beside a
     spike-driven one.
@@ -53,14 +60,14 @@ def rivals_of(runner: Runner) -> Iterator[Runner]:
     settings: Accounting = runner.settings(ACCOUNT, asked=True)
     hardware = runner.settings(HLS).named()
     for name, place in rivals(runner.place, settings).items():
-        alike = {**runner.settings(TRAIN).as_json(), **RIVALS[name]}
+        alike = {**_training(runner), **RIVALS[name]}
         if alike["teacher"] == "twin":  # one teacher for all
             alike["teacher"] = str(runner.place.folder / TEACHER)
         if not (getattr(settings, name) and place.checkpoint.exists()):
             yield runner.elsewhere(place, {**alike, **_vectors(runner), **hardware})
             continue
         other = runner.elsewhere(place, {**_vectors(runner), **hardware})
-        found = other.settings(TRAIN).as_json()
+        found = _training(other)
         if unlike := [f"{key} is {found[key]}, not {alike[key]}" for key in alike if found[key] != alike[key]]:
             raise SimulationError(
                 f"the network in {place.folder} was not trained alike, as a {name}: {', '.join(unlike)}"
