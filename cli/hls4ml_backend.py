@@ -63,10 +63,8 @@ class Backend(SpikeRTLBackend):
         from spikegpt_hls.hls.frontend.graph import dataflow
         from spikegpt_hls.sim.resources.synthesis import resources
 
-        folder = Path(model.config.get_output_dir())
-        if not (folder / "rtl").exists():
-            model.write()
-        flow = dataflow(model)
+        model.write()  # what lies there may be of another configuration
+        folder, flow = Path(model.config.get_output_dir()), dataflow(model)
         found = resources(flow, folder / "rtl")
         part = _part(model.config.get_config_value("Part"), found["total"])
         best, worst = (_schedule(flow, share) for share in (0.0, 1.0))

@@ -231,7 +231,7 @@ def whole_words(texts: Iterable[str]) -> Iterator[str]:
 
 
 LONGEST_WORD = 1 << 20
-WORD = "a"
+WORD = "a"  # stands in front of a part that is not the first
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
