@@ -4,8 +4,8 @@ A join's two inputs come from one fork by two paths. While the longer path fills
 one has to hold every token that has entered the longer one, or the fork stalls and starves it: with less than a whole
 token of room for good, with less than what the longer path holds at full rate for a while on every token. So a FIFO
 is given all that the *other* path may hold, and one token more. A bank is held by at most two tokens, a word buffer or
-a FIFO by two: four tokens for a LayerNorm or a Linear, six for one that is driven by events, which has four banks;
-other blocks hold some beats of a token in a pipeline.
+a FIFO by two: four tokens for a LayerNorm or a Linear; other blocks hold some beats of a token in a pipeline. Of a
+Linear driven by events six are counted: its eight banks are for tokens that fire more than others, and are seldom full.
 """
 
 from __future__ import annotations

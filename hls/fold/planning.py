@@ -20,6 +20,7 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import NAME, share, shareable
 from spikegpt_hls.hls.fold.folding import legal_factors
+from spikegpt_hls.hls.fold.limits import padded
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import interval
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
@@ -162,12 +163,13 @@ class _Space:
 
 
 def _spaces(operations: Mapping[str, Operation], engine: bool, events: Events) -> list[_Space]:
-    counts = {op.n_out for op in operations.values()}
-    counts |= {op.n_in for op in operations.values() if not isinstance(op, BinaryEmbedding)}
+    *inner, last = operations.values()  # whose outputs are padded to whole beats
+    counts = {op.n_out for op in inner} | {op.n_in for op in (*inner, last) if not isinstance(op, BinaryEmbedding)}
     common = reduce(gcd, counts)
     lanes = [count for count in range(1, MAX_LANES + 1) if common % count == 0]
-    sizes = {count: _engines(operations, count, events) if engine else [] for count in lanes}
-    return [_Space(operations, count, size, events) for count in lanes for size in (0, *sizes[count])]
+    whole = {count: padded(operations, count) for count in lanes}
+    sizes = {count: _engines(whole[count], count, events) if engine else [] for count in lanes}
+    return [_Space(whole[count], count, size, events) for count in lanes for size in (0, *sizes[count])]
 
 
 def _engines(operations: Mapping[str, Operation], lanes: int, events: Events) -> list[int]:

@@ -1,7 +1,7 @@
 // A Linear driven by events: y = requantize(W x), of which only inputs that are not 0 are added (quant/ops/linear.py;
 // timing in docs/streams.md). With inputs of one bit nothing is multiplied.
 //
-// Each lane lists the inputs of a token that are not 0, in one of four banks, as tokens take unlike times: a beat that has
+// Each lane lists the inputs of a token that are not 0, in one of eight banks, as tokens take unlike times: a beat that has
 // none of them leaves nothing. A row of PE outputs takes a step for each event, lane by lane; the weights of input
 // b*LANES + l for row g are word g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A
 // token without an event takes a step a row that adds 0 and reads nothing. The last rows may lack outputs, whose weights
@@ -56,7 +56,7 @@ module event_linear #(
   localparam int Rows = Words * Groups;
   localparam int Sends = WORD / LANES;
   localparam int LastSends = OUTPUTS / LANES - (Words - 1) * Sends;  // of a token's last word
-  localparam int BankBits = 2;
+  localparam int BankBits = 3;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int CountBits = $clog2(Beats + 1);
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;

@@ -85,8 +85,8 @@ def _plain(cls: type[Operation]) -> Case:
 
 def _capacity(block: Block) -> tuple[int, ...]:
     """Output beats that a block may owe for each of its inputs: two tokens where it keeps two, and its credits."""
-    # of one driven by events: its four banks, as its result words are credits
-    tokens = {"BinaryEmbedding": 2, "LayerNorm": 2, "Linear": 4}
+    # of one driven by events: its eight banks, as its result words are credits
+    tokens = {"BinaryEmbedding": 2, "LayerNorm": 2, "Linear": 8 if block.events else 4}
     kept = tokens.get(block.kind, 0) * block.beats_out
     return tuple(kept + timing(block).credits + depth for depth in (block.fifo_depths or (0,)))
 
