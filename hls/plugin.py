@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import Any
 
 
@@ -19,7 +21,7 @@ def register(
 
     register_writer("SpikeRTL", SpikeRTLWriter)
     register_backend("SpikeRTL", backend or SpikeRTLBackend)
-    sys.meta_path.insert(0, _OnnxHandlers())
+    sys.meta_path[:0] = [_OnnxHandlers(), _Profiling()]
 
 
 class _OnnxHandlers(MetaPathFinder):
@@ -31,3 +33,24 @@ class _OnnxHandlers(MetaPathFinder):
 
             sys.meta_path.remove(self)
             read_sequences()
+
+
+class _Profiling(MetaPathFinder, Loader):
+    """Finds ``hls4ml.model.profiling``, and tells it of our layers once it is there."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+        if name != "hls4ml.model.profiling":
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            self.theirs, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.theirs.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        from spikegpt_hls.hls.frontend.profiling import by_parameter
+
+        self.theirs.exec_module(module)
+        by_parameter(module)

@@ -134,6 +134,34 @@ hls4ml.utils.plot_model(hls_model, to_file="{backend}.png", show_shapes=True, sh
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_profiling_shows_every_parameter_within_its_type(canonical: Path, backend: str) -> None:
+    script = """
+import matplotlib
+matplotlib.use("Agg")
+from hls4ml.model import profiling
+hls_model.compile()
+assert all(profiling.numerical(hls_model=hls_model, X=np.load(f"{folder}/ids.npy"))[i] for i in (0, 1, 3))
+weights = profiling.weights_hlsmodel(hls_model, fmt="summary")
+types = profiling.types_hlsmodel(hls_model)
+json.dump({w["weight"]: [w["whislo"], w["whishi"]] for w in weights}, open(f"{folder}/weights.json", "w"))
+types.set_index("layer").to_json(f"{folder}/types.json", orient="index")
+"""
+    done = call(CALLS + script, canonical, backend)
+    assert done.returncode == 0, done.stderr
+    weights, types = (json.loads((canonical / f"{name}.json").read_text()) for name in ("weights", "types"))
+    parameters = {
+        f"{name}/{p}": op.param_format(p)
+        for name, op in operations(canonical / "model.onnx").items()
+        for p in op.params
+    }
+    assert {name.removesuffix("/w") for name in types} - {"model"} == set(parameters)
+    for name, (least, most) in weights.items():
+        low, high = types[name]["low"], types[name]["high"]
+        assert 2.0**low <= least <= most <= 2.0**high, name
+        assert low == -parameters[name.removesuffix("/w")].frac
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

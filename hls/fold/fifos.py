@@ -4,8 +4,8 @@ A join's two inputs come from one fork by two paths. While the longer path fills
 one has to hold every token that has entered the longer one, or the fork stalls and starves it: with less than a whole
 token of room for good, with less than what the longer path holds at full rate for a while on every token. So a FIFO
 is given all that the *other* path may hold, and one token more. A bank is held by at most two tokens, a word buffer or
-a FIFO by two: four tokens for a LayerNorm or a Linear; other blocks hold some beats of a token in a pipeline. Of a
-Linear driven by events six are counted: its eight banks are for tokens that fire more than others, and are seldom full.
+a FIFO by two: four tokens for a LayerNorm or a Linear; other blocks hold some beats of a token in a pipeline. A Linear
+driven by events has more banks, for tokens that fire more than others: they are seldom full, and nobody waits for them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from spikegpt_hls.hls.dataflow import Block
 
 BANKED_TOKENS = 4
-EVENT_TOKENS = 6
 PIPELINE_BEATS = 8
 WKV_BEATS = 40
 SLACK = 2  # full rate at the FIFO itself
@@ -30,7 +29,7 @@ class _Held:
     beats: int = 0
 
     def through(self, block: Block) -> _Held:
-        tokens = EVENT_TOKENS if block.events else BANKED_TOKENS if block.kind in ("LayerNorm", "Linear") else 0
+        tokens = BANKED_TOKENS if block.kind in ("LayerNorm", "Linear") else 0
         return _Held(self.tokens + tokens, self.beats + (WKV_BEATS if block.kind == "WKV" else PIPELINE_BEATS))
 
 

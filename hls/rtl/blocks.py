@@ -10,6 +10,7 @@ import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Engine
 from spikegpt_hls.hls.rtl.hierarchy import declared, needed
+from spikegpt_hls.hls.rtl.timing import timing
 from spikegpt_hls.quant.format import Ints, bits_for
 from spikegpt_hls.quant.ops import (
     NAMES,
@@ -219,7 +220,8 @@ def _derived(block: Block) -> Mapping[str, int]:
         case Linear():
             simd, pe, word, *_ = block.folding
             shared = bus(block.engine) if block.engine else {}
-            return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits, **shared}
+            banks = {"BANK_BITS": timing(block).banks.bit_length() - 1} if block.events else {}
+            return {"SIMD": simd, "PE": pe, "WORD": word, "ACC_BITS": op.accumulator.bits, **shared, **banks}
     return {}
 
 

@@ -1,7 +1,7 @@
 // A Linear driven by events: y = requantize(W x), of which only inputs that are not 0 are added (quant/ops/linear.py;
 // timing in docs/streams.md). With inputs of one bit nothing is multiplied.
 //
-// Each lane lists the inputs of a token that are not 0, in one of eight banks, as tokens take unlike times: a beat that has
+// Each lane lists the inputs of a token that are not 0, in one of its banks, as tokens take unlike times: a beat that has
 // none of them leaves nothing. A row of PE outputs takes a step for each event, lane by lane; the weights of input
 // b*LANES + l for row g are word g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A
 // token without an event takes a step a row that adds 0 and reads nothing. The last rows may lack outputs, whose weights
@@ -29,6 +29,7 @@ module event_linear #(
     parameter int WIDE        = 25,
     parameter int NARROW      = 18,
     parameter int CONTEXTS    = 1,
+    parameter int BANK_BITS   = 2,
     parameter     WEIGHT_FILE = "",
     // Result words follow one another without a gap: each takes LEAST cycles or more, and leaves LATENCY behind its steps.
     parameter int LATENCY     = 13,
@@ -56,7 +57,6 @@ module event_linear #(
   localparam int Rows = Words * Groups;
   localparam int Sends = WORD / LANES;
   localparam int LastSends = OUTPUTS / LANES - (Words - 1) * Sends;  // of a token's last word
-  localparam int BankBits = 3;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int CountBits = $clog2(Beats + 1);
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
@@ -66,9 +66,9 @@ module event_linear #(
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
 
   // The banks: filled beat by beat, free again after their token's last step.
-  logic [BankBits:0] full_q;
-  logic [2**BankBits*UserBits-1:0] bank_user_q;
-  logic [BankBits-1:0] fill_q, drain_q;
+  logic [BANK_BITS:0] full_q;
+  logic [2**BANK_BITS*UserBits-1:0] bank_user_q;
+  logic [BANK_BITS-1:0] fill_q, drain_q;
   logic [BeatBits-1:0] fill_beat;
   logic fill_last, token_last;
 
@@ -77,7 +77,7 @@ module event_linear #(
   assign unused_last = s_axis_x_tlast;
 
   wire accept = s_axis_x_tvalid && s_axis_x_tready;
-  assign s_axis_x_tready = !full_q[BankBits];
+  assign s_axis_x_tready = !full_q[BANK_BITS];
 
   beat_counter #(
       .BEATS(Beats)
@@ -99,7 +99,7 @@ module event_linear #(
       fill_q  <= '0;
       drain_q <= '0;
     end else begin
-      full_q <= full_q + (BankBits + 1)'(accept && fill_last) - (BankBits + 1)'(token_last);
+      full_q <= full_q + (BANK_BITS + 1)'(accept && fill_last) - (BANK_BITS + 1)'(token_last);
       if (accept && fill_last) fill_q <= fill_q + 1'b1;
       if (token_last) drain_q <= drain_q + 1'b1;
     end
@@ -109,17 +109,17 @@ module event_linear #(
   logic [LANES*CountBits-1:0] counts_new, counts_next, counts, counts_q;
   logic [LANES-1:0] some_new, some_next, some, some_q;
   logic [LANES-1:0] one_new, one_next, one, one_q;
-  logic [LANES*(CountBits+2)-1:0] totals[2**BankBits];
+  logic [LANES*(CountBits+2)-1:0] totals[2**BANK_BITS];
   logic [BeatBits-1:0] place_q;  // of the step's event in its lane's list
   logic [LANES*EventBits-1:0] events_q;
 
   wire filled = accept && fill_last;
-  wire [BankBits-1:0] next = drain_q + 1'b1;
+  wire [BANK_BITS-1:0] next = drain_q + 1'b1;
   always_ff @(posedge clk) if (filled) totals[fill_q] <= {one_new, some_new, counts_new};
   assign {one_next, some_next, counts_next} = totals[next];
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    logic [EventBits-1:0] list[2**(BeatBits+BankBits)];
+    logic [EventBits-1:0] list[2**(BeatBits+BANK_BITS)];
     logic [EventBits-1:0] event_new;
     logic [CountBits-1:0] filled_q;
     logic some_filled_q, one_filled_q;
@@ -151,7 +151,7 @@ module event_linear #(
   end
 
   // The token in front: the one that has just come, or that of the next bank.
-  wire direct = filled && (full_q == '0 || (full_q == (BankBits + 1)'(1) && token_last));
+  wire direct = filled && (full_q == '0 || (full_q == (BANK_BITS + 1)'(1) && token_last));
   wire load = direct || token_last;
   assign counts = direct ? counts_new : counts_next;
   assign some   = direct ? some_new : some_next;

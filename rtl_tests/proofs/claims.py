@@ -85,8 +85,8 @@ def _plain(cls: type[Operation]) -> Case:
 
 def _capacity(block: Block) -> tuple[int, ...]:
     """Output beats that a block may owe for each of its inputs: two tokens where it keeps two, and its credits."""
-    # of one driven by events: its eight banks, as its result words are credits
-    tokens = {"BinaryEmbedding": 2, "LayerNorm": 2, "Linear": 8 if block.events else 4}
+    # of one driven by events: its banks, as its result words are credits
+    tokens = {"BinaryEmbedding": 2, "LayerNorm": 2, "Linear": timing(block).banks if block.events else 4}
     kept = tokens.get(block.kind, 0) * block.beats_out
     return tuple(kept + timing(block).credits + depth for depth in (block.fifo_depths or (0,)))
 
@@ -184,7 +184,7 @@ CASES = {
     ),
     "event_linear": _block(
         Linear(SMALL, 2, 2, BIT, Format(2, 0)), 1,
-        {"event_linear": ("assign s_axis_x_tready = !full_q[BankBits]", "assign s_axis_x_tready = 1'b1")},
+        {"event_linear": ("assign s_axis_x_tready = !full_q[BANK_BITS]", "assign s_axis_x_tready = 1'b1")},
         reuse_factor=4, depth=30, events=True, PLACES=2,  # a token needs 21 cycles to leave
     ),
     "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && room", "pending_q != 2'd0")}, 32),
