@@ -54,7 +54,7 @@ ACCOUNT = Step(
 )  # fmt: skip
 SIZE = Step(
     "size", "a size with random weights, against named parts", size.run, size.Sizing,
-    writes=size.WRITES, sources=("hls", "quant/ops", "sim"), outside=folding.digests,
+    writes=size.WRITES, sources=("hls", "quant/ops", "sim"), outside=size.digests,
 )  # fmt: skip
 CLASSIFY = Step(
     "nlu", "labelled sentences to a quantized classifier", nlu.run, nlu.Classifying,

@@ -53,6 +53,15 @@ def test_a_checkpoint_of_others_reaches_rtl_without_a_step_of_training(
     assert (place / "checkpoint.safetensors").stat().st_mtime_ns == written
 
 
+def test_a_checkpoint_of_others_writes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``generate`` calibrates it first; one seed, one text."""
+    texts = []
+    for _ in range(2):
+        assert start(folder, "generate", "written", "--steps", "0", "--prompt", "the ", "--tokens", "12") == 0
+        texts.append(capsys.readouterr().out.rsplit("the ", 1)[1])
+    assert texts[0] == texts[1] != ""
+
+
 def test_weights_without_neurons_are_not_read_as_a_spiking_network(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

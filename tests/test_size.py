@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from spikegpt_hls.cli.main import run
@@ -13,6 +14,7 @@ from spikegpt_hls.cli.steps import size
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.blocks import SOURCES, images, parameters, single
 from spikegpt_hls.model.config import PRESETS, Config
+from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import LIF, BinaryEmbedding, Linear
 from spikegpt_hls.rtl_tests.bench import random_params
@@ -93,6 +95,22 @@ def test_size_needs_no_training_and_says_what_a_preset_takes(tmp_path: Path, mon
     written = (folder / "memory.json").stat().st_mtime_ns
     assert run(command) == 0
     assert (folder / "memory.json").stat().st_mtime_ns == written
+
+
+def test_a_checkpoint_is_sized_by_its_own_geometry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A vocabulary that lanes do not divide: the head's outputs are filled up."""
+    monkeypatch.setattr(resources, "_yosys", lambda *_: {"LUT6": 3})
+    for vocabulary in (37, 41):
+        torch.save({"net": SpikeGPT(Config(1, 16, vocabulary)).state_dict()}, tmp_path / "theirs.pt")
+        assert run(["size", "--init", str(tmp_path / "theirs.pt"), "--build", str(tmp_path), "--lanes", "4"]) == 0
+        folder = tmp_path / "tiny" / "random"
+        assert f"1 layers, 16 channels, vocabulary {vocabulary}, random" in capsys.readouterr().out.replace("\n", " ")
+        flow = Dataflow.from_json(json.loads((folder / "hls" / "size" / "dataflow.json").read_text()))
+        assert flow["head"].channels_out - flow["head"].padding == vocabulary
+    assert run(["size", "--init", "gone.pt", "--build", str(tmp_path)]) == 2
+    assert "no checkpoint at gone.pt" in capsys.readouterr().err
 
 
 def test_a_spike_driven_size_is_reckoned_with_the_events_that_are_assumed(

@@ -18,6 +18,7 @@ from spikegpt_hls.cli.graph.record import write_json
 from spikegpt_hls.cli.graph.settings import setting
 from spikegpt_hls.cli.steps import activity, folding
 from spikegpt_hls.cli.steps.folding import Folding
+from spikegpt_hls.cli.steps.train import of_checkpoint
 from spikegpt_hls.cli.workspace import Workspace, replacing
 from spikegpt_hls.hls.convert import reuse_factors
 from spikegpt_hls.hls.dataflow import Block, Dataflow
@@ -41,6 +42,12 @@ WRITES = ("metrics.json", "hls/size/dataflow.json", "hls/size/resources.json", "
 class Sizing(Folding):
     """Which network of random weights is sized, and its folding."""
 
+    init: str | None = setting(
+        None,
+        "A checkpoint whose geometry is sized; its weights are not read any further.",
+        example="SpikeGPT-216M.pth",
+        otherwise="the preset's",
+    )
     seed: int = setting(0, "Seed of the random weights.", click.IntRange(0), 1)
     weight_bits: str = setting("8", "Bits of weights: 8, 4 or 2 (ternary) for all layers, or by layer.", example="4")
     activation_bits: str = setting("8", "Bits of activations: 8 to 4 for all layers, or by layer.", example="6")
@@ -62,6 +69,11 @@ class Sizing(Folding):
         return {name: getattr(self, name) for name in names}
 
 
+def digests(place: Workspace, settings: Sizing, named: Mapping[str, Any]) -> dict[str, str]:
+    start = {} if settings.init is None else {"init_sha256": of_checkpoint(Path(settings.init))}
+    return folding.digests(place, settings, named) | start
+
+
 def workspace(place: Workspace) -> Workspace:
     """Apart from the preset's trained network."""
     return Workspace(place.folder / "random", place.preset, "size")
@@ -69,11 +81,14 @@ def workspace(place: Workspace) -> Workspace:
 
 def run(place: Workspace, settings: Sizing, console: Console) -> None:
     """``dataflow.json``, ``resources.json`` and ``memory.json`` of ``hls/size/``; the geometry, as ``metrics.json``."""
-    config = geometry(place.preset)
+    config = geometry(place.preset) if settings.init is None else _geometry_in(Path(settings.init), settings)
     dataflow, events = _dataflow(place, config, settings, console)
     write_json(
         place.metrics,
-        {"preset": place.preset, "weights": "random", **asdict(config), **settings.network(), "events": events},
+        {
+            "preset": place.preset, "init": settings.init, "weights": "random", **asdict(config), **settings.network(),
+            "events": events,
+        },  # fmt: skip
     )
     with replacing(place.hls) as folder:
         write_json(folder / "dataflow.json", dataflow.to_json())
@@ -83,6 +98,13 @@ def run(place: Workspace, settings: Sizing, console: Console) -> None:
 def geometry(name: str) -> Config:
     config = preset(name).config
     return replace(config, vocabulary=VOCABULARIES.get(name, config.vocabulary))
+
+
+def _geometry_in(path: Path, settings: Sizing) -> Config:
+    from spikegpt_hls.quant.training.pretrained import network_in
+
+    body, _ = network_in(path, placement=settings.placement, hidden=settings.hidden)
+    return body.config
 
 
 def _stand_in(config: Config, settings: Sizing) -> dict[str, Node]:

@@ -114,18 +114,18 @@ def run(place: Workspace, settings: Training, console: Console) -> None:
     """``checkpoint.safetensors``, ``metrics.json``, ``tokenizer.json``."""
     from spikegpt_hls.quant.training.train_qat import train_qat
 
-    _name_other_weights(place, console)
+    _name_otherof_checkpoint(place, console)
     train_qat(place.folder, place.preset, console=console, **settings.as_json())
 
 
-def _name_other_weights(place: Workspace, console: Console) -> None:
+def _name_otherof_checkpoint(place: Workspace, console: Console) -> None:
     for path in sorted(path for pattern in WEIGHTS for path in place.folder.glob(pattern)):
         say(console, f"{path} is not read: SpikeGPT.from_pretrained loads such weights (docs/howto.md)")
 
 
 def digests(place: Workspace, settings: Training, named: Mapping[str, Any]) -> dict[str, str]:
     """Of the text and the tokenizer, where one of them is named: a text that has gone is no reason to train again."""
-    start = {} if named.get("init") is None else {"init_sha256": _weights(Path(named["init"]))}
+    start = {} if named.get("init") is None else {"init_sha256": of_checkpoint(Path(named["init"]))}
     if named.get("data") is None and named.get("tokenizer") is None:
         return start
     from spikegpt_hls.model.corpus import text, tokens
@@ -135,7 +135,7 @@ def digests(place: Workspace, settings: Training, named: Mapping[str, Any]) -> d
     return {**start, "text_sha256": source.sha256, "tokenizer_sha256": used.sha256}
 
 
-def _weights(path: Path) -> str:
+def of_checkpoint(path: Path) -> str:
     """The digest of a checkpoint; of one in several files, those of all."""
     if not path.is_file() or path.suffix != ".json":
         return record.of_file(path)
@@ -153,5 +153,5 @@ def restore(place: Workspace, settings: Training, named: Mapping[str, Any], cons
     tokenizer that lies beside it or ``settings`` name, and losses measured now."""
     from spikegpt_hls.quant.training import restore
 
-    _name_other_weights(place, console)
+    _name_otherof_checkpoint(place, console)
     restore.restore(place.checkpoint, place.preset, named.get("data"), named.get("tokenizer"), settings.data, console)

@@ -25,20 +25,26 @@ def pretrained(path: Path, tokenizer: Tokenizer | None = None, **kind: Any) -> t
 
     ``kind``: the neurons, placement and hidden layer that are asked for, which released weights do not tell.
     """
-    if path.suffix == ".safetensors" and any(".tensor_quant." in name for name in checkpoint.names(path)):
-        network, header = load_network(path)
-        body, beside = network.float_twin(), tokenizer or tokenizers.beside(path, header)
-        for name, asked in kind.items():
-            if getattr(body.config, name) != asked:
-                raise ModelError(f"{path.name} has {name}={getattr(body.config, name)}, not {name}={asked}: name it")
-    else:
-        body, beside = SpikeGPT.from_pretrained(path, **kind), tokenizer or _beside(path)
+    body, header = network_in(path, **kind)
+    beside = tokenizer or (_beside(path) if header is None else tokenizers.beside(path, header))
     if beside.vocabulary != body.config.vocabulary:
         raise ModelError(
             f"{path.name} has a vocabulary of {body.config.vocabulary}, its tokenizer one of {beside.vocabulary}: "
             + (f"put the right {tokenizers.FILE} beside it" if tokenizer is None else "name the right one")
         )
     return body, beside
+
+
+def network_in(path: Path, **kind: Any) -> tuple[SpikeGPT, dict[str, Any] | None]:
+    """The float network in a checkpoint, and the header of one that was written here; ``kind`` as ``pretrained``'s."""
+    if path.suffix != ".safetensors" or not any(".tensor_quant." in name for name in checkpoint.names(path)):
+        return SpikeGPT.from_pretrained(path, **kind), None
+    network, header = load_network(path)
+    body = network.float_twin()
+    for name, asked in kind.items():
+        if getattr(body.config, name) != asked:
+            raise ModelError(f"{path.name} has {name}={getattr(body.config, name)}, not {name}={asked}: name it")
+    return body, header
 
 
 def check_neurons(body: SpikeGPT, corpus: Corpus, context: int, name: str) -> None:

@@ -170,7 +170,7 @@ def _learn(
     network.warm_start(model.cpu())
     if console and not first.steps:
         console.print(
-            f"calibrating on {CALIBRATION_BATCHES * first.batch * first.context:,} of {len(training):,} tokens"
+            f"calibrating on {CALIBRATION_BATCHES * first.batch * first.context:,} tokens, drawn from {len(training):,}"
         )
     batches = LanguageModelling(training, first)
     calibrate(network, (batches.batch(step)[0] for step in range(CALIBRATION_BATCHES)))
