@@ -83,13 +83,8 @@ def run(place: Workspace, settings: Sizing, console: Console) -> None:
     """``dataflow.json``, ``resources.json`` and ``memory.json`` of ``hls/size/``; the geometry, as ``metrics.json``."""
     config = geometry(place.preset) if settings.init is None else _geometry_in(Path(settings.init), settings)
     dataflow, events = _dataflow(place, config, settings, console)
-    write_json(
-        place.metrics,
-        {
-            "preset": place.preset, "init": settings.init, "weights": "random", **asdict(config), **settings.network(),
-            "events": events,
-        },  # fmt: skip
-    )
+    described = {"weights": "random", **asdict(config), **settings.network(), "events": events}
+    write_json(place.metrics, {"preset": place.preset, "init": settings.init, **described})
     with replacing(place.hls) as folder:
         write_json(folder / "dataflow.json", dataflow.to_json())
         _write(dataflow, events, folder, settings.clock, console)
