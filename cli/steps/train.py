@@ -114,11 +114,11 @@ def run(place: Workspace, settings: Training, console: Console) -> None:
     """``checkpoint.safetensors``, ``metrics.json``, ``tokenizer.json``."""
     from spikegpt_hls.quant.training.train_qat import train_qat
 
-    _name_otherof_checkpoint(place, console)
+    _name_other_weights(place, console)
     train_qat(place.folder, place.preset, console=console, **settings.as_json())
 
 
-def _name_otherof_checkpoint(place: Workspace, console: Console) -> None:
+def _name_other_weights(place: Workspace, console: Console) -> None:
     for path in sorted(path for pattern in WEIGHTS for path in place.folder.glob(pattern)):
         say(console, f"{path} is not read: SpikeGPT.from_pretrained loads such weights (docs/howto.md)")
 
@@ -153,5 +153,5 @@ def restore(place: Workspace, settings: Training, named: Mapping[str, Any], cons
     tokenizer that lies beside it or ``settings`` name, and losses measured now."""
     from spikegpt_hls.quant.training import restore
 
-    _name_otherof_checkpoint(place, console)
+    _name_other_weights(place, console)
     restore.restore(place.checkpoint, place.preset, named.get("data"), named.get("tokenizer"), settings.data, console)
