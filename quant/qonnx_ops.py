@@ -7,18 +7,38 @@ outputs are the output stream, then the states after. States are int64 integers:
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, helper
-from qonnx.core.datatype import DataType
+from onnx import NodeProto, TensorProto
+from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.custom_op.base import CustomOp
 
 from spikegpt_hls.quant.errors import GraphError, at_node
+from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.graph import check_ports, is_stateful, name_of, operation_of
 from spikegpt_hls.quant.operation.schema import Count, domains
-from spikegpt_hls.quant.ops import OPERATIONS
+from spikegpt_hls.quant.ops import OPERATIONS, Operation
+
+
+def datatype(fmt: Format) -> BaseDataType:
+    """qonnx's name for the real values of a format, or where it has none, of the next one that holds them: its fixed
+    point has a sign, and its integers no grid coarser than 1."""
+    if fmt.frac <= 0:
+        return DataType[f"{'INT' if fmt.signed else 'UINT'}{fmt.bits - fmt.frac}"]
+    bits = fmt.bits + (not fmt.signed)
+    return DataType[f"FIXED<{bits},{bits - fmt.frac}>"]
+
+
+def datatypes(node: NodeProto, operation: Operation) -> dict[str, BaseDataType]:
+    """Of every tensor that a node reads or writes."""
+    read = [operation.stream_format(name) for name in operation.streams]
+    read += [operation.param_format(name) for name in operation.params]
+    states = [replace(operation.state_format(name), frac=0) for name in operation.state]  # integers, not real values
+    inputs = zip(node.input, [*read, *states], strict=False)
+    outputs = zip(node.output, [operation.out, *states], strict=False)
+    return {tensor: datatype(fmt) for tensor, fmt in [*inputs, *outputs]}
 
 
 class IntegerOp(CustomOp):
@@ -33,13 +53,25 @@ class IntegerOp(CustomOp):
         return {name: (kind, needed[name], default) for name, (kind, default) in kinds.items()}
 
     def make_shape_compatible_op(self, model: Any) -> NodeProto:
-        """A ``RandomNormal`` of the right shape; the states after are graph outputs, whose shapes are declared."""
-        batch, tokens = model.get_tensor_shape(self.onnx_node.input[0])[:2]
-        shape = [batch, tokens, operation_of(self.onnx_node).n_out]
-        return helper.make_node("RandomNormal", [], [self.onnx_node.output[0]], shape=shape)
+        """A ``RandomNormal`` of the right shape: every stream is as long as the graph's first input.
+
+        The shapes of output and states are set at once, because what changes that input (``ChangeBatchSize``,
+        ``qonnx-cleanup --override-inpsize``) leaves states, and the length of the graph's output, as they were.
+        """
+        node, operation = self.onnx_node, operation_of(self.onnx_node)
+        batch, tokens = model.get_tensor_shape(model.graph.input[0].name)[:2]
+        shape = [batch, tokens, operation.n_out]
+        model.set_tensor_shape(node.output[0], shape)
+        states = node.input[len(operation.streams) + len(operation.params) :]
+        for tensor in [*states, *node.output[1:]]:
+            model.set_tensor_shape(tensor, [batch, operation.n_in], dtype=TensorProto.INT64)
+        return self.make_const_shape_op(shape)
 
     def infer_node_datatype(self, model: Any) -> None:
-        model.set_tensor_datatype(self.onnx_node.output[0], DataType["FLOAT32"])
+        """That of the format, whatever the inputs are annotated with."""
+        types = datatypes(self.onnx_node, operation_of(self.onnx_node))
+        for tensor in self.onnx_node.output:
+            model.set_tensor_datatype(tensor, types[tensor])
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
         node, operation = self.onnx_node, operation_of(self.onnx_node)

@@ -14,7 +14,7 @@ from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.graph import check, operations
 
-#: A state of the stepwise graph: int64 (1, channels) by ``<node>.<state>``.
+#: A state of the stepwise graph: int64 (batch, channels) by ``<node>.<state>``.
 GraphState = dict[str, Ints]
 
 
@@ -61,12 +61,12 @@ def execute_step(
     return _integers(model, context), {name: context[f"{name}.after"] for name in state}
 
 
-def initial_state(model: ModelWrapper) -> GraphState:
-    """What the stepwise graph reads before a sequence's first token."""
+def initial_state(model: ModelWrapper, batch: int = 1) -> GraphState:
+    """What the stepwise graph reads before the first token of ``batch`` sequences, in the order of its inputs."""
     return {
         f"{node.name}.{name}": value
         for node, operation in operations(model.graph)
-        for name, value in operation.initial_state(1).items()
+        for name, value in operation.initial_state(batch).items()
     }
 
 

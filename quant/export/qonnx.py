@@ -21,8 +21,9 @@ from qonnx.util.cleanup import cleanup_model
 from torch import Tensor, nn
 
 from spikegpt_hls.model.files import write_atomically
-from spikegpt_hls.quant.graph import DOMAIN, NAME, is_stateful, operation_of
+from spikegpt_hls.quant.graph import DOMAIN, NAME, is_stateful, operation_of, operations
 from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
+from spikegpt_hls.quant.qonnx_ops import datatypes
 
 SEQUENCE, STEP = "model.onnx", "model_step.onnx"
 OPSET = 13
@@ -100,6 +101,14 @@ def _name_parameter(model: ModelWrapper, tensor: str, name: str) -> None:
     model.rename_tensor(tensor, name)
 
 
+def _annotated(model: ModelWrapper) -> ModelWrapper:
+    """Say of every tensor what it holds."""
+    for node, operation in operations(model.graph):
+        for tensor, datatype in datatypes(node, operation).items():
+            model.set_tensor_datatype(tensor, datatype)
+    return model
+
+
 def _save(model: ModelWrapper, path: Path) -> Path:
-    write_atomically(path, model.model.SerializeToString())
+    write_atomically(path, _annotated(model).model.SerializeToString())
     return path
