@@ -110,9 +110,10 @@ def _check_source(operation: Operation, stream: str, value: ValueInfoProto, know
     if (before := known.setdefault(value.name, source)) != source:
         raise GraphError(f"its {stream} is {source}, and what reads {value.name!r} before it says {before}")
     if value.type.tensor_type.HasField("shape"):
-        shape = tuple(size.dim_value for size in value.type.tensor_type.shape.dim)[2:]
-        if shape != source.shape and any(shape) | (len(shape) != len(source.shape)):
-            raise GraphError(f"its {stream} is {source}, and {value.name!r} has the shape {shape} behind batch and tokens")
+        shape = tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
+        if len(shape) != 2 + len(source.shape) or shape[2:] not in (source.shape, (0,)):  # 0: of any length
+            due = " x ".join(["batch", "tokens", *map(str, source.shape)])
+            raise GraphError(f"its {stream} is {source}, so {value.name!r} must be {due}, and has the shape {shape}")
 
 
 def _check_stream(

@@ -15,6 +15,7 @@ import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.frontend.foreign import lowered
 from spikegpt_hls.hls.frontend.handlers import make_node
 from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.graph import (
@@ -39,16 +40,16 @@ def block_name(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_")
 
 
-def per_token(model: ModelProto, target: str) -> ModelProto:
+def per_token(model: ModelProto) -> ModelProto:
     """The model for one token per call, whose input is (id, first) or (channels, first), in names that hls4ml keeps.
 
-    A model that is so already stays as it is. ConversionError names the first node that ``target`` has no
-    implementation for, or what is wrong with one.
+    A model that is so already stays as it is. ConversionError names the first node that has no meaning
+    here, or what is wrong with one.
     """
     if model.graph.name == NAME:
         return model
     try:
-        return _rewritten(model, target)
+        return _rewritten(lowered(model))
     except GraphError as error:
         raise ConversionError(str(error)) from error
 
@@ -58,14 +59,14 @@ def is_ours(model: ModelProto) -> bool:
     return any(node.domain == DOMAIN for node in model.graph.node)
 
 
-def _rewritten(model: ModelProto, target: str) -> ModelProto:
+def _rewritten(model: ModelProto) -> ModelProto:
     constants = Constants(model.graph)
     nodes: list[NodeProto] = []
     initializers: list[TensorProto] = []
     infos: list[ValueInfoProto] = []
     streams = {_only_input(model.graph): INPUT}
     taken = {INPUT}
-    for node, op in _buildable(model.graph, constants, target):
+    for node, op in _buildable(model.graph):
         name = _unique(block_name(node.name or f"{node.op_type}_{len(nodes)}"), taken)
         for param, integers in parameters(node, op, constants).items():
             real = op.param_format(param).real(integers).astype(np.float32)
@@ -82,11 +83,8 @@ def _rewritten(model: ModelProto, target: str) -> ModelProto:
     return _model(nodes, initializers, [_info(INPUT, width), *infos], streams[output])
 
 
-def _buildable(graph: GraphProto, constants: Constants, target: str) -> list[tuple[NodeProto, Operation]]:
-    """Every node of ours, where there is no other one, and each has a reader and keeps its own state."""
-    for node in graph.node:
-        if node.domain != DOMAIN and node.output[0] not in constants:
-            raise ConversionError(f"node {name_of(node)!r} ({node.op_type}) cannot be built for {target}")
+def _buildable(graph: GraphProto) -> list[tuple[NodeProto, Operation]]:
+    """Every node of ours, where each has a reader and keeps its own state."""
     read = {tensor for node in graph.node for tensor in node.input} | {value.name for value in graph.output}
     found = list(operations(graph))
     for node, operation in found:
