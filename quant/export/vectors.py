@@ -36,7 +36,7 @@ def sequence_lengths(tokens: int, sequences: int) -> list[int]:
 def trace(network: Network, sequences: Sequence[NDArray]) -> dict[str, NDArray]:
     """The vectors of these token sequences, each from the initial state."""
     formats = formats_of(network)
-    runs = [_trace_one(network, ids) for ids in sequences]
+    runs = [_trace_one(network, ids, formats) for ids in sequences]
     vectors: dict[str, NDArray] = {
         SOURCE: np.concatenate(sequences).astype(np.int32),
         "lengths": np.array([len(ids) for ids in sequences], np.int32),
@@ -61,9 +61,8 @@ def smallest_dtype(fmt: Format) -> type[np.integer]:
     return next(t for t in (np.int8, np.int16, np.int32, np.int64) if bits <= np.iinfo(t).bits)
 
 
-def _trace_one(network: Network, ids: NDArray) -> dict[str, NDArray]:
+def _trace_one(network: Network, ids: NDArray, formats: dict[str, Format]) -> dict[str, NDArray]:
     """Outputs (T, channels) and last states (1, channels) of one sequence."""
-    formats = formats_of(network)
     run = Run(state={}, trace={})
     with torch.no_grad():
         network.eval().compute(run, network.tensor(ids))
