@@ -106,7 +106,7 @@ def hardware(network: Digits, folder: Path) -> tuple[Dataflow, Model]:
 
 
 def votes(spikes: NDArray) -> Ints:
-    """(images * STEPS, 10) spikes to the digit of each image: that of the neuron that fires most, of equals the first."""
+    """(images * STEPS, 10) spikes to digits: an image's is the neuron that fires most, of equals the first."""
     counts: Ints = spikes.reshape(-1, STEPS, 10).sum(axis=1).argmax(axis=1)
     return counts
 
@@ -125,7 +125,8 @@ def measure(flow: Dataflow, model: Model, network: Digits, images: Images) -> It
     yield f"{run.counters['cycles']:,} cycles by the RTL's counter, {schedule.cycles:,} by the cycle simulator"
     yield f"{run.counters['cycles'] / count:,.1f} cycles an image; {alone(flow, expected)} where it comes alone"
     report = energy(flow, expected)
-    yield f"{STEPS * report.joules_per_token * 1e9:.2f} nJ an image, of which {report.memory_pj / report.total_pj:.0%} memory"
+    share = report.memory_pj / report.total_pj
+    yield f"{STEPS * report.joules_per_token * 1e9:.2f} nJ an image, of which {share:.0%} is memory"
     fired = {name: float(expected[name].mean()) for name in ("fire", "vote")}
     yield f"firing: hidden {fired['fire']:.1%}, output {fired['vote']:.1%}"
 

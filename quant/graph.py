@@ -116,9 +116,7 @@ def _check_source(operation: Operation, stream: str, value: ValueInfoProto, know
             raise GraphError(f"its {stream} is {source}, so {value.name!r} must be {due}, and has the shape {shape}")
 
 
-def _check_stream(
-    operation: Operation, stream: str, tensor: str, writers: dict[str, tuple[str, Operation]]
-) -> None:
+def _check_stream(operation: Operation, stream: str, tensor: str, writers: dict[str, tuple[str, Operation]]) -> None:
     if not operation.stream_shape(stream):
         raise GraphError(f"its {stream} must be the graph's input, not {tensor!r}")
     if tensor not in writers:

@@ -43,7 +43,12 @@ class Layers(nn.Module):
         self.key = qnn.QuantLinear(INPUTS, HIDDEN, bias=bias, weight_quant=weights)
         self.relu = qnn.QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, bit_width=6)
         self.head = qnn.QuantLinear(
-            HIDDEN, OUTPUTS, bias=False, weight_quant=Int8WeightPerTensorFixedPoint, weight_bit_width=4, output_quant=last
+            HIDDEN,
+            OUTPUTS,
+            bias=False,
+            weight_quant=Int8WeightPerTensorFixedPoint,
+            weight_bit_width=4,
+            output_quant=last,
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,7 +71,8 @@ class Neurons(Layers):
         if self.training:
             return self.relu(x).value  # type: ignore[no-any-return]
         quantized = self.relu(x)
-        return self.lif(Run(), Stream(quantized.value, Format(8, -round(float(quantized.scale.log2()))), "relu")).value  # type: ignore[no-any-return]
+        stream = Stream(quantized.value, Format(8, -round(float(quantized.scale.log2()))), "relu")
+        return self.lif(Run(), stream).value  # type: ignore[no-any-return]
 
 
 def exported(module: nn.Module, folder: Path, *, dynamo: bool = False, rank: int = 3) -> ModelProto:
@@ -121,26 +127,29 @@ def test_a_neuron_of_ours_stands_between_them(tmp_path: Path) -> None:
     assert len(simulate(flow, TOKENS).token_end) == TOKENS
 
 
-@pytest.mark.parametrize(
-    ("made", "says"),
-    [
-        (lambda: Layers(weights=Int8WeightPerTensorFloat), r"weight_quant.*its scale is 0\.\d+, and must be a power of two"),
-        (lambda: Layers(weights=Int8WeightPerChannelFloat), r"its scale is one per channel, and must be one for the whole"),
-        (lambda: Layers(bias=True), r"its bias is not 0, and a Linear has none: bias=False is right"),
-        (lambda: nn.Sequential(Layers(), nn.Softmax(-1)), r"there is no Softmax here: of other nodes"),
-        (lambda: nn.Sequential(nn.Linear(INPUTS, 4, bias=False)), r"what it reads has no format: a Quant in front of it"),
-        (lambda: nn.Sequential(Layers(), nn.ReLU()), r"a Quant must read the Relu behind '.*MatMul.*' \(QuantReLU has one\)"),
-        (lambda: nn.Sequential(qnn.QuantIdentity(act_quant=Int8ActPerTensorFixedPoint), nn.Linear(INPUTS, 4, bias=False)),
-         r"its weight must be a constant behind a Quant, as in Brevitas's QuantLinear"),
-        (lambda: nn.Sequential(qnn.QuantIdentity(act_quant=Int8ActPerTensorFixedPoint), nn.ReLU()),
-         r"a Relu stands between a matrix and its Quant"),
-        (lambda: nn.Sequential(Layers(last=Int8ActPerTensorFixedPoint),
-                               qnn.QuantIdentity(act_quant=Int8ActPerTensorFixedPoint, bit_width=4)),
-         r"it makes s4\.-?\d+ of s8\.-?\d+: a Quant reads a matrix, and no other Quant"),
-    ],
-)  # fmt: skip
-def test_what_has_no_meaning_here_is_refused_with_what_would_be_right(made: Made, says: str, tmp_path: Path) -> None:
-    model = exported(made(), tmp_path)
+SIGNED = Int8ActPerTensorFixedPoint
+REFUSED: dict[str, Made] = {
+    r"weight_quant.*its scale is 0\.\d+, and must be a power of two": lambda: Layers(weights=Int8WeightPerTensorFloat),
+    r"its scale is one per channel, and must be one for the whole": lambda: Layers(weights=Int8WeightPerChannelFloat),
+    r"its bias is not 0, and a Linear has none: bias=False is right": lambda: Layers(bias=True),
+    r"there is no Softmax here: of other nodes": lambda: nn.Sequential(Layers(), nn.Softmax(-1)),
+    r"a Quant must read the Relu behind '.*MatMul.*' \(QuantReLU has one\)": lambda: nn.Sequential(Layers(), nn.ReLU()),
+    r"what it reads has no format: a Quant in front of it": lambda: nn.Sequential(nn.Linear(INPUTS, 4, bias=False)),
+    r"its weight must be a constant behind a Quant, as in Brevitas's QuantLinear": lambda: nn.Sequential(
+        qnn.QuantIdentity(act_quant=SIGNED), nn.Linear(INPUTS, 4, bias=False)
+    ),
+    r"a Relu stands between a matrix and its Quant": lambda: nn.Sequential(
+        qnn.QuantIdentity(act_quant=SIGNED), nn.ReLU()
+    ),
+    r"it makes s4\.-?\d+ of s8\.-?\d+: a Quant reads a matrix, and no other Quant": lambda: nn.Sequential(
+        Layers(last=SIGNED), qnn.QuantIdentity(act_quant=SIGNED, bit_width=4)
+    ),
+}
+
+
+@pytest.mark.parametrize("says", REFUSED)
+def test_what_has_no_meaning_here_is_refused_with_what_would_be_right(says: str, tmp_path: Path) -> None:
+    model = exported(REFUSED[says](), tmp_path)
     with pytest.raises(ConversionError, match=says) as refused:
         convert(model, tmp_path, "SpikeRTL", lanes=2)
     assert "\n" not in str(refused.value)

@@ -45,3 +45,5 @@ def check(operations: Mapping[str, Operation], lanes: int, contexts: int, backen
         raise ConversionError(f"{contexts} contexts are not possible: 1 to {MAX_CONTEXTS} sequences are interleaved")
     if contexts > 1 and backend != "SpikeRTL":
         raise ConversionError(f"{contexts} contexts are for the RTL alone: the kernels of {backend} keep one state")
+    if backend != "SpikeRTL" and all(op.stream_shape(name) for op in operations.values() for name in op.streams):
+        raise ConversionError(f"a network that reads channels is for SpikeRTL: the kernels of {backend} read token ids")

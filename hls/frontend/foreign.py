@@ -8,9 +8,9 @@ here has the meaning that QONNX gives it, or is refused in a sentence that says 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import frexp
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,7 @@ class _Graph:
             self._bias(node)
         else:
             raise GraphError(
-                f"there is no {node.op_type} here: of other nodes than this project's own there are {QUANT[0]}, MatMul, "
+                f"there is no {node.op_type} here: of other nodes than this project's own there are Quant, MatMul, "
                 "Gemm and Relu, as Brevitas's QuantIdentity, QuantLinear and QuantReLU export them"
             )
 
@@ -226,11 +226,12 @@ class _Graph:
 _PARTS = ("scale", "zero point", "bit width")
 
 
-def _attribute(node: NodeProto, name: str, default: object) -> object:
-    found: Iterable = (helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name)
-    return next(iter(found), default)
+def _attribute(node: NodeProto, name: str, default: Any) -> Any:
+    found = (helper.get_attribute_value(attribute) for attribute in node.attribute if attribute.name == name)
+    return next(found, default)
 
 
 def _holds(fmt: Format, other: Format) -> bool:
     """Whether every number of ``other`` is one of ``fmt``."""
-    return fmt.frac >= other.frac and fmt.real(fmt.lo) <= other.real(other.lo) and other.real(other.hi) <= fmt.real(fmt.hi)
+    finer = fmt.frac - other.frac
+    return finer >= 0 and fmt.lo <= other.lo << finer and other.hi << finer <= fmt.hi

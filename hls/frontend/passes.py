@@ -14,7 +14,7 @@ from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.layers import Fork, OperationLayer
 from spikegpt_hls.hls.frontend.settings import Settings
-from spikegpt_hls.hls.frontend.token_graph import TokenGraphs, reader
+from spikegpt_hls.hls.frontend.token_graph import TokenGraphs
 from spikegpt_hls.quant.format import Format
 
 
@@ -72,7 +72,7 @@ def _written(model: ModelGraph, node: Layer) -> tuple[int, Format]:
     """Channels and format of what a node writes."""
     if isinstance(node, OperationLayer):
         return node.operation.n_out, node.operation.out
-    operation, stream = reader(model)
+    operation, stream = model.reads
     if not operation.stream_shape(stream):
         raise ConversionError("the token ids are read twice, and go to one embedding alone")
     return operation.n_in, operation.stream_format(stream)
@@ -86,7 +86,11 @@ def _fork(model: ModelGraph, node: Layer, readers: list[tuple[Layer, int]]) -> N
     outputs = [f"{stream}_{i}" for i in range(len(readers))]
     for output, (reader, port) in zip(outputs, readers, strict=True):
         reader.inputs[port] = output
-    attributes = {"channels": channels, "format": fmt, **{name: beside.get_attr(name) for name in ("lanes", "contexts")}}
+    attributes = {
+        "channels": channels,
+        "format": fmt,
+        **{name: beside.get_attr(name) for name in ("lanes", "contexts")},
+    }
     model.insert_node(model.make_node(Fork, f"{node.name}_fork", attributes, [stream], outputs))
 
 

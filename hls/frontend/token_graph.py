@@ -1,5 +1,4 @@
-"""A converted model of ours as hls4ml's users call one: token ids (N, T) or channels (N, T, C) in, and (N, T, outputs) out.
-"""
+"""A converted model of ours as hls4ml's users call one: ids (N, T) or channels (N, T, C) in, (N, T, outputs) out."""
 
 from __future__ import annotations
 
@@ -30,7 +29,12 @@ class Simulation(Protocol):
 
 
 class TokenGraph(ModelGraph):  # type: ignore[misc]
-    """hls4ml's ModelGraph of a model that takes a token a call: ``predict`` and ``trace`` take whole sequences."""
+    """hls4ml's ModelGraph of a model that takes a token a call: ``predict`` and ``trace`` take whole sequences.
+
+    ``reads`` is an operation that reads what comes in, and which of its streams that is.
+    """
+
+    reads: tuple[Operation, str]
 
     def write(self) -> None:
         check_implemented(self)
@@ -59,12 +63,12 @@ class TokenGraph(ModelGraph):  # type: ignore[misc]
         if not hasattr(self, "_simulation"):
             raise ConversionError("the model is not compiled: call compile() first")
         nodes = {node.name: node.operation for node in self.get_layers() if isinstance(node, OperationLayer)}
-        traces = self._simulation.run(list(_integers(x, *reader(self))))
+        traces = self._simulation.run(list(_integers(x, *self.reads)))
         return {name: np.stack([op.out.real(one) for one in traces[name]]) for name, op in nodes.items()}
 
 
 class TokenGraphs(ModelOptimizerPass):
-    """A graph of ours is a TokenGraph of streams, whatever ``io_type`` says, and its input as wide as its ids or channels."""
+    """A graph of ours is a TokenGraph of streams, whatever ``io_type`` says, and its input as wide as what comes in."""
 
     name = "token_graphs"
 
@@ -76,15 +80,14 @@ class TokenGraphs(ModelOptimizerPass):
         if nodes:
             model.__class__ = TokenGraph
             model.config.config["IOType"] = "io_stream"
-            operation, stream = reader(model)
+            model.reads = operation, stream = _reader(model)
             for node in model.graph.values():
                 if isinstance(node, Input):
                     node.get_output_variable().type.precision = precision(operation.stream_format(stream))
         return False
 
 
-def reader(model: ModelGraph) -> tuple[Operation, str]:
-    """An operation that reads what comes in, and which of its streams that is."""
+def _reader(model: ModelGraph) -> tuple[Operation, str]:
     (source,) = model.inputs
     for node in model.graph.values():
         if isinstance(node, OperationLayer) and source in node.inputs:

@@ -27,7 +27,7 @@ def load(path: str | Path) -> ModelWrapper:
 
 
 def with_tokens(model: ModelWrapper, batch: int, tokens: int) -> ModelWrapper:
-    """A copy of a sequence graph for so many tokens of so many sequences, every shape set anew; GraphError as in ``execute``."""
+    """A copy of a sequence graph for a batch of so many tokens, every shape set anew; GraphError as in ``execute``."""
     check(model.graph)
     if "tokens" not in {value.name for value in model.graph.input}:
         raise GraphError("the graph has no input called 'tokens'")
@@ -54,9 +54,9 @@ def execute(model: ModelWrapper | str | Path, tokens: NDArray) -> dict[str, Ints
 def execute_step(
     model: ModelWrapper, token: int | Ints, state: GraphState | None = None
 ) -> tuple[dict[str, Ints], GraphState]:
-    """Every node's output (1, 1, channels) for one token of the stepwise graph, an id or channels, and the state after it.
+    """Every node's output (1, 1, channels) for one token of the stepwise graph, and the state after it.
 
-    GraphError as in ``execute``.
+    The token is an id or integers (channels,). GraphError as in ``execute``.
     """
     state = initial_state(model) if state is None else state
     given = source_of(model.graph).tensor(np.asarray(token)[None, None])

@@ -1,8 +1,9 @@
 """The quantized network as QONNX: whole sequences (``model.onnx``), and one token per step (``model_step.onnx``).
 
 In ``model.onnx`` the input is ``tokens``, ids (1, T) or channels (1, T, C), and the output ``logits`` (1, T, outputs),
-whatever a network's last node is. ``model_step.onnx`` has T = 1, the further inputs ``<node>.<state>`` (1, channels), int64, and the outputs ``<node>.<state>.after``. A node is
-named as in ``quant.network.blocks``, its output tensor ``<node>.out``, its parameters ``<node>.<parameter>``.
+whatever a network's last node is. ``model_step.onnx`` has T = 1, the further inputs ``<node>.<state>`` (1, channels),
+int64, and the outputs ``<node>.<state>.after``. A node is named as in ``quant.network.blocks``, its output tensor
+``<node>.out``, its parameters ``<node>.<parameter>``.
 """
 
 from __future__ import annotations

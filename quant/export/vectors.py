@@ -1,7 +1,8 @@
 """Golden vectors: what every node writes, and every state after each sequence, for held-out tokens.
 
-``vectors.npz`` holds ``tokens``, ids (N,) or integers (N, channels), the sequences back to back; ``lengths`` (sequences,); ``<node>`` (N, channels),
-each node's output as integers of its format; and ``<node>.<state>`` (sequences, channels).
+``vectors.npz`` holds ``tokens``, ids (N,) or integers (N, channels), the sequences back to back;
+``lengths`` (sequences,); ``<node>`` (N, channels), each node's output as integers of its format; and
+``<node>.<state>`` (sequences, channels).
 """
 
 from __future__ import annotations

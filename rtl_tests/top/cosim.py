@@ -106,8 +106,8 @@ class Model:
         simulator.build([*sources, *others], "testbench", self.simulator, waves=self.waves, level=level)
 
     def run(self, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int = 0) -> Run:
-        """Stream the sequences, of ids (T,) or of integers (T, channels), interleaved at random where there are contexts for it (``contexts.interleave``);
-        ``stall`` seeds random stalls on both ports (0: none)."""
+        """Stream the sequences, of ids (T,) or of integers (T, channels), interleaved at random where there are
+        contexts for it (``contexts.interleave``); ``stall`` seeds random stalls on both ports (0: none)."""
         order = interleave([len(sequence) for sequence in sequences], self.dataflow.contexts, seed=stall)
         tokens = np.concatenate([self._checked(np.asarray(sequence, np.int64)) for sequence in sequences])[order.row]
         marks = np.stack([order.first, order.context], axis=1).tolist()
