@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import brevitas.nn as qnn
 import numpy as np
@@ -16,7 +17,7 @@ from brevitas.quant.fixed_point import (
     Uint8ActPerTensorFixedPoint,
 )
 from brevitas.quant.scaled_int import Int8WeightPerChannelFloat, Int8WeightPerTensorFloat
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
@@ -162,9 +163,53 @@ def test_what_comes_in_is_batch_by_tokens_by_channels(tmp_path: Path) -> None:
         convert(model, tmp_path, "SpikeRTL", lanes=2)
 
 
+def quant_behind(model: ModelProto, kind: str) -> NodeProto:
+    """The Quant that reads the first node of a kind, or what comes in."""
+    read = next((node.output[0] for node in model.graph.node if node.op_type == kind), model.graph.input[0].name)
+    return next(node for node in model.graph.node if node.op_type == "Quant" and node.input[0] == read)
+
+
+def with_attribute(node: NodeProto, name: str, value: int | str) -> None:
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, helper.make_attribute(name, value)])
+
+
+def test_the_sign_behind_a_relu_and_a_quant_that_changes_nothing_are_nothing(tmp_path: Path) -> None:
+    model = exported(Layers(), tmp_path)
+    quant = quant_behind(model, "Relu")
+    with_attribute(quant, "signed", 1)
+    again = NodeProto()
+    again.CopyFrom(quant)
+    again.name, again.input[0], again.output[0] = "again", quant.output[0], "again"
+    for node in model.graph.node:
+        for port, tensor in enumerate(node.input):
+            if tensor == quant.output[0]:
+                node.input[port] = "again"
+    model.graph.node.insert(list(model.graph.node).index(quant) + 1, again)
+    assert check(model, tmp_path) == ["Linear", "Linear"]
+    first, _ = operations(model).values()
+    assert (first.out.bits, first.out.signed) == (5, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("signed", 1, "rounding_mode", "FLOOR"), "its rounding mode is FLOOR, and must be ROUND"),
+        (("signed", 1, "narrow", 1), "its range is narrow, which is for weights"),
+    ],
+)
+def test_a_quant_that_hardware_does_not_do_is_refused(change: tuple[Any, ...], says: str, tmp_path: Path) -> None:
+    model = exported(Layers(last=SIGNED), tmp_path)
+    for name, value in zip(change[::2], change[1::2], strict=True):
+        with_attribute(quant_behind(model, "Relu"), name, value)
+    with pytest.raises(ConversionError, match=says):
+        convert(model, tmp_path, "SpikeRTL", lanes=2)
+
+
 def test_a_zero_point_is_refused(tmp_path: Path) -> None:
     model = exported(Layers(), tmp_path)
-    quant = next(node for node in model.graph.node if node.op_type == "Quant")
+    quant = quant_behind(model, "nothing")
     model.graph.initializer.append(numpy_helper.from_array(np.array(1.0, np.float32), "one"))
     quant.input[2] = "one"
     with pytest.raises(ConversionError, match="its zero point is 1, and must be 0"):

@@ -14,6 +14,7 @@ import torch
 
 from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.fold.geometry import assemble
 from spikegpt_hls.hls.frontend.graph import dataflow
 from spikegpt_hls.hls.ip import writer as ip
 from spikegpt_hls.quant.errors import GraphError
@@ -21,6 +22,7 @@ from spikegpt_hls.quant.export.execute import execute, execute_step, load
 from spikegpt_hls.quant.export.qonnx import export
 from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.format import Format, Ints
+from spikegpt_hls.quant.network import blocks
 from spikegpt_hls.quant.ops import Source
 from spikegpt_hls.quant.plain_units import LIF, Residual
 from spikegpt_hls.quant.quantizers import Edge
@@ -115,6 +117,15 @@ def test_rtl_is_pytorch_and_moves_as_simulated(
         np.testing.assert_array_equal(cycles.ravel() - start, schedule.times[stream] - schedule.first, stream)
     assert flowing.counters["cycles"] == schedule.cycles
     assert token_times(dataflow(graph), sum(LENGTHS)).cycles_per_token == schedule.cycles_per_token
+
+
+def test_what_is_assembled_without_onnx_is_what_is_converted(folder: Path, network: Joined, tmp_path: Path) -> None:
+    flow = dataflow(convert(folder / "model.onnx", tmp_path, "SpikeRTL", lanes=2, reuse_factor=6))
+    assembled = assemble(
+        {node.name: (node.operation, node.inputs) for node in blocks(network)}, 2, {"key": 6, "drive": 6}
+    )
+    assert assembled == flow
+    assert flow.blocks[0].kind == "Fork"
 
 
 def test_the_energy_needs_what_came_in(folder: Path, golden: dict[str, Ints], tmp_path: Path) -> None:
