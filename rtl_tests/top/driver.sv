@@ -70,8 +70,8 @@ module driver #(
   always_ff @(posedge clk) begin
     if (rst) begin
       {full, held} <= '0;
-      sent  <= '0;
-      seen  <= '0;
+      sent <= '0;
+      seen <= '0;
       place <= '0;
     end else begin
       if (feeds != seen) waiting.push_back(fed);
