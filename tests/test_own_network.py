@@ -119,6 +119,32 @@ def test_rtl_is_pytorch_and_moves_as_simulated(
     assert token_times(dataflow(graph), sum(LENGTHS)).cycles_per_token == schedule.cycles_per_token
 
 
+class Neurons(Network):
+    """Nothing but neurons: the marks of what comes in are those of what goes out."""
+
+    source = Source(NUMBERS, (6,))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fire = LIF(6)
+        self.name_units()
+
+    def join(self, run: Run, x: Stream) -> Stream:
+        return self.fire(run, x)  # type: ignore[no-any-return]
+
+
+def test_neurons_alone_keep_the_marks_of_what_comes_in(tmp_path: Path) -> None:
+    network = Neurons()
+    export(network, tmp_path)
+    convert(tmp_path / "model.onnx", tmp_path / "hls", "SpikeRTL", lanes=2).write()
+    model = Model(tmp_path / "hls" / "rtl", tmp_path / "run")
+    model.build(level=0)
+    golden = trace(network, sequences())
+    assert 0 < golden["fire"].mean() < 1
+    found = compare(model.run("stalled", sequences(), stall=2), golden)
+    assert (found.mismatches, found.compared) == (0, 6 * sum(LENGTHS) + 6), str(found.first)
+
+
 def test_what_is_assembled_without_onnx_is_what_is_converted(folder: Path, network: Joined, tmp_path: Path) -> None:
     flow = dataflow(convert(folder / "model.onnx", tmp_path, "SpikeRTL", lanes=2, reuse_factor=6))
     assembled = assemble(
