@@ -52,7 +52,7 @@ def convert(
     from spikegpt_hls.hls.frontend.token_graph import check_implemented
 
     register()
-    token_model = per_token(_load(model), backend)
+    token_model = per_token(_load(model))
     network = _operations(token_model)
     factors = reuse_factors(network, lanes, reuse_factor, contexts, backend, target_cycles, engine, events)
     graph = _convert(
@@ -99,12 +99,12 @@ def driven(network: Mapping[str, Operation], events: Collection[str]) -> set[str
 
 def operations(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, Operation]:
     """Every operation of an exported model, by block."""
-    return _operations(per_token(_load(model), "SpikeRTL"))
+    return _operations(per_token(_load(model)))
 
 
 def writers(model: str | os.PathLike[str] | onnx.ModelProto) -> dict[str, str]:
     """By Linear of an exported model, the operation that writes what it reads, by its op type."""
-    graph = per_token(_load(model), "SpikeRTL").graph
+    graph = per_token(_load(model)).graph
     made = {output: node.op_type for node in graph.node for output in node.output}
     return {node.name: made[node.input[0]] for node in graph.node if node.op_type == "Linear" and node.input[0] in made}
 

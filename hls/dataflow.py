@@ -72,9 +72,19 @@ class Block:
         return len(self.inputs) > 1
 
     @property
+    def takes_ids(self) -> bool:
+        """Whether a token comes as its id and not as channels."""
+        return self.operation is not None and not self.operation.stream_shape(self.operation.streams[0])
+
+    @property
+    def lanes_in(self) -> int:
+        """Numbers per beat at the input."""
+        return 1 if self.takes_ids else self.lanes
+
+    @property
     def beats_in(self) -> int:
         """Beats per token at the input; a token id is one beat."""
-        return 1 if self.kind == "BinaryEmbedding" else self.channels_in // self.lanes
+        return 1 if self.takes_ids else self.channels_in // self.lanes
 
     @property
     def beats_out(self) -> int:
@@ -83,7 +93,8 @@ class Block:
 
 @dataclass(frozen=True)
 class Dataflow:
-    """Blocks in topological order; ``source`` is the stream of token ids, ``sink`` the stream of logits."""
+    """Blocks in topological order; ``source`` is the stream of what comes in, token ids or channels, ``sink`` that of
+    what goes out."""
 
     blocks: tuple[Block, ...]
     source: str
@@ -111,6 +122,11 @@ class Dataflow:
     def reader(self) -> dict[str, tuple[Block, int]]:
         """The block that reads each stream, and at which of its inputs."""
         return {stream: (block, port) for block in self.blocks for port, stream in enumerate(block.inputs)}
+
+    @property
+    def takes_ids(self) -> bool:
+        """Whether token ids come in, and not channels."""
+        return self.reader[self.source][0].takes_ids
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the parameters, which the memory images hold."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from spikegpt_hls.quant.errors import GraphError, at_node
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.quant.ops import OPERATIONS, BinaryEmbedding, Operation
+from spikegpt_hls.quant.ops import OPERATIONS, Operation, Source
 
 #: Of our custom ops: the import path of the module in which qonnx finds them.
 DOMAIN = "spikegpt_hls.quant.qonnx_ops"
@@ -57,8 +57,8 @@ def is_stateful(node: NodeProto, operation: Operation) -> bool:
 def operations(graph: GraphProto) -> Iterator[tuple[NodeProto, Operation]]:
     """Every node of ours and its operation, in the graph's order: each stream means to its reader what it means to its
     writer."""
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = {value.name for value in graph.input} - constants
+    comes_in: dict[str, Source] = {}
+    first = next(iter(inputs(graph)), None)
     writers: dict[str, tuple[str, Operation]] = {}
     for node in graph.node:
         if node.domain == DOMAIN:
@@ -66,7 +66,10 @@ def operations(graph: GraphProto) -> Iterator[tuple[NodeProto, Operation]]:
             with at_node(name_of(node)):
                 check_ports(node, operation)
                 for stream, tensor in zip(operation.streams, node.input, strict=False):
-                    _check_stream(operation, stream, tensor, writers, inputs)
+                    if first is not None and tensor == first.name:
+                        _check_source(operation, stream, first, comes_in)
+                    else:
+                        _check_stream(operation, stream, tensor, writers)
                 writers[node.output[0]] = name_of(node), operation
             yield node, operation
 
@@ -85,13 +88,37 @@ def check_ports(node: NodeProto, operation: Operation) -> None:
         )
 
 
-def _check_stream(
-    operation: Operation, stream: str, tensor: str, writers: dict[str, tuple[str, Operation]], inputs: set[str]
-) -> None:
-    if isinstance(operation, BinaryEmbedding):
-        if tensor not in inputs:
-            raise GraphError(f"its {stream} must be the graph's input, not {tensor!r}")
-        return
+def inputs(graph: GraphProto) -> list[ValueInfoProto]:
+    """What comes in, and of a step the states behind it."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in constants]
+
+
+def source_of(graph: GraphProto) -> Source:
+    """What comes in, as the operations say that read it; GraphError where none does."""
+    first = next(iter(inputs(graph)), None)
+    for node, operation in operations(graph):
+        for stream, tensor in zip(operation.streams, node.input, strict=False):
+            if first is not None and tensor == first.name:
+                return operation.source(stream)
+    raise GraphError("no operation reads the graph's input")
+
+
+def _check_source(operation: Operation, stream: str, value: ValueInfoProto, known: dict[str, Source]) -> None:
+    """All readers of the graph's input say the same of it, and so does its shape, where it has one."""
+    source = operation.source(stream)
+    if (before := known.setdefault(value.name, source)) != source:
+        raise GraphError(f"its {stream} is {source}, and what reads {value.name!r} before it says {before}")
+    if value.type.tensor_type.HasField("shape"):
+        shape = tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
+        if len(shape) != 2 + len(source.shape) or shape[2:] not in (source.shape, (0,)):  # 0: of any length
+            due = " x ".join(["batch", "tokens", *map(str, source.shape)])
+            raise GraphError(f"its {stream} is {source}, so {value.name!r} must be {due}, and has the shape {shape}")
+
+
+def _check_stream(operation: Operation, stream: str, tensor: str, writers: dict[str, tuple[str, Operation]]) -> None:
+    if not operation.stream_shape(stream):
+        raise GraphError(f"its {stream} must be the graph's input, not {tensor!r}")
     if tensor not in writers:
         raise GraphError(f"its {stream} reads {tensor!r}, which no operation before it computes")
     name, writer = writers[tensor]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spikegpt_hls.model.channel_mix import THETA
 from spikegpt_hls.model.config import Config
-from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.time_mix import time_mix_schedule
-from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.format import Format, bits_for
 from spikegpt_hls.quant.plain_units import LIF, Gate, Residual, Sigmoid, SquaredReLU
 from spikegpt_hls.quant.quantizers import Edge
@@ -25,7 +21,7 @@ from spikegpt_hls.quant.trained_units import (
     TokenShift,
     shifted,
 )
-from spikegpt_hls.quant.units import Node, Run, State, Stream, Unit
+from spikegpt_hls.quant.units import Network, Node, Run, Stream
 from spikegpt_hls.quant.widths import Precision
 
 
@@ -126,7 +122,7 @@ class Block(nn.Module):
         return self.ffn(run, x, self.ln2(run, x))  # type: ignore[no-any-return]
 
 
-class QuantSpikeGPT(nn.Module):
+class QuantSpikeGPT(Network):
     """SpikeGPT whose ``eval()`` is exact integer arithmetic: ids (B, T) to logits (B, T, outputs).
 
     ``weight_bits`` and ``activation_bits`` are one width for all layers, or widths by layer (``quant.widths``).
@@ -145,34 +141,15 @@ class QuantSpikeGPT(nn.Module):
         self.head = Linear(config.channels, config.outputs, widths.weight("head"), None)
         widths.check_used()
         self.residuals = [unit for unit in self.units() if isinstance(unit, Residual)]
-        for path, module in self.named_modules():
-            if isinstance(module, Unit):
-                module.node = path.replace(".", "_")
+        self.source = self.emb.operation().source("ids")
+        self.name_units()
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Whole sequences from their first token on."""
-        return self.compute(Run(), ids)
-
-    def run(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Logits of ``ids`` (B, T) continuing from ``state``, and the state after the last token; needs ``eval()``."""
-        if self.training:
-            raise ModelError("the quantized network has a state in eval() only")
-        run = Run(state or {})
-        return self.compute(run, ids), run.after
-
-    def step(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """One token: ids (B,) to logits (B, vocabulary), and the state after it."""
-        logits, state = self.run(ids[:, None], state)
-        return logits[:, 0], state
-
-    def compute(self, run: Run, ids: Tensor) -> Tensor:
-        """One pass, leaving in ``run`` what it asks for."""
-        ids_format = ops.BinaryEmbedding(ops.BIT, self.config.vocabulary, self.config.channels).ids
-        x = self.blocks[0].ln0(run, self.emb(run, Stream(ids, ids_format, "tokens")))
+    def join(self, run: Run, x: Stream) -> Stream:
+        x = self.blocks[0].ln0(run, self.emb(run, x))
         self._widen_residuals(x.format)
         for block in self.blocks:
             x = block(run, x)
-        return self.head(run, self.ln_out(run, x)).value  # type: ignore[no-any-return]
+        return self.head(run, self.ln_out(run, x))  # type: ignore[no-any-return]
 
     def _widen_residuals(self, x: Format) -> None:
         """One format for the whole residual stream, in which what all layers add never saturates."""
@@ -180,9 +157,6 @@ class QuantSpikeGPT(nn.Module):
         out = Format(bits_for(x.lo + sum(lows), x.hi + sum(highs)), x.frac)
         for unit in self.residuals:
             unit.out = out
-
-    def units(self) -> Iterable[Unit]:
-        return (module for module in self.modules() if isinstance(module, Unit))
 
     def warm_start(self, model: SpikeGPT) -> None:
         """Take over a float network's parameters; quantizers keep theirs."""
@@ -199,11 +173,11 @@ class QuantSpikeGPT(nn.Module):
         return twin
 
 
-def blocks(network: QuantSpikeGPT) -> list[Node]:
+def blocks(network: Network) -> list[Node]:
     """Every operation in topological order, with its integer parameters and the nodes it reads."""
     nodes: list[Node] = []
     training = network.training
     with torch.no_grad():
-        network.eval().compute(Run(nodes=nodes), torch.zeros(1, 1, dtype=torch.int64))
+        network.eval().compute(Run(nodes=nodes), network.silence(1))
     network.train(training)
     return nodes

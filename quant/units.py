@@ -6,13 +6,15 @@ In ``train()`` a unit computes its surrogate and fake-quantizes its output edge;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.quant import ops
 from spikegpt_hls.quant.bridge import run_integers
 from spikegpt_hls.quant.fake_quantize import Grid, fake_quantize
@@ -20,6 +22,8 @@ from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS, ONNX_EXACT_BITS, Exa
 
 #: A grid, and log2 of its scale up to a constant where it is trained.
 Rounding = tuple[Tensor | None, Grid]
+#: The name of what comes into a network, beside those of its nodes.
+SOURCE = "tokens"
 #: Integers (int64) by ``<node>.<state>``; a missing one is the operation's initial state.
 State = dict[str, Tensor]
 
@@ -103,6 +107,54 @@ class Unit(nn.Module):
         if run.trace is not None:
             run.trace[self.node] = value
         return Stream(value, operation.out, self.node)
+
+
+class Network(nn.Module):
+    """Units, and in ``join`` who reads whom. ``source`` says what comes in: ids (B, T), or channels (B, T, C) as real
+    values on the grid of its format. ``eval()`` is exact integer arithmetic."""
+
+    source: ops.Source
+
+    def join(self, run: Run, x: Stream) -> Stream:
+        """What comes in to what goes out."""
+        raise NotImplementedError
+
+    def name_units(self) -> None:
+        """A unit is called as its place is; at the end of the construction."""
+        for path, module in self.named_modules():
+            if isinstance(module, Unit):
+                module.node = path.replace(".", "_")
+
+    def units(self) -> Iterable[Unit]:
+        return (module for module in self.modules() if isinstance(module, Unit))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whole sequences from their first token on."""
+        return self.compute(Run(), x)
+
+    def compute(self, run: Run, x: Tensor) -> Tensor:
+        """One pass, leaving in ``run`` what it asks for."""
+        return self.join(run, Stream(x, self.source.format, SOURCE)).value
+
+    def run(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """What follows from ``x`` continuing from ``state``, and the state after the last token; needs ``eval()``."""
+        if self.training:
+            raise ModelError("the quantized network has a state in eval() only")
+        run = Run(state or {})
+        return self.compute(run, x), run.after
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One token: ids (B,) or channels (B, C) to outputs (B, outputs), and the state after it."""
+        out, state = self.run(x[:, None], state)
+        return out[:, 0], state
+
+    def tensor(self, integers: NDArray) -> Tensor:
+        """What the network reads for one sequence of integers, (T,) or (T, C), as a batch of one."""
+        return torch.from_numpy(self.source.tensor(integers))[None]
+
+    def silence(self, tokens: int) -> Tensor:
+        """A sequence of zeros, as a batch of one."""
+        return self.tensor(np.zeros((tokens, *self.source.shape), np.int64))
 
 
 def check_exact(node: str, operation: ops.Operation) -> None:

@@ -20,6 +20,8 @@ def trace_of(dataflow: Dataflow, traces: Mapping[str, Ints], stream: str) -> Int
                 raise SimulationError(f"the traces lack {block.name}, whose output they should hold")
             return np.asarray(traces[block.name])
         stream = block.inputs[0]
+    if stream not in traces and not dataflow.takes_ids:
+        raise SimulationError(f"the traces lack {stream}, the integers that come in")
     return np.asarray(traces.get(stream, np.zeros((1, 1), np.int64)))
 
 

@@ -92,5 +92,5 @@ def test_two_streams_of_logits_are_refused() -> None:
     network = dict(network_of(random_network(1, 8, vocabulary=16)))
     op, inputs = network["head"]
     network["second_head"] = replace(op), inputs
-    with pytest.raises(ConversionError, match=r"one of logits.*second_head"):
+    with pytest.raises(ConversionError, match=r"one that goes out.*second_head"):
         assemble(network, 1, {})

@@ -168,7 +168,7 @@ def test_a_foreign_node_is_named(tmp_path: Path) -> None:
     model.graph.node.append(helper.make_node("Softmax", ["head.out"], ["probabilities"], "the_softmax"))
     model.graph.output[0].name = "probabilities"
     for backend in ("Vitis", "SpikeRTL"):
-        with pytest.raises(ConversionError, match=rf"the_softmax.*Softmax.*{backend}"):
+        with pytest.raises(ConversionError, match=r"the_softmax.*there is no Softmax here: of other nodes"):
             convert(model, tmp_path, backend)
 
 

@@ -140,6 +140,6 @@ def test_a_graph_with_the_parameters_of_an_earlier_version_is_answered_by_a_sent
     model = helper.make_model(helper.make_graph([node], "earlier", info[:1], info[1:]))
     sentence = "node 'blocks.0.att.wkv': its bonus is missing; if another version exported this graph, export it again"
     with pytest.raises(GraphError, match=sentence):
-        per_token(model, "rtl")
+        per_token(model)
     with pytest.raises(GraphError, match=sentence):
         getCustomOp(node).execute_node({}, model.graph)

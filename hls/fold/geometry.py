@@ -16,9 +16,10 @@ from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share
 from spikegpt_hls.hls.fold.fifos import fifo_depths
 from spikegpt_hls.hls.fold.limits import padding, with_padding
+from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
 
-#: Every operation in topological order, with the operations that it reads; one that reads nothing known reads the ids.
+#: Every operation in topological order, with those that it reads; one that reads nothing known reads what comes in.
 Network = Mapping[str, tuple[Operation, tuple[str, ...]]]
 _LAYER = re.compile(r"blocks_(\d+)_(\w+)")
 
@@ -61,8 +62,21 @@ def assemble(
     sinks = [name for name in network if not readers[name]]
     sources = {stream for stream in readers if stream not in network}
     if len(sinks) != 1 or len(sources) != 1:
-        raise ConversionError(f"a network has one stream of ids and one of logits, not {sources} and {sinks}")
+        raise ConversionError(
+            f"a network has one stream that comes in and one that goes out, not {sources} and {sinks}"
+        )
+    source = sources.pop()
     blocks: list[Block] = []
+
+    def fork(stream: str, channels: int, fmt: Format) -> None:
+        """Where it has several readers."""
+        outputs = tuple(f"{stream}_{port}" for port in range(len(readers[stream])))
+        if len(outputs) > 1:
+            made = Block(f"{stream}_fork", None, (stream,), outputs, channels, channels, (fmt,), fmt, lanes)
+            blocks.append(replace(made, contexts=contexts))
+
+    first, inputs = network[readers[source][0]]
+    fork(source, first.n_in, first.stream_format(first.streams[inputs.index(source)]))
     for name, (op, inputs) in network.items():
         more = padding(op, lanes) if name == sinks[0] else 0
         op = with_padding(op, more)
@@ -76,15 +90,10 @@ def assemble(
                 contexts=contexts, events=name in events, padding=more,
             )
         )  # fmt: skip
-        if len(readers[name]) > 1:
-            outputs = tuple(f"{name}_{port}" for port in range(len(readers[name])))
-            blocks.append(
-                Block(f"{name}_fork", None, (name,), outputs, op.n_out, op.n_out, (op.out,), op.out, lanes,
-                      contexts=contexts)
-            )  # fmt: skip
+        fork(name, op.n_out, op.out)
     depths = fifo_depths(blocks)
     sized = tuple(replace(b, fifo_depths=depths.get(b.name, ()), multiplier=multiplier) for b in blocks)
-    return Dataflow(share(sized, engine), sources.pop(), sinks[0])
+    return Dataflow(share(sized, engine), source, sinks[0])
 
 
 def alike(network: Network) -> Network:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
-from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
+from spikegpt_hls.quant.ops import Linear, Operation
 
 MAX_CONTEXTS = 256
 
@@ -34,8 +34,7 @@ def with_padding(op: Operation, more: int) -> Operation:
 def check(operations: Mapping[str, Operation], lanes: int, contexts: int, backend: str) -> None:
     """ConversionError where lanes, contexts or an accumulator are not possible."""
     for name, op in operations.items():
-        counts = [op.n_out] if isinstance(op, BinaryEmbedding) else [op.n_in, op.n_out]
-        for channels in counts:
+        for channels in op.widths:
             if lanes < 1 or channels % lanes:
                 raise ConversionError(f"{lanes} lanes do not divide the {channels} channels of {name}")
         if isinstance(op, Linear) and (excess := op.accumulator.bits - MAX_ACCUMULATOR_BITS) > 0:
@@ -46,3 +45,5 @@ def check(operations: Mapping[str, Operation], lanes: int, contexts: int, backen
         raise ConversionError(f"{contexts} contexts are not possible: 1 to {MAX_CONTEXTS} sequences are interleaved")
     if contexts > 1 and backend != "SpikeRTL":
         raise ConversionError(f"{contexts} contexts are for the RTL alone: the kernels of {backend} keep one state")
+    if backend != "SpikeRTL" and all(op.stream_shape(name) for op in operations.values() for name in op.streams):
+        raise ConversionError(f"a network that reads channels is for SpikeRTL: the kernels of {backend} read token ids")

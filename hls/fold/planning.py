@@ -23,7 +23,7 @@ from spikegpt_hls.hls.fold.folding import legal_factors
 from spikegpt_hls.hls.fold.limits import padded
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import interval
-from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation
+from spikegpt_hls.quant.ops import Linear, Operation
 
 MAX_LANES = 64
 #: Of a token, on average, by the name of each Linear that is driven by them.
@@ -163,13 +163,13 @@ class _Space:
 
 
 def _spaces(operations: Mapping[str, Operation], engine: bool, events: Events) -> list[_Space]:
-    *inner, last = operations.values()  # whose outputs are padded to whole beats
-    counts = {op.n_out for op in inner} | {op.n_in for op in (*inner, last) if not isinstance(op, BinaryEmbedding)}
-    common = reduce(gcd, counts)
+    *inner, last = operations.values()
+    whole = last.widths[:-1] if isinstance(last, Linear) else last.widths  # outputs that are padded to whole beats
+    common = reduce(gcd, (*(count for op in inner for count in op.widths), *whole))
     lanes = [count for count in range(1, MAX_LANES + 1) if common % count == 0]
-    whole = {count: padded(operations, count) for count in lanes}
-    sizes = {count: _engines(whole[count], count, events) if engine else [] for count in lanes}
-    return [_Space(whole[count], count, size, events) for count in lanes for size in (0, *sizes[count])]
+    built = {count: padded(operations, count) for count in lanes}
+    sizes = {count: _engines(built[count], count, events) if engine else [] for count in lanes}
+    return [_Space(built[count], count, size, events) for count in lanes for size in (0, *sizes[count])]
 
 
 def _engines(operations: Mapping[str, Operation], lanes: int, events: Events) -> list[int]:

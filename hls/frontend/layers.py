@@ -56,13 +56,14 @@ class Fork(Layer):
     """Copies its input to each output: two readers of one stream are two streams."""
 
     _expected_attributes = (
+        Attribute("channels"),
         Attribute("format", value_type=Format),
         ConfigurableAttribute("lanes", default=1),
         ConfigurableAttribute("contexts", default=1),
     )
 
     def initialize(self) -> None:
-        shape = self.get_input_variable().shape
+        shape = (1, self.get_attr("channels"))
         for i, name in enumerate(self.outputs):
             precision_ = precision(self.get_attr("format"))
             self.add_output_variable(shape, name, var_name=f"layer{{index}}_out{i}", precision=precision_)

@@ -1,23 +1,38 @@
 """The exported ONNX model as hls4ml can read it: one token per call, clean names, parameters folded.
 
+A token is its id, or the numbers of its channels; behind them comes the mark of a sequence's first one.
+
 hls4ml looks nodes up by tensor names, replaces dots in some names only, and needs the shape of every input, so the
 graph is written anew: a node's output tensor has the node's name, and its parameters are plain initializers.
 """
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.frontend.foreign import lowered
 from spikegpt_hls.hls.frontend.handlers import make_node
 from spikegpt_hls.quant.errors import GraphError
-from spikegpt_hls.quant.graph import DOMAIN, Constants, is_stateful, name_of, operations, parameters
+from spikegpt_hls.quant.graph import (
+    DOMAIN,
+    Constants,
+    inputs,
+    is_stateful,
+    name_of,
+    operations,
+    parameters,
+    source_of,
+)
 from spikegpt_hls.quant.ops import Operation
 
 INPUT = "tokens"
+#: The graph that ``per_token`` makes.
+NAME = "one_token"
 
 
 def block_name(name: str) -> str:
@@ -25,16 +40,16 @@ def block_name(name: str) -> str:
     return re.sub(r"\W+", "_", name).strip("_")
 
 
-def per_token(model: ModelProto, target: str) -> ModelProto:
-    """The model for one token per call, whose input is the pair (id, first), in names that hls4ml keeps.
+def per_token(model: ModelProto) -> ModelProto:
+    """The model for one token per call, whose input is (id, first) or (channels, first), in names that hls4ml keeps.
 
-    A model that is so already stays as it is. ConversionError names the first node that ``target`` has no
-    implementation for, or what is wrong with one.
+    A model that is so already stays as it is. ConversionError names the first node that has no meaning
+    here, or what is wrong with one.
     """
-    if _is_per_token(model.graph):
+    if model.graph.name == NAME:
         return model
     try:
-        return _rewritten(model, target)
+        return _rewritten(lowered(model))
     except GraphError as error:
         raise ConversionError(str(error)) from error
 
@@ -44,39 +59,32 @@ def is_ours(model: ModelProto) -> bool:
     return any(node.domain == DOMAIN for node in model.graph.node)
 
 
-def _is_per_token(graph: GraphProto) -> bool:
-    shapes = [[size.dim_value for size in value.type.tensor_type.shape.dim] for value in graph.input]
-    return shapes == [[1, 1, 2]] and graph.input[0].name == INPUT
-
-
-def _rewritten(model: ModelProto, target: str) -> ModelProto:
+def _rewritten(model: ModelProto) -> ModelProto:
     constants = Constants(model.graph)
     nodes: list[NodeProto] = []
     initializers: list[TensorProto] = []
     infos: list[ValueInfoProto] = []
     streams = {_only_input(model.graph): INPUT}
     taken = {INPUT}
-    for node, op in _buildable(model.graph, constants, target):
+    for node, op in _buildable(model.graph):
         name = _unique(block_name(node.name or f"{node.op_type}_{len(nodes)}"), taken)
         for param, integers in parameters(node, op, constants).items():
             real = op.param_format(param).real(integers).astype(np.float32)
             initializers.append(numpy_helper.from_array(real, f"{name}__{param}"))
             infos.append(helper.make_tensor_value_info(initializers[-1].name, TensorProto.FLOAT, real.shape))
-        inputs = [streams[tensor] for tensor in node.input[: len(op.streams)]]
+        read = [streams[tensor] for tensor in node.input[: len(op.streams)]]
         streams[node.output[0]] = name
-        nodes.append(make_node(op, [*inputs, *(f"{name}__{param}" for param in op.params)], name, name))
+        nodes.append(make_node(op, [*read, *(f"{name}__{param}" for param in op.params)], name, name))
         infos.append(_info(name, op.n_out))
     output = _only_output(model.graph)
     if output not in streams:
         raise ConversionError(f"the model's output reads {output!r}, which no operation computes")
-    return _model(nodes, initializers, infos, streams[output])
+    width = math.prod(source_of(model.graph).shape) + 1
+    return _model(nodes, initializers, [_info(INPUT, width), *infos], streams[output])
 
 
-def _buildable(graph: GraphProto, constants: Constants, target: str) -> list[tuple[NodeProto, Operation]]:
-    """Every node of ours, where there is no other one, and each has a reader and keeps its own state."""
-    for node in graph.node:
-        if node.domain != DOMAIN and node.output[0] not in constants:
-            raise ConversionError(f"node {name_of(node)!r} ({node.op_type}) cannot be built for {target}")
+def _buildable(graph: GraphProto) -> list[tuple[NodeProto, Operation]]:
+    """Every node of ours, where each has a reader and keeps its own state."""
     read = {tensor for node in graph.node for tensor in node.input} | {value.name for value in graph.output}
     found = list(operations(graph))
     for node, operation in found:
@@ -97,11 +105,9 @@ def _unique(name: str, taken: set[str]) -> str:
 
 
 def _only_input(graph: GraphProto) -> str:
-    initializers = {tensor.name for tensor in graph.initializer}
-    inputs = [value.name for value in graph.input if value.name not in initializers]
-    if len(inputs) != 1:
-        raise ConversionError(f"the model must have one input, the token ids, not {len(inputs)}")
-    return str(inputs[0])
+    if len(found := inputs(graph)) != 1:
+        raise ConversionError(f"the model must have one input, token ids or channels, not {len(found)}")
+    return str(found[0].name)
 
 
 def _only_output(graph: GraphProto) -> str:
@@ -118,6 +124,6 @@ def _model(
     nodes: list[NodeProto], initializers: list[TensorProto], infos: list[ValueInfoProto], output: str
 ) -> ModelProto:
     outputs = [info for info in infos if info.name == output]
-    inner = [info for info in infos if info.name != output]
-    graph = helper.make_graph(nodes, "model", [_info(INPUT, 2)], outputs, initializers, value_info=inner)
+    first, *inner = [info for info in infos if info.name != output]
+    graph = helper.make_graph(nodes, NAME, [first], outputs, initializers, value_info=inner)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid(DOMAIN, 1)])

@@ -8,13 +8,14 @@ from collections import defaultdict
 import numpy as np
 from hls4ml.model.flow import get_flow
 from hls4ml.model.graph import ModelGraph
-from hls4ml.model.layers import Constant, Layer
+from hls4ml.model.layers import Constant, Input, Layer
 from hls4ml.model.optimizer import ModelOptimizerPass, register_pass
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.layers import Fork, OperationLayer
 from spikegpt_hls.hls.frontend.settings import Settings
 from spikegpt_hls.hls.frontend.token_graph import TokenGraphs
+from spikegpt_hls.quant.format import Format
 
 
 class AbsorbParameters(ModelOptimizerPass):
@@ -59,20 +60,37 @@ class InsertForks(ModelOptimizerPass):
         for node in model.graph.values():
             for port, tensor in enumerate(node.inputs):
                 readers[tensor].append((node, port))
-        for node in [node for node in model.graph.values() if isinstance(node, OperationLayer)]:
+        if not any(isinstance(node, OperationLayer) for node in model.graph.values()):
+            return False
+        for node in [node for node in model.graph.values() if isinstance(node, OperationLayer | Input)]:
             if len(readers[node.outputs[0]]) > 1:
                 _fork(model, node, readers[node.outputs[0]])
         return False
 
 
-def _fork(model: ModelGraph, node: OperationLayer, readers: list[tuple[Layer, int]]) -> None:
-    stream = node.outputs[0]
+def _written(model: ModelGraph, node: Layer) -> tuple[int, Format]:
+    """Channels and format of what a node writes."""
+    if isinstance(node, OperationLayer):
+        return node.operation.n_out, node.operation.out
+    operation, stream = model.reads
+    if not operation.stream_shape(stream):
+        raise ConversionError("the token ids are read twice, and go to one embedding alone")
+    return operation.n_in, operation.stream_format(stream)
+
+
+def _fork(model: ModelGraph, node: Layer, readers: list[tuple[Layer, int]]) -> None:
+    stream, beside = node.outputs[0], readers[0][0]
+    channels, fmt = _written(model, node)
     if stream in model.outputs:
         raise ConversionError(f"the output of {node.name} leaves the model and is read inside it")
     outputs = [f"{stream}_{i}" for i in range(len(readers))]
     for output, (reader, port) in zip(outputs, readers, strict=True):
         reader.inputs[port] = output
-    attributes = {"format": node.operation.out, "lanes": node.get_attr("lanes"), "contexts": node.get_attr("contexts")}
+    attributes = {
+        "channels": channels,
+        "format": fmt,
+        **{name: beside.get_attr(name) for name in ("lanes", "contexts")},
+    }
     model.insert_node(model.make_node(Fork, f"{node.name}_fork", attributes, [stream], outputs))
 
 

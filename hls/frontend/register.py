@@ -52,6 +52,6 @@ def _of_one_token(parse: Parse) -> Parse:
         if not is_ours(onnx_model):
             return parse(onnx_model)
         register()
-        return parse(per_token(onnx_model, "hls4ml"))
+        return parse(per_token(onnx_model))
 
     return parse_onnx_model

@@ -1,4 +1,4 @@
-"""A converted model of ours as hls4ml's users call one: token ids (N, T) in, logits (N, T, vocabulary) out."""
+"""A converted model of ours as hls4ml's users call one: ids (N, T) or channels (N, T, C) in, (N, T, outputs) out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.layers import OperationLayer, precision
+from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.quant.ops import BinaryEmbedding
+from spikegpt_hls.quant.ops import Operation
 
 Reals = NDArray[np.float64]
 
@@ -23,11 +24,17 @@ class Simulation(Protocol):
     """What a backend compiles a model to."""
 
     def run(self, sequences: Sequence[ArrayLike]) -> Mapping[str, Sequence[Ints]]:
-        """By node name, the integers (tokens, channels) that it computes for each sequence of token ids."""
+        """By node name, the integers (tokens, channels) that it computes for each sequence of ids (T,) or of integers
+        (T, C)."""
 
 
 class TokenGraph(ModelGraph):  # type: ignore[misc]
-    """hls4ml's ModelGraph of a model that takes a token a call: ``predict`` and ``trace`` take whole sequences."""
+    """hls4ml's ModelGraph of a model that takes a token a call: ``predict`` and ``trace`` take whole sequences.
+
+    ``reads`` is an operation that reads what comes in, and which of its streams that is.
+    """
+
+    reads: tuple[Operation, str]
 
     def write(self) -> None:
         check_implemented(self)
@@ -39,7 +46,7 @@ class TokenGraph(ModelGraph):  # type: ignore[misc]
         self._simulation = self._simulator()(self)
 
     def predict(self, x: ArrayLike) -> Reals:
-        """Logits (N, T, vocabulary) of token ids (N, T); every sequence begins anew."""
+        """What goes out, (N, T, outputs), for ids (N, T) or real values (N, T, C); every sequence begins anew."""
         return self._run(x)[self.outputs[0]]
 
     def trace(self, x: ArrayLike) -> tuple[Reals, dict[str, Reals]]:
@@ -56,13 +63,12 @@ class TokenGraph(ModelGraph):  # type: ignore[misc]
         if not hasattr(self, "_simulation"):
             raise ConversionError("the model is not compiled: call compile() first")
         nodes = {node.name: node.operation for node in self.get_layers() if isinstance(node, OperationLayer)}
-        ids = _ids(x, max(op.vocabulary for op in nodes.values() if isinstance(op, BinaryEmbedding)))
-        traces = self._simulation.run(list(ids))
+        traces = self._simulation.run(list(_integers(x, *self.reads)))
         return {name: np.stack([op.out.real(one) for one in traces[name]]) for name, op in nodes.items()}
 
 
 class TokenGraphs(ModelOptimizerPass):
-    """A graph of ours is a TokenGraph of streams, whatever ``io_type`` says, and its input as wide as its ids."""
+    """A graph of ours is a TokenGraph of streams, whatever ``io_type`` says, and its input as wide as what comes in."""
 
     name = "token_graphs"
 
@@ -74,11 +80,19 @@ class TokenGraphs(ModelOptimizerPass):
         if nodes:
             model.__class__ = TokenGraph
             model.config.config["IOType"] = "io_stream"
-            widest = max((n.operation.ids for n in nodes if isinstance(n.operation, BinaryEmbedding)), default=None)
+            model.reads = operation, stream = _reader(model)
             for node in model.graph.values():
-                if isinstance(node, Input) and widest is not None:
-                    node.get_output_variable().type.precision = precision(widest)
+                if isinstance(node, Input):
+                    node.get_output_variable().type.precision = precision(operation.stream_format(stream))
         return False
+
+
+def _reader(model: ModelGraph) -> tuple[Operation, str]:
+    (source,) = model.inputs
+    for node in model.graph.values():
+        if isinstance(node, OperationLayer) and source in node.inputs:
+            return node.operation, node.operation.streams[node.inputs.index(source)]
+    raise ConversionError("no operation reads the model's input")
 
 
 def check_implemented(graph: Any) -> None:
@@ -91,9 +105,20 @@ def check_implemented(graph: Any) -> None:
             raise ConversionError(f"node {node.name!r} ({node.class_name}) has no implementation in {backend.name}")
 
 
-def _ids(x: ArrayLike, vocabulary: int) -> Ints:
-    """Token ids (N, T), or a ConversionError that says what was given instead."""
+def _integers(x: ArrayLike, operation: Operation, stream: str) -> Ints:
+    """The integers of ids (N, T) or of channels (N, T, C), or a ConversionError that says what was given instead."""
     given = np.asarray(x)
+    if channels := operation.stream_shape(stream):
+        if given.ndim != 3 or given.shape[2:] != channels or not given.size:
+            raise ConversionError(f"what comes in has the shape (sequences, tokens, {channels[0]}), not {given.shape}")
+        try:
+            return operation.integers(stream, given)
+        except GraphError as error:
+            raise ConversionError(f"what comes in is not what the model reads: {error}") from error
+    return _ids(given, operation.limits(stream)[1] + 1)
+
+
+def _ids(given: NDArray[Any], vocabulary: int) -> Ints:
     if given.ndim != 2 or not given.size:
         raise ConversionError(f"token ids have the shape (sequences, tokens), not {given.shape}")
     ids = given.astype(np.int64)

@@ -44,7 +44,8 @@ class Shape:
     @classmethod
     def of(cls, dataflow: Dataflow) -> Shape:
         embedding = dataflow.blocks[0].operation
-        assert isinstance(embedding, BinaryEmbedding)
+        if not isinstance(embedding, BinaryEmbedding):
+            raise ConversionError("the IP continues text, and this network reads channels: its RTL is what there is")
         head = dataflow.driver[dataflow.sink]
         layers = sum(block.kind == "Residual" for block in dataflow.blocks) // 2
         if head.channels_out - head.padding != embedding.vocabulary:

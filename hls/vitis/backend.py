@@ -119,7 +119,7 @@ class ForkCall(FunctionCallTemplate):
     def format(self, node: Fork) -> str:
         source = node.get_input_variable()
         outputs = ", ".join(node.get_output_variable(name).name for name in node.outputs)
-        return f"nnet::fork<{source.type.name}, {source.shape[-1]}>({source.name}, {outputs});"
+        return f"nnet::fork<{source.type.name}, {node.get_attr('channels')}>({source.name}, {outputs});"
 
 
 def register_kernels() -> None:

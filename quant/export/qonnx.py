@@ -1,8 +1,9 @@
 """The quantized network as QONNX: whole sequences (``model.onnx``), and one token per step (``model_step.onnx``).
 
-In ``model.onnx`` the input is ``tokens`` (1, T) and the output ``logits`` (1, T, vocabulary). ``model_step.onnx`` has
-T = 1, the further inputs ``<node>.<state>`` (1, channels), int64, and the outputs ``<node>.<state>.after``. A node is
-named as in ``quant.network.blocks``, its output tensor ``<node>.out``, its parameters ``<node>.<parameter>``.
+In ``model.onnx`` the input is ``tokens``, ids (1, T) or channels (1, T, C), and the output ``logits`` (1, T, outputs),
+whatever a network's last node is. ``model_step.onnx`` has T = 1, the further inputs ``<node>.<state>`` (1, channels),
+int64, and the outputs ``<node>.<state>.after``. A node is named as in ``quant.network.blocks``, its output tensor
+``<node>.out``, its parameters ``<node>.<parameter>``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from torch import Tensor, nn
 
 from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.quant.graph import DOMAIN, NAME, is_stateful, operation_of, operations
-from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
+from spikegpt_hls.quant.network import blocks
 from spikegpt_hls.quant.qonnx_ops import datatypes
+from spikegpt_hls.quant.units import SOURCE, Network
 
 SEQUENCE, STEP = "model.onnx", "model_step.onnx"
 OPSET = 13
@@ -32,7 +34,7 @@ OPSET = 13
 class Step(nn.Module):
     """One token with its states as explicit inputs and outputs, in the order of ``keys``."""
 
-    def __init__(self, network: QuantSpikeGPT) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
         self.initial = {
@@ -41,24 +43,22 @@ class Step(nn.Module):
             for name, value in node.operation.initial_state(1).items()
         }
 
-    def forward(self, ids: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        logits, after = self.network.run(ids, dict(zip(self.initial, states, strict=True)))
+    def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        logits, after = self.network.run(x, dict(zip(self.initial, states, strict=True)))
         return logits, *(after[key] for key in self.initial)
 
 
-def export(network: QuantSpikeGPT, folder: str | Path, tokens: int = 16) -> tuple[Path, Path]:
+def export(network: Network, folder: str | Path, tokens: int = 16) -> tuple[Path, Path]:
     """Write both graphs into ``folder``; ``tokens`` is the sequence length that ``model.onnx`` is written with."""
     sequence = export_sequence(network, folder, tokens)
     step = Step(network)
-    ids = torch.zeros(1, 1, dtype=torch.int64)
-    stepwise = _named(_exported(step.eval(), (ids, *step.initial.values())))
+    stepwise = _named(_exported(step.eval(), (network.silence(1), *step.initial.values())))
     return sequence, _save(stepwise, Path(folder) / STEP)
 
 
-def export_sequence(network: QuantSpikeGPT, folder: str | Path, tokens: int = 16) -> Path:
+def export_sequence(network: Network, folder: str | Path, tokens: int = 16) -> Path:
     """Write ``model.onnx`` alone, which is all that becomes hardware."""
-    ids = torch.zeros(1, tokens, dtype=torch.int64)
-    return _save(_named(_exported(network.eval(), (ids,))), Path(folder) / SEQUENCE)
+    return _save(_named(_exported(network.eval(), (network.silence(tokens),))), Path(folder) / SEQUENCE)
 
 
 def _exported(module: nn.Module, args: tuple[Tensor, ...]) -> ModelWrapper:
@@ -71,7 +71,7 @@ def _exported(module: nn.Module, args: tuple[Tensor, ...]) -> ModelWrapper:
 
 def _named(model: ModelWrapper) -> ModelWrapper:
     """Give nodes and tensors the names that every other folder uses."""
-    model.rename_tensor(model.graph.input[0].name, "tokens")
+    model.rename_tensor(model.graph.input[0].name, SOURCE)
     for node in [n for n in model.graph.node if n.domain == DOMAIN]:
         operation = operation_of(node)
         mark = next(attribute for attribute in node.attribute if attribute.name == NAME)
@@ -87,7 +87,7 @@ def _named(model: ModelWrapper) -> ModelWrapper:
                 model.rename_tensor(before, f"{node.name}.{name}")
                 model.rename_tensor(after, f"{node.name}.{name}.after")
         model.rename_tensor(node.output[0], f"{node.name}.out")
-    model.rename_tensor("head.out", "logits")
+    model.rename_tensor(model.graph.output[0].name, "logits")
     return model
 
 

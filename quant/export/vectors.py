@@ -1,7 +1,8 @@
 """Golden vectors: what every node writes, and every state after each sequence, for held-out tokens.
 
-``vectors.npz`` holds ``tokens`` (N,), the sequences back to back; ``lengths`` (sequences,); ``<node>`` (N, channels),
-each node's output as integers of its format; and ``<node>.<state>`` (sequences, channels).
+``vectors.npz`` holds ``tokens``, ids (N,) or integers (N, channels), the sequences back to back;
+``lengths`` (sequences,); ``<node>`` (N, channels), each node's output as integers of its format; and
+``<node>.<state>`` (sequences, channels).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.quant.format import Format
-from spikegpt_hls.quant.network import QuantSpikeGPT, blocks
-from spikegpt_hls.quant.units import Run
+from spikegpt_hls.quant.network import blocks
+from spikegpt_hls.quant.units import SOURCE, Network, Run
 
 VECTORS = "vectors.npz"
 
@@ -33,12 +34,12 @@ def sequence_lengths(tokens: int, sequences: int) -> list[int]:
     return lengths
 
 
-def trace(network: QuantSpikeGPT, sequences: Sequence[NDArray]) -> dict[str, NDArray]:
+def trace(network: Network, sequences: Sequence[NDArray]) -> dict[str, NDArray]:
     """The vectors of these token sequences, each from the initial state."""
     formats = formats_of(network)
-    runs = [_trace_one(network, ids) for ids in sequences]
+    runs = [_trace_one(network, ids, formats) for ids in sequences]
     vectors: dict[str, NDArray] = {
-        "tokens": np.concatenate(sequences).astype(np.int32),
+        SOURCE: np.concatenate(sequences).astype(np.int32),
         "lengths": np.array([len(ids) for ids in sequences], np.int32),
     }
     for name, fmt in formats.items():
@@ -46,7 +47,7 @@ def trace(network: QuantSpikeGPT, sequences: Sequence[NDArray]) -> dict[str, NDA
     return vectors
 
 
-def formats_of(network: QuantSpikeGPT) -> dict[str, Format]:
+def formats_of(network: Network) -> dict[str, Format]:
     """The format of every vector: nodes' outputs, then states."""
     nodes = blocks(network)
     outputs = {node.name: node.operation.out for node in nodes}
@@ -61,12 +62,11 @@ def smallest_dtype(fmt: Format) -> type[np.integer]:
     return next(t for t in (np.int8, np.int16, np.int32, np.int64) if bits <= np.iinfo(t).bits)
 
 
-def _trace_one(network: QuantSpikeGPT, ids: NDArray) -> dict[str, NDArray]:
+def _trace_one(network: Network, ids: NDArray, formats: dict[str, Format]) -> dict[str, NDArray]:
     """Outputs (T, channels) and last states (1, channels) of one sequence."""
-    formats = formats_of(network)
     run = Run(state={}, trace={})
     with torch.no_grad():
-        network.eval().compute(run, torch.from_numpy(np.asarray(ids, np.int64))[None])
+        network.eval().compute(run, network.tensor(ids))
     outputs = {name: formats[name].integers(value.numpy()[0], name) for name, value in (run.trace or {}).items()}
     return outputs | {name: value.numpy() for name, value in run.after.items()}
 
@@ -80,7 +80,7 @@ def write(vectors: dict[str, NDArray], folder: str | Path) -> Path:
     return path
 
 
-def golden(network: QuantSpikeGPT, ids: NDArray, folder: str | Path, tokens: int = 512, sequences: int = 3) -> Path:
+def golden(network: Network, ids: NDArray, folder: str | Path, tokens: int = 512, sequences: int = 3) -> Path:
     """Trace the first ``tokens`` of the held-out ``ids`` in ``sequences`` unequal parts and write them."""
     lengths = sequence_lengths(tokens, sequences)
     if len(ids) < tokens:

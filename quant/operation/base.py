@@ -17,6 +17,26 @@ State = dict[str, Ints]
 
 
 @dataclass(frozen=True)
+class Source:
+    """What a token of a stream is: an id, whose ``shape`` is (), or so many channels; ``format`` is a number's.
+
+    A network says it once of what comes in; behind that its first operation says it, in every graph.
+    """
+
+    format: Format
+    shape: tuple[int, ...] = ()
+
+    def tensor(self, integers: NDArray) -> NDArray:
+        """What a graph reads for them: ids are int64, channels real values, float32."""
+        if not self.shape:
+            return np.asarray(integers, np.int64)
+        return self.format.real(np.asarray(integers)).astype(np.float32)
+
+    def __str__(self) -> str:
+        return " x ".join([*map(str, self.shape), str(self.format)]) if self.shape else f"ids of {self.format}"
+
+
+@dataclass(frozen=True)
 class Operation:
     """One operation of the network.
 
@@ -73,6 +93,15 @@ class Operation:
     def stream_shape(self, name: str) -> tuple[int, ...]:
         """Behind batch and tokens."""
         return (self.n_in,)
+
+    def source(self, name: str) -> Source:
+        """What a token of a stream is."""
+        return Source(self.stream_format(name), self.stream_shape(name))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of every stream that has channels, and of the output: what lanes must divide."""
+        return (*(channels for name in self.streams for channels in self.stream_shape(name)), self.n_out)
 
     def limits(self, name: str) -> tuple[int, int]:
         """The least and the most that a stream or a parameter may be: what its format holds, if not less."""

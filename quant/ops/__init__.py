@@ -1,6 +1,6 @@
 """One file per operation: its schema and its integer meaning. The same names are used in every other folder."""
 
-from spikegpt_hls.quant.operation.base import Operation, State
+from spikegpt_hls.quant.operation.base import Operation, Source, State
 from spikegpt_hls.quant.ops.embedding import BIT, BinaryEmbedding
 from spikegpt_hls.quant.ops.gate import Gate
 from spikegpt_hls.quant.ops.graded_spike import GradedSpike
@@ -47,6 +47,7 @@ __all__ = [
     "Operation",
     "Residual",
     "Sigmoid",
+    "Source",
     "SquaredReLU",
     "State",
     "TokenShift",

@@ -13,10 +13,12 @@ from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.quant.network import QuantSpikeGPT
 from spikegpt_hls.quant.quantizers import Edge
 from spikegpt_hls.quant.trained_units import LayerNorm, Linear
+from spikegpt_hls.quant.units import Network
 
 
-def calibrate(network: QuantSpikeGPT, batches: Iterable[Tensor]) -> None:
-    """Settle weights and gains from their values, activations from the float surrogates over ``batches`` (B, T)."""
+def calibrate(network: Network, batches: Iterable[Tensor]) -> None:
+    """Settle weights and gains from their values, activations from the float surrogates over ``batches`` of what the
+    network reads."""
     for module in network.modules():
         if isinstance(module, LayerNorm | Linear):
             module.settle()

@@ -19,6 +19,7 @@ from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import bursts
 from spikegpt_hls.rtl_tests.contexts import Order, interleave
+from spikegpt_hls.rtl_tests.simulator import ToolError
 from spikegpt_hls.rtl_tests.top import driver, taps
 
 _HERE = Path(__file__).parent
@@ -84,9 +85,10 @@ class Run:
         return {self.dataflow.source: self.source_cycles(), **found}
 
     def source_cycles(self) -> Ints:
-        """Cycle in which each id was taken."""
+        """Cycle in which each beat that comes in was taken; an id is one."""
         reader, port = self.dataflow.reader[self.dataflow.source]
-        return taps.read(self.folder / f"{self.dataflow.source}.hex", 1, reader.format_in[port].bits)[0]
+        path = self.folder / f"{self.dataflow.source}.hex"
+        return taps.read(path, reader.lanes_in, reader.format_in[port].bits)[0]
 
 
 class Model:
@@ -104,12 +106,23 @@ class Model:
         simulator.build([*sources, *others], "testbench", self.simulator, waves=self.waves, level=level)
 
     def run(self, name: str, sequences: Sequence[Sequence[int] | Ints], stall: int = 0) -> Run:
-        """Stream the sequences, interleaved at random where there are contexts for it (``contexts.interleave``);
-        ``stall`` seeds random stalls on both ports (0: none)."""
+        """Stream the sequences, of ids (T,) or of integers (T, channels), interleaved at random where there are
+        contexts for it (``contexts.interleave``); ``stall`` seeds random stalls on both ports (0: none)."""
         order = interleave([len(sequence) for sequence in sequences], self.dataflow.contexts, seed=stall)
-        ids = np.concatenate([np.asarray(sequence, np.int64) for sequence in sequences])[order.row]
-        tokens = np.stack([ids, order.first, order.context], axis=1).tolist()
-        return self._run("stream", name, order, tokens, _stalls(stall, len(tokens)))
+        tokens = np.concatenate([self._checked(np.asarray(sequence, np.int64)) for sequence in sequences])[order.row]
+        marks = np.stack([order.first, order.context], axis=1).tolist()
+        sent: list[driver.Token] = [(token, *mark) for token, mark in zip(tokens.tolist(), marks, strict=True)]
+        return self._run("stream", name, order, sent, _stalls(stall, len(sent)))
+
+    def _checked(self, tokens: Ints) -> Ints:
+        """ToolError where what comes in is of another shape, or where a number of a channel is none of its format."""
+        reader, port = self.dataflow.reader[self.dataflow.source]
+        due, fmt = () if reader.takes_ids else (reader.channels_in,), reader.format_in[port]
+        if tokens.shape[1:] != due:
+            raise ToolError(f"a token that comes in has the shape {due}, not {tokens.shape[1:]}")
+        if tokens.size and not fmt.lo <= tokens.min() <= tokens.max() <= fmt.hi:
+            raise ToolError(f"what comes in is {fmt}, {fmt.lo} to {fmt.hi}, not {tokens.min()} to {tokens.max()}")
+        return tokens
 
     def generate(self, name: str, prompt: Sequence[int], tokens: int, sampler: Mapping[str, Any]) -> list[int]:
         """Continue ``prompt``: each id is picked from the RTL's own logits."""
@@ -146,7 +159,7 @@ class Model:
         test: str,
         name: str,
         order: Order | None,
-        tokens: Sequence[Sequence[int]],
+        tokens: Sequence[driver.Token],
         pauses: tuple[Sequence[bool], Sequence[bool]],
         window: int = 0,
         **asked: Any,

@@ -40,7 +40,7 @@ class ModelTB:
         self.request = json.loads(path.read_text())
         self.dataflow = Dataflow.from_json(json.loads(Path(self.request["dataflow"]).read_text()))
         self.head = self.dataflow.driver[self.dataflow.sink]
-        self.sent: list[tuple[int, int, int]] = [tuple(token) for token in self.request["tokens"]]
+        self.sent: list[driver.Token] = [tuple(token) for token in self.request["tokens"]]
         self.packets = self.feeds = 0
 
     async def start(self) -> None:
@@ -75,7 +75,7 @@ class ModelTB:
         """One more id, in a sequence that has begun; at most one a cycle."""
         self.sent.append((token, 0, context))
         self.feeds += 1
-        self.dut.fed.value = driver.word(self.dataflow, *self.sent[-1])
+        (self.dut.fed.value,) = driver.words(self.dataflow, *self.sent[-1])
         self.dut.feeds.value = self.feeds
 
     def _counts(self, packed: Any, blocks: Sequence[Block]) -> dict[str, int]:

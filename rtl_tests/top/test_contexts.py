@@ -106,9 +106,9 @@ def test_marks_that_are_not_their_tokens_are_noticed(
     sequences, _ = beginnings(golden, [12, 12, 12])
     write = driver.write
 
-    def misled(folder: Path, dataflow: Dataflow, tokens: list[list[int]], *pauses: list[bool]) -> None:
+    def misled(folder: Path, dataflow: Dataflow, tokens: list[driver.Token], *pauses: list[bool]) -> None:
         token, first, context = tokens[6]
-        write(folder, dataflow, [*tokens[:6], [token, 1 - first, context], *tokens[7:]], *pauses)
+        write(folder, dataflow, [*tokens[:6], (token, 1 - first, context), *tokens[7:]], *pauses)
 
     monkeypatch.setattr(driver, "write", misled)
     with pytest.raises(AssertionError, match="the logits of token 6 have tuser, tid"):

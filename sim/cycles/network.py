@@ -41,6 +41,7 @@ class Network:
         self._index: dict[str, int] = {}
         self._reader: dict[str, str] = {}  # the block to be named in a deadlock
         self._beats = dataflow.driver[dataflow.sink].beats_out
+        self._beats_in = dataflow.reader[dataflow.source][0].beats_in
         for name, (block, _) in dataflow.reader.items():
             self._channel(name, block.name)
         self._channel(dataflow.sink, "the sink")
@@ -49,6 +50,8 @@ class Network:
         logits = self._index[dataflow.sink]
         self._lib.add_sink(self._net, logits, ints(wait), len(wait))
         if generation is not None:
+            if not dataflow.takes_ids:
+                raise SimulationError("what is generated are token ids, and this network reads channels")
             ids = self._index[dataflow.source]
             self._lib.add_generation(self._net, ids, logits, self._beats, generation, contexts)
         self._lib.connect(self._net)
@@ -136,7 +139,8 @@ class Network:
     def run(self, offers: Sequence[int]) -> None:
         """Give more tokens and go on until every logit has left; SimulationError where some cannot."""
         self.tokens += len(offers)
-        self._lib.run(self._net, self._index[self.dataflow.source], ints(offers), len(offers))
+        beats = [offer for offer in offers for _ in range(self._beats_in)]
+        self._lib.run(self._net, self._index[self.dataflow.source], ints(beats), len(beats))
         expected, left = self.tokens * self._beats, self._size(self.dataflow.sink)
         if left < expected:
             waiting = (name for name in self._index if self._size(name, offers=True) > self._size(name))

@@ -52,7 +52,7 @@ class BlockCycles:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Transfer times of one run, in cycles from the first one in which an id was offered."""
+    """Transfer times of one run, in cycles from the first one in which a token was offered."""
 
     dataflow: Dataflow
     tokens: int
@@ -174,7 +174,8 @@ def simulate(
     inputs = [stream for block in dataflow.blocks for stream in block.inputs]
     streams = {stream: stream for stream in [*inputs, dataflow.sink]}
     joins = {block.name: f"{block.name}.0" for block in dataflow.blocks if block.is_join}
-    at_once = {dataflow.source: np.zeros(tokens, np.int64)} if source is None and generation is None else {}
+    beats = tokens * dataflow.reader[dataflow.source][0].beats_in
+    at_once = {dataflow.source: np.zeros(beats, np.int64)} if source is None and generation is None else {}
     return Schedule(
         dataflow,
         tokens,
@@ -264,7 +265,7 @@ def token_times(
         network.run([0] * count)
         if not ends:
             first = int(network.cycles(dataflow.source, count)[0, 0])
-        last = int(network.cycles(dataflow.source, 1)[0, 0])
+        last = int(network.cycles(dataflow.source, 1)[0, -1])
         ends.append(network.cycles(dataflow.sink, count)[:, -1])
         network.forget()
     whole = np.concatenate(ends)
