@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.trial import TrialState
 
 from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.cli.main import run
@@ -28,11 +30,14 @@ from spikegpt_hls.sim.cycles.schedule import simulate
 from spikegpt_hls.sim.parts import parts
 from spikegpt_hls.sim.resources import area
 
+#: The variable that names a database for tests.
+DATABASE = "SPIKEGPT_HLS_TEST_DATABASE"
 #: A search whose points cost nothing: four objectives of two axes, of which the second is free to choose.
 FAKE = """
 import sys, time
 from pathlib import Path
-from spikegpt_hls.cli.studies import point
+from spikegpt_hls.cli.studies import alive, point
+alive.BEAT, alive.SILENCE = 0.3, 3.0
 def figures(runner, clock):
     wide, fast = runner.named["channels"], runner.named["multipliers"]
     time.sleep(float({pause}))
@@ -143,6 +148,40 @@ def test_two_processes_share_one_search(tmp_path: Path, text: Path) -> None:
     assert min(tried) > 0
 
 
+@pytest.fixture(params=["journal", "database"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where machines keep one search; a database is one that is empty before and after."""
+    if request.param == "journal":
+        (tmp_path / "share").mkdir()
+        return str(tmp_path / "share" / "search")
+    if DATABASE not in os.environ:
+        pytest.skip(f"no database server is at hand: {DATABASE}=postgresql://... names an empty database")
+    return os.environ[DATABASE]
+
+
+def test_a_machine_that_dies_leaves_its_trial_to_the_others(tmp_path: Path, text: Path, shared: str) -> None:
+    """Each has a build folder of its own, and no two try the same point."""
+    dies = started(tmp_path / "a", text, 8, 60, "--storage", shared)
+    settings = Exploring(data=str(text), space="smallest", steps=4, storage=shared)
+    study = explore.open_study(Workspace(tmp_path, "tiny"), settings)
+    while not study.trials:
+        time.sleep(0.1)
+    lives = [started(tmp_path / name, text, 8, 0.3, "--storage", shared) for name in "bc"]
+    while len(study.get_trials(states=[TrialState.COMPLETE])) < 7:
+        time.sleep(0.1)
+    time.sleep(5)  # longer than a silence may be
+    assert study.trials[0].state == TrialState.RUNNING
+    assert [process.poll() for process in (dies, *lives)] == [None, None, None]
+    dies.send_signal(signal.SIGKILL)
+    dies.wait()
+    said = [process.communicate(timeout=100) for process in lives]
+    assert [process.returncode for process in lives] == [0, 0], said
+    rows = results(tmp_path / "b")["trials"]
+    assert [row["axes"] for row in results(tmp_path / "c")["trials"]] == [row["axes"] for row in rows]
+    assert len({str(row["axes"]) for row in rows}) == len(rows) == 8
+    assert sum(out.count("trial ") for out, _ in said) == 8
+
+
 def test_what_stops_a_worker_is_told_once(tmp_path: Path, text: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(arguments(tmp_path, text, 2, "--workers", "2", "--steps", "1")) == 2
     assert capfd.readouterr().err.count("error: training takes 1 step or more") == 1
@@ -175,6 +214,38 @@ def test_other_searches_spaces_and_storages_are_refused(
     assert (tmp_path / "explore" / "explore.json").read_bytes() == whole
     (tmp_path / "explore" / "study.db").write_bytes(b"no database" * 100)
     assert "is not of this version of Optuna" in fails()
+
+
+@pytest.mark.parametrize(
+    ("storage", "says"),
+    [
+        (
+            "sqlite:///study.db",
+            "storage= may be a database of postgresql, mysql, mariadb, or a file, not one of sqlite",
+        ),
+        ("://", "storage= is no URL"),
+        ("nowhere/search", "there is no folder for storage=nowhere/search"),
+        ("mysql://me:secret@server/search", "storage= needs a Python package for its database (No module named"),
+    ],
+)
+def test_a_storage_that_cannot_be_is_one_sentence(fails: Callable[..., str], storage: str, says: str) -> None:
+    said = fails("--storage", storage)
+    assert says in said
+    assert "secret" not in said
+
+
+def test_a_shared_search_is_of_one_text(
+    tmp_path: Path, text: Path, fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(point, "figures", fake)
+    shared = ("--storage", str(tmp_path / "search"))
+    assert run(arguments(tmp_path, text, 1, *shared)) == 0
+    text.write_text("hgfedcba" * 700)
+    assert "search holds a search with other text: name another storage=" in fails(*shared)
+    for other in (b"no journal" * 100, b"no\njournal\n", b"\xff\n"):
+        (tmp_path / "search").write_bytes(other)
+        assert "search is a file of something else: name another storage=" in fails(*shared)
+        assert (tmp_path / "search").read_bytes() == other
 
 
 def test_a_point_rebuilds_to_the_same_figures(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:

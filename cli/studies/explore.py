@@ -1,8 +1,8 @@
 """A search for the networks and foldings that no other beats in everything: bits, tokens/s, area and energy.
 
 Every trial trains a network for a stated number of steps and translates it as any other command would
-(``point.py``). Optuna proposes trials and keeps them in ``explore/study.db``: a search that is killed goes
-on, and as many processes as like may work on it.
+(``point.py``). Optuna proposes trials and keeps them (``storage.py``): a search that is killed goes on, and as many
+processes, on as many machines, as like may work on it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import product
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -33,6 +33,8 @@ from spikegpt_hls.cli.graph.settings import Settings, setting
 from spikegpt_hls.cli.steps import train
 from spikegpt_hls.cli.steps.train import POSITIVE, Training
 from spikegpt_hls.cli.studies import pareto, point
+from spikegpt_hls.cli.studies.alive import Watch, alive
+from spikegpt_hls.cli.studies.storage import Storage, database_errors, lock
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import Workspace
 
@@ -71,6 +73,12 @@ class Exploring(Settings):
 
     trials: int = setting(30, "Points to try in all, those of earlier runs included.", click.IntRange(1), 8)
     workers: int = setting(1, "Processes that try them.", click.IntRange(1), 2)
+    storage: str | None = setting(
+        None,
+        "Where the search is kept, for several machines: a PostgreSQL or MySQL database, or a file that they share.",
+        example="postgresql://me@server/search",
+        otherwise="study.db in the build folder",
+    )
     space: str = setting("tiny", "What to search: tiny, small, smallest or spike-driven.", example="smallest")
     steps: int = setting(200, "Training steps of each trial.", click.INT, 500)
     seed: int = setting(0, "Seed of training and of the search.", click.IntRange(0), 1)
@@ -91,6 +99,8 @@ class Exploring(Settings):
 
 #: Of the sampler, which likes to come back to good points; then a point is drawn from those that were not tried.
 PROPOSALS = 20
+#: Seconds between two looks at what others are at.
+PAUSE = 2.0
 #: The options of training that all trials have in common.
 TRAINING = ("data", "tokenizer", "steps", "qat_steps", "lr", "qat_lr", "seed", "neurons", "teacher")
 
@@ -105,12 +115,14 @@ def explore(runner: Runner) -> None:
     place = workspace(runner.place)
     train.check(place, Training.of(settings.common()))
     place.folder.mkdir(parents=True, exist_ok=True)
-    study = open_study(place, settings)
-    with _lock(place.folder / "workers.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
-        if alone:  # nobody is at what seems under way
-            _revive(study)
-    _run(place, settings)
-    _write(place, settings, study, runner.console)
+    storage = Storage(settings.storage, place.folder)
+    with storage.answering():
+        study = open_study(place, settings)
+        with lock(place.folder / "workers.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+            if alone and not storage.shared:  # nobody is at what seems under way
+                _revive(study)
+        _run(place, settings)
+        _write(place, settings, study, runner.console)
 
 
 def workspace(place: Workspace) -> Workspace:
@@ -121,28 +133,34 @@ def workspace(place: Workspace) -> Workspace:
 def open_study(place: Workspace, settings: Exploring) -> Study:
     """The storage's study, made where there is none; ModelError where it holds another search."""
     import optuna
-    from sqlalchemy.exc import SQLAlchemyError
 
+    from spikegpt_hls.model.corpus import text
     from spikegpt_hls.model.errors import ModelError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path, space = place.folder / "study.db", settings.space
+    storage, space = Storage(settings.storage, place.folder), settings.space
     task = {"version": VERSION, "preset": place.preset, "space": space, "axes": _axes(space)}
     task |= {"clock": settings.clock, **settings.common()}
+    if storage.shared:
+        task["text"] = text.find(Training.of(settings.common()).data).sha256  # another machine may have another one
     direction = optuna.study.StudyDirection
     sense = [direction.MINIMIZE if less else direction.MAXIMIZE for less in point.OBJECTIVES.values()]
-    with _lock(path.with_suffix(".lock"), fcntl.LOCK_EX):  # two processes must not make the same tables
+    strange: tuple[type[Exception], ...] = (RuntimeError, ValueError, *database_errors())
+    with storage.turn():  # two processes must not make the same tables
         try:
-            storage = optuna.storages.RDBStorage(f"sqlite:///{path}", {"connect_args": {"timeout": 60}})
-            study = optuna.create_study(storage=storage, study_name="explore", directions=sense, load_if_exists=True)
+            study = optuna.create_study(
+                storage=storage.open(), study_name="explore", directions=sense, load_if_exists=True
+            )
             found = study.user_attrs.get("task")
             if found is None and not study.trials:
                 study.set_user_attr("task", found := task)
-        except (SQLAlchemyError, RuntimeError, ValueError) as error:
-            raise ModelError(f"{path} is not of this version of Optuna: name another build= or remove it") from error
+        except ModelError:
+            raise
+        except strange as error:
+            raise ModelError(f"{storage} is not of this version of Optuna: {storage.instead}") from error
     other = [name for name in {**task, **(found or {})} if (found or {}).get(name) != task.get(name)]
     if other:
-        raise ModelError(f"{path} holds a search with other {', '.join(other)}: name another build= or remove it")
+        raise ModelError(f"{storage} holds a search with other {', '.join(other)}: {storage.instead}")
     return study
 
 
@@ -155,18 +173,6 @@ def _sampler(seed: int, worker: int, done: int) -> Any:
     import optuna
 
     return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, worker, done]).generate_state(1)[0]))
-
-
-@contextmanager
-def _lock(path: Path, how: int) -> Iterator[bool]:
-    """Whether the lock was given; it is, sooner or later, unless ``how`` says not to wait."""
-    with open(path, "w") as file:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
 
 
 def _revive(study: Study) -> None:
@@ -190,19 +196,35 @@ def _run(place: Workspace, settings: Exploring) -> None:
 
 
 def work(place: Workspace, settings: Exploring, worker: int, parent: int | None) -> None:
-    """Trials until there are enough; a worker whose ``parent`` was killed ends with the trial that it is at."""
-    study = open_study(place, settings)
-    study.sampler = _sampler(settings.seed, worker, len(study.trials))
-    with _lock(place.folder / "workers.lock", fcntl.LOCK_SH):
+    """Trials until there are enough; a worker whose ``parent`` was killed ends with the trial that it is at.
+
+    Where others share the storage, it stays until theirs are done too, should one of them die.
+    """
+    storage, watch = Storage(settings.storage, place.folder), Watch()
+    with storage.answering(), lock(place.folder / "workers.lock", fcntl.LOCK_SH):
+        study = open_study(place, settings)
+        study.sampler = _sampler(settings.seed, worker, len(study.trials))
         while parent is None or os.getppid() == parent:
-            trial = _next(place, settings, study)
-            if trial is None:
+            with storage.turn():
+                if storage.shared:
+                    watch.revive(study)
+                trial = _next(settings, study)
+            if trial is not None:
+                _try(place, settings, study, trial)
+            elif storage.shared and _under_way(study):
+                time.sleep(PAUSE)
+            else:
                 return
-            _try(place, settings, study, trial)
     os._exit(0)  # nobody would ever tell the pool's process to end
 
 
-def _next(place: Workspace, settings: Exploring, study: Study) -> Trial | None:
+def _under_way(study: Study) -> bool:
+    from optuna.trial import TrialState
+
+    return bool(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+
+def _next(settings: Exploring, study: Study) -> Trial | None:
     """The next trial, of a point that was not tried; None where as many as were asked for are done or under way, or
     no point is left. One process at a time decides."""
     from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -211,23 +233,23 @@ def _next(place: Workspace, settings: Exploring, study: Study) -> Trial | None:
     axes = _axes(settings.space)
     choices: dict[str, BaseDistribution] = {name: CategoricalDistribution(values) for name, values in axes.items()}
     counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    with _lock(place.folder / "study.lock", fcntl.LOCK_EX):
-        tried = [trial.params for trial in study.get_trials(deepcopy=False, states=counted)]
-        points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
-        untried = [point for point in points if point not in tried]
-        if len(tried) >= settings.trials or not untried:
-            return None
-        for _ in range(PROPOSALS):
-            trial = study.ask(choices)
-            if trial.params in untried:
-                return trial
-            study.tell(trial, state=TrialState.FAIL)
-        draw = np.random.default_rng([settings.seed, len(tried)]).integers(len(untried))
-        study.enqueue_trial(untried[draw])
-        return study.ask(choices)
+    tried = [trial.params for trial in study.get_trials(deepcopy=False, states=counted)]
+    points = (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
+    untried = [point for point in points if point not in tried]
+    if len(tried) >= settings.trials or not untried:
+        return None
+    for _ in range(PROPOSALS):
+        trial = study.ask(choices)
+        if trial.params in untried:
+            return trial
+        study.tell(trial, state=TrialState.FAIL)
+    draw = np.random.default_rng([settings.seed, len(tried)]).integers(len(untried))
+    study.enqueue_trial(untried[draw])
+    return study.ask(choices)
 
 
 def _try(place: Workspace, settings: Exploring, study: Study, trial: Trial) -> None:
+    from optuna.exceptions import UpdateFinishedTrialError
     from optuna.trial import TrialState
 
     from spikegpt_hls.hls.errors import ConversionError
@@ -235,15 +257,17 @@ def _try(place: Workspace, settings: Exploring, study: Study, trial: Trial) -> N
     console = Console(highlight=False, soft_wrap=True)
     try:
         runner = _runner(place, settings, trial.params)
-        with locked([runner.place.folder], runner.say):
+        with locked([runner.place.folder], runner.say), alive(trial) if settings.storage else nullcontext():
             found = point.figures(runner, settings.clock)
+        trial.set_user_attr("figures", asdict(found))
+        study.tell(trial, [getattr(found, name) for name in point.OBJECTIVES])
+        said = f"{_described(trial.params)}: {_told(found)}"
     except ConversionError as error:  # a budget that is too small for its network
-        study.tell(trial, state=TrialState.PRUNED)
-        say(console, f"trial {trial.number}: {error}")
-        return
-    trial.set_user_attr("figures", asdict(found))
-    study.tell(trial, [getattr(found, name) for name in point.OBJECTIVES])
-    say(console, f"trial {trial.number}: {_described(trial.params)}: {_told(found)}")
+        study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        said = str(error)
+    except UpdateFinishedTrialError:
+        said = "another worker has taken it over, because this one was silent for too long"
+    say(console, f"trial {trial.number}: {said}")
 
 
 def _runner(place: Workspace, settings: Exploring, axes: Mapping[str, Any]) -> Runner:
