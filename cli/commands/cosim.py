@@ -50,6 +50,10 @@ def cosim(runner: Runner) -> None:
         from spikegpt_hls.cli.commands import cosim_vitis
 
         return cosim_vitis.cosim(runner)
+    if runner.place.task:
+        from spikegpt_hls.cli.commands import nlu
+
+        return nlu.cosim(runner)
     if runner.named.get("prompt"):
         return _prompt(runner)
     runner.make(REPORT, asked=True)
@@ -60,7 +64,15 @@ def cosim(runner: Runner) -> None:
 
 
 def show(result: Mapping[str, Any], page: Path, console: Console) -> None:
-    """The table that ``make cosim`` ends with."""
+    """What ``make cosim`` ends with."""
+    verified(result, console)
+    energy = result["energy_per_token_j"]
+    say(console, f"energy per token: {energy * 1e9:.3f} nJ (derived, 45 nm, dynamic; see the report)")
+    say(console, f"report: {page}")
+
+
+def verified(result: Mapping[str, Any], console: Console) -> None:
+    """The table of what was compared, and the cycles."""
     table = Table("trace", "kind", "values compared", "mismatches")
     others = [0, 0]
     for name, trace in result["traces"].items():
@@ -87,9 +99,6 @@ def show(result: Mapping[str, Any], page: Path, console: Console) -> None:
         f"multipliers or adders, busy {result['busy']:.1%} of the time in steady state, {result['useful']:.1%} with "
         "weights that there are (derived)",
     )
-    energy = result["energy_per_token_j"]
-    say(console, f"energy per token: {energy * 1e9:.3f} nJ (derived, 45 nm, dynamic; see the report)")
-    say(console, f"report: {page}")
 
 
 def _prompt(runner: Runner) -> None:
