@@ -76,8 +76,8 @@ def run(place: Workspace, settings: Classifying, console: Console) -> None:
 
 
 def export(place: Workspace, settings: Sentences, console: Console) -> None:
-    """``model.onnx``, ``vectors.npz`` of the first test sentences, and ``sentences.json``: their labels, and the classes
-    that PyTorch's integer model gives them."""
+    """``model.onnx``, ``vectors.npz`` of the first test sentences, and ``sentences.json``: their labels, and the
+    classes that PyTorch's integer model gives them."""
     from spikegpt_hls.model.classify.classification import predictions
     from spikegpt_hls.quant.export import vectors
     from spikegpt_hls.quant.export.qonnx import export_sequence

@@ -41,7 +41,12 @@ REGISTERS = (
     Register(
         "control", 0x040, "rw", "bit 0: run (takes ids); a 1 written to bit 1 resets the model, to bit 2 the errors"
     ),
-    Register("mode", 0x044, "rw", "bits 1..0: 0 logits, 1 tokens, 2 generate, 3 classify; bit 2: packets resume their context"),
+    Register(
+        "mode",
+        0x044,
+        "rw",
+        "bits 1..0: 0 logits, 1 tokens, 2 generate, 3 classify; bit 2: packets resume their context",
+    ),
     Register("length", 0x048, "rw", "ids that a packet must have; 0: any number"),
     Register("generate", 0x04C, "rw", "tokens generated after a packet (mode 2), 1 to 65535"),
     Register("status", 0x050, "ro", "bit 0: idle, nothing in flight; bit 1: the model is being reset"),

@@ -41,8 +41,11 @@ class ClassSum:
         """Logits (tokens, classes) of sentences back to back to their sums (sentences, classes); errors as in
         ``check``."""
         self.check(lengths)
-        return np.add.reduceat(logits, np.cumsum(lengths) - lengths, axis=0, dtype=np.int64)
+        starts = np.cumsum([0, *lengths[:-1]], dtype=np.int64)
+        sums: Ints = np.add.reduceat(logits, starts, axis=0, dtype=np.int64)
+        return sums
 
     def classes(self, logits: Ints, lengths: Sequence[int] | Ints) -> Ints:
         """The class (sentences,) of each sentence."""
-        return self.run(logits, lengths).argmax(1)
+        found: Ints = self.run(logits, lengths).argmax(1)
+        return found

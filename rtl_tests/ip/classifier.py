@@ -40,10 +40,13 @@ class Classifier:
 
     def build(self, level: int = 2) -> None:
         """``level`` as that of ``top.cosim.Model``."""
-        ip = self.work / "ip"
-        writer.write(self.dataflow, ip)
+        writer.write(self.dataflow, self.work / "ip")
+        simulator.build(self.files(), writer.TOP, self.work / "simulator", level=level)
+
+    def files(self) -> list[Path]:
+        """The sources of the IP."""
         model = [path for path in sorted(self.rtl.glob("*.sv")) if path.name != "testbench.sv"]
-        simulator.build([*model, *sorted(ip.glob("*.*v"))], writer.TOP, self.work / "simulator", level=level)
+        return [*model, *sorted((self.work / "ip").glob("*.*v"))]
 
     def classify(self, name: str, sentences: Sequence[Ints], stall: float = 0) -> Answers:
         """Ids (T,) of each sentence; ``stall``: the share of cycles in which every port pauses. Sentence ``i`` is sent

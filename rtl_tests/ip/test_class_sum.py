@@ -1,4 +1,4 @@
-"""The class sum: the integer meaning's sums of every sentence, the longest ones at the ends of the logits, whoever stalls."""
+"""The class sum: the sums of every sentence, of the longest at the ends of their range, whoever stalls."""
 
 import os
 from pathlib import Path
@@ -23,8 +23,8 @@ SENTENCES = 40
 
 
 def sentences(classes: int, total: ClassSum, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (tokens, classes) and lengths: sentences of any length, of one token, and of the most, whose logits are all
-    at one end."""
+    """Logits (tokens, classes) and lengths: sentences of any length, of one token, and of the most, whose logits are
+    all at one end."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, min(total.longest, 9), SENTENCES, endpoint=True)
     lengths[::5] = 1
