@@ -68,7 +68,7 @@ CLASSIFY = Step(
 #: A task's own path.
 EXPORT_TASK = Step(
     "export", "classifier to QONNX, and test sentences with their golden vectors", nlu.export, nlu.Sentences,
-    needs=(CLASSIFY,), reads=(CHECKPOINT,), writes=(ONNX, VECTORS, SENTENCES), sources=("quant",),
+    needs=(CLASSIFY,), reads=(CHECKPOINT,), writes=(ONNX, VECTORS, SENTENCES, TOKENIZER), sources=("quant",),
 )  # fmt: skip
 HLS_TASK = replace(HLS, needs=(EXPORT_TASK,))
 VERIFY_TASK = replace(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -19,6 +19,9 @@ from spikegpt_hls.cli.steps import cosim
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import SENTENCES, Workspace
 from spikegpt_hls.quant.format import Ints
+
+if TYPE_CHECKING:
+    from spikegpt_hls.model.corpus.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -76,16 +79,18 @@ def run(place: Workspace, settings: Classifying, console: Console) -> None:
 
 
 def export(place: Workspace, settings: Sentences, console: Console) -> None:
-    """``model.onnx``, ``vectors.npz`` of the first test sentences, and ``sentences.json``: their labels, and the
-    classes that PyTorch's integer model gives them."""
+    """``model.onnx``, ``tokenizer.json``, ``vectors.npz`` of the first test sentences, and ``sentences.json``: their
+    labels, and the classes that PyTorch's integer model gives them."""
     from spikegpt_hls.model.classify.classification import predictions
+    from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.quant.export import vectors
     from spikegpt_hls.quant.export.qonnx import export_sequence
     from spikegpt_hls.quant.ops.class_sum import ClassSum
     from spikegpt_hls.quant.storage import load_network
 
     network, header = load_network(place.checkpoint)
-    labels, sentences = _sentences(place, settings, header)
+    used = tokenizer.beside(place.checkpoint, header)
+    labels, sentences = _sentences(place, settings, header, used)
     total = ClassSum(vectors.formats_of(network)[cosim.HEAD])
     total.check([len(ids) for ids in sentences])
     with console.status("export: QONNX and golden vectors"):
@@ -94,14 +99,16 @@ def export(place: Workspace, settings: Sentences, console: Console) -> None:
         classes = predictions(network, sentences, "export: PyTorch's classes", console)
     _same("the sums of PyTorch's logits", total.classes(golden[cosim.HEAD], golden["lengths"]), classes)
     vectors.write(golden, place.folder)
+    tokenizer.save(used, place.folder)
     record.write_json(place.path(SENTENCES), {"labels": labels, "classes": classes.tolist()})
     say(console, f"export: {place.onnx}, and vectors of {len(labels)} test sentences, {len(golden['tokens'])} tokens")
 
 
-def _sentences(place: Workspace, settings: Sentences, header: Mapping[str, Any]) -> tuple[list[int], list[Ints]]:
+def _sentences(
+    place: Workspace, settings: Sentences, header: Mapping[str, Any], tokenizer: Tokenizer
+) -> tuple[list[int], list[Ints]]:
     """Labels and token ids of the first test sentences; ModelError where they are not what the checkpoint is for."""
     from spikegpt_hls.model.classify import nlu
-    from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.model.errors import ModelError
 
     task, name = place.task, place.checkpoint
@@ -114,7 +121,7 @@ def _sentences(place: Workspace, settings: Sentences, header: Mapping[str, Any])
     if settings.sentences > len(corpus.test):
         raise ModelError(f"{task} has {len(corpus.test)} test sentences, not {settings.sentences}")
     test = corpus.test.take(list(range(settings.sentences)))
-    return list(test.labels), nlu.encoded(test, tokenizer.beside(name, header))
+    return list(test.labels), nlu.encoded(test, tokenizer)
 
 
 def _trained_on(place: Workspace) -> str:

@@ -16,6 +16,7 @@ from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.bench import BUILD
 from spikegpt_hls.rtl_tests.ip.classifier import Classifier
 from spikegpt_hls.rtl_tests.lint import lint
+from spikegpt_hls.rtl_tests.marks import slow
 
 VOCABULARY, CLASSES = 30, 5  # which two and four lanes do not divide
 
@@ -31,7 +32,7 @@ def prepare(folder: Path, lanes: int, contexts: int) -> tuple[Classifier, list[n
     return Classifier(folder / "hls" / "rtl", folder / "work"), sentences, predictions(network, sentences)
 
 
-@pytest.mark.parametrize(("lanes", "contexts"), [(2, 1), (4, 3)])
+@pytest.mark.parametrize(("lanes", "contexts"), [(2, 1), slow(4, 3)])
 def test_classes_are_those_of_pytorch(lanes: int, contexts: int, tmp_path: Path) -> None:
     device, sentences, classes = prepare(BUILD.resolve() / f"classifier_{lanes}_{contexts}", lanes, contexts)
     device.build(level=0)
