@@ -26,7 +26,7 @@ from spikegpt_hls.cli.steps.report import Parts
 from spikegpt_hls.cli.steps.size import Sizing
 from spikegpt_hls.cli.steps.train import Training
 from spikegpt_hls.cli.studies.explore import Exploring
-from spikegpt_hls.cli.workspace import Workspace
+from spikegpt_hls.cli.workspace import TASK, Workspace
 
 EXPORT = (Training, Vectors)
 HLS = (*EXPORT, Folding)
@@ -53,22 +53,25 @@ class Command:
         return self.name.replace("-", "_")
 
     def click(self) -> click.Command:
-        task = [TASK] if self.task_settings else []
+        task = [OF_TASK] if self.task_settings else []
         params: list[click.Parameter] = [*WHERE, *task, *options((*self.settings, *self.task_settings))]
         return click.Command(self.name, callback=self._call, params=params, help=self.help)
 
     def _call(self, preset: str, build: Path, target: str, task: str | None = None, **named: Any) -> None:
-        from spikegpt_hls.cli.commands.nlu import workspace
-        from spikegpt_hls.model.classify.nlu import task as known_task
         from spikegpt_hls.model.config import preset as known
 
         known(preset)
         targets.target(target)
-        if task is not None:
-            known_task(task)
         self._check(named, task)
-        place = Workspace(build / preset, preset, target) if task is None else workspace(build, task, target)
+        place = Workspace(build / preset, preset, target) if task is None else self._place(build, task, target)
         self.run(Runner(place, named))
+
+    def _place(self, build: Path, task: str, target: str = "verilog") -> Workspace:
+        """Of a task; ModelError for one that is not known."""
+        from spikegpt_hls.model.classify import nlu
+
+        nlu.task(task)
+        return Workspace(build / f"{TASK}{task}", f"{TASK}{task}", target)
 
     def _check(self, named: Mapping[str, Any], task: str | None) -> None:
         """UsageError for a setting that means nothing here."""
@@ -102,9 +105,7 @@ class _Classify(Command):
         )
 
     def _task(self, task: str, build: Path, **named: Any) -> None:
-        from spikegpt_hls.cli.commands.nlu import workspace
-
-        self.run(Runner(workspace(build, task), named))
+        self.run(Runner(self._place(build, task), named))
 
 
 PRESET = click.Option(["--preset"], default="tiny", show_default=True, help="tiny, small, 46m or 216m.")
@@ -114,7 +115,7 @@ BUILD = click.Option(
 TARGET = click.Option(
     ["--target"], default="verilog", show_default=True, help=f"One of {', '.join(targets.targets())}."
 )
-TASK = click.Option(["--task"], help="In place of a preset, a task's classifier: mr, subj, sst2 or sst5.")
+OF_TASK = click.Option(["--task"], help="In place of a preset, a task's classifier: mr, subj, sst2 or sst5.")
 WHERE = (PRESET, BUILD, TARGET)
 _TARGETS = "\n\n".join(f"{target.name}: {target.summary}" for target in targets.targets().values())
 

@@ -345,6 +345,7 @@ def test_what_hardware_cannot_be_made_of_is_said(fails: Callable[..., str], sst2
             "--task", "sst2", "--tokenizer", "bytes", name=name
         )
         assert "without a task= has no setting sentences=" in fails("--sentences", "3", name=name)
+    assert "leave rtl= out" in fails("--task", "sst2", *data, "--rtl", "vitis", name="cosim")
     assert "unknown target 'asic'" in fails("--task", "sst2", "--target", "asic", name="cosim")
     short = ("--task", "sst2", *data, "--steps", "5")
     assert "sst2 has 60 test sentences, not 61" in fails(*short, "--sentences", "61", name="hls")
