@@ -27,8 +27,8 @@ def prepare(folder: Path, lanes: int, contexts: int) -> tuple[Classifier, list[n
     rng = np.random.default_rng(1)
     sentences = [rng.integers(0, VOCABULARY, length) for length in (1, 1, *rng.integers(1, 12, 22))]
     export_sequence(network, folder)
-    options = {"lanes": lanes, "contexts": contexts, "target_cycles": 16}
-    convert(folder / "model.onnx", folder / "hls", "SpikeRTL", **options).write()
+    graph = convert(folder / "model.onnx", folder / "hls", "SpikeRTL", lanes=lanes, contexts=contexts, target_cycles=16)
+    graph.write()
     return Classifier(folder / "hls" / "rtl", folder / "work"), sentences, predictions(network, sentences)
 
 
