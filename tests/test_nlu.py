@@ -312,15 +312,15 @@ def test_a_task_goes_the_whole_way_to_the_classes_of_the_rtl(
 ) -> None:
     monkeypatch.setattr("spikegpt_hls.sim.resources.synthesis.resources", lambda *_, **__: {})  # minutes of Yosys
     command = ["cosim", "--task", "sst2", "--data", str(sst2), "--build", str(tmp_path / "build"), "--steps", "120"]
-    assert run([*command, "--sentences", "9", "--target", "xilinx"]) == 0
+    assert run([*command, "--sentences", "5", "--answers", "9", "--target", "xilinx"]) == 0
     place = tmp_path / "build" / "nlu-sst2"
     result = json.loads((place / "cosim.json").read_text())
     network, _ = load_network(place / "checkpoint.safetensors")
     test = nlu.load("sst2", sst2).test.take(list(range(9)))
     sentences = nlu.encoded(test, load_tokenizer(place / "tokenizer.json"))
     assert result["answers"] == predictions(network, sentences).tolist()
-    assert result["sequences"] == result["classes"]["compared"] == 9
-    assert result["tokens"] == sum(map(len, sentences))
+    assert (result["sequences"], result["classes"]["compared"]) == (5, 9)
+    assert result["tokens"] == sum(map(len, sentences[:5]))
     assert result["mismatches"] == result["classes"]["mismatches"] == 0
     assert result["accuracy_rtl"] == result["accuracy_integer"] == accuracy(network, sentences, np.array(test.labels))
     ip = place / "hls" / "xilinx" / "ip"
@@ -349,6 +349,7 @@ def test_what_hardware_cannot_be_made_of_is_said(fails: Callable[..., str], sst2
     assert "unknown target 'asic'" in fails("--task", "sst2", "--target", "asic", name="cosim")
     short = ("--task", "sst2", *data, "--steps", "5")
     assert "sst2 has 60 test sentences, not 61" in fails(*short, "--sentences", "61", name="hls")
+    assert "sst2 has 60 test sentences, not 62" in fails(*short, "--sentences", "3", "--answers", "62", name="hls")
     # the checkpoint of another task, or of none
     mr = tmp_path / "build" / "nlu-mr"
     mr.mkdir()

@@ -45,7 +45,17 @@ class Sentences(Settings):
     data: str | None = setting(
         None, "The folder with the task's files.", example="nlu", otherwise="the one it was trained on"
     )
-    sentences: int = setting(128, "How many sentences of the test, the first ones.", click.IntRange(1), 100)
+    sentences: int = setting(
+        128, "Sentences of the test, the first ones, in which every value is compared.", click.IntRange(1), 100
+    )
+    answers: int | None = setting(
+        None, "Sentences of the test, the first ones, whose classes are.", click.IntRange(1), 1821, "as many"
+    )
+
+    @property
+    def asked(self) -> int:
+        """How many the hardware classifies."""
+        return max(self.sentences, self.answers or 0)
 
 
 def digests(place: Workspace, settings: Classifying, named: Mapping[str, Any]) -> dict[str, str]:
@@ -79,8 +89,8 @@ def run(place: Workspace, settings: Classifying, console: Console) -> None:
 
 
 def export(place: Workspace, settings: Sentences, console: Console) -> None:
-    """``model.onnx``, ``tokenizer.json``, ``vectors.npz`` of the first test sentences, and ``sentences.json``: their
-    labels, and the classes that PyTorch's integer model gives them."""
+    """``model.onnx``, ``tokenizer.json``, ``vectors.npz`` of the first test sentences; ``sentences.json`` with ids,
+    labels and the classes that PyTorch's integer model gives, of these and of all others that are to be answered."""
     from spikegpt_hls.model.classify.classification import predictions
     from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.quant.export import vectors
@@ -95,13 +105,15 @@ def export(place: Workspace, settings: Sentences, console: Console) -> None:
     total.check([len(ids) for ids in sentences])
     with console.status("export: QONNX and golden vectors"):
         export_sequence(network, place.folder)
-        golden = vectors.trace(network, sentences)
+        golden = vectors.trace(network, sentences[: settings.sentences])
         classes = predictions(network, sentences, "export: PyTorch's classes", console)
-    _same("the sums of PyTorch's logits", total.classes(golden[cosim.HEAD], golden["lengths"]), classes)
+    summed = total.classes(golden[cosim.HEAD], golden["lengths"])
+    _same("the sums of PyTorch's logits", summed, classes[: len(summed)])
     vectors.write(golden, place.folder)
     tokenizer.save(used, place.folder)
-    record.write_json(place.path(SENTENCES), {"labels": labels, "classes": classes.tolist()})
-    say(console, f"export: {place.onnx}, and vectors of {len(labels)} test sentences, {len(golden['tokens'])} tokens")
+    ids = [sentence.tolist() for sentence in sentences]
+    record.write_json(place.path(SENTENCES), {"ids": ids, "labels": labels, "classes": classes.tolist()})
+    say(console, f"export: {place.onnx}, and vectors of {len(summed)} test sentences, {len(golden['tokens'])} tokens")
 
 
 def _sentences(
@@ -118,9 +130,9 @@ def _sentences(
     corpus = nlu.load(task, settings.data or _trained_on(place), header["fold"])
     if corpus.sha256 != header["data_sha256"]:
         raise ModelError(f"the sentences of {task} are others than those that {name} was trained on: train again")
-    if settings.sentences > len(corpus.test):
-        raise ModelError(f"{task} has {len(corpus.test)} test sentences, not {settings.sentences}")
-    test = corpus.test.take(list(range(settings.sentences)))
+    if settings.asked > len(corpus.test):
+        raise ModelError(f"{task} has {len(corpus.test)} test sentences, not {settings.asked}")
+    test = corpus.test.take(list(range(settings.asked)))
     return list(test.labels), nlu.encoded(test, tokenizer)
 
 
@@ -139,12 +151,12 @@ def verify(place: Workspace, settings: Nothing, console: Console) -> None:
     from spikegpt_hls.rtl_tests.ip.classifier import Classifier
 
     result = cosim.verified(place, console)
-    golden, told = cosim.golden_of(place.vectors), json.loads(place.path(SENTENCES).read_text())
+    told = json.loads(place.path(SENTENCES).read_text())
     device = Classifier(place.rtl, place.work / "classifier")
     with console.status("cosim: building the simulation of the IP with Verilator"):
         device.build()
     with console.status(f"cosim: {len(told['labels'])} sentences to the IP, classes back"):
-        answers = device.classify("answers", np.split(golden["tokens"], np.cumsum(golden["lengths"])[:-1]))
+        answers = device.classify("answers", [np.array(ids) for ids in told["ids"]])
     classes, labels = np.array(told["classes"]), np.array(told["labels"])
     _same("the RTL", answers.classes, classes)
     record.write_json(place.cosim, {
@@ -154,7 +166,7 @@ def verify(place: Workspace, settings: Nothing, console: Console) -> None:
         "accuracy_integer": 100 * float(np.mean(classes == labels)),
         "accuracy_rtl": 100 * float(np.mean(answers.classes == labels)),
         "answers": answers.classes.tolist(),
-        "cycles_per_sentence": result["cycles_rtl"] / len(classes),
+        "cycles_per_sentence": result["cycles_rtl"] / result["sequences"],
         "cycles_of_a_sentence_alone": float(answers.cycles.mean()),
     })  # fmt: skip
 
