@@ -46,7 +46,7 @@ export: $(ENV) ## Export QONNX and golden vectors
 hls: $(ENV) ## Translate to hardware: RTL, and what target= makes of it
 	@$(SPIKE) $@ $(options)
 
-cosim: $(ENV) ## Run the RTL of the whole model against PyTorch; with prompt=TEXT, let it write
+cosim: $(ENV) ## Run the RTL of the whole model against PyTorch; prompt=TEXT: let it write; task=NAME: a classifier
 	@$(SPIKE) $@ $(options)
 
 report: $(ENV) ## Write the report's page (HTML) and figures (JSON)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,15 +21,16 @@ from spikegpt_hls.cli.graph.settings import Settings, options
 from spikegpt_hls.cli.steps.accountings import Accounting, EnergyCosts
 from spikegpt_hls.cli.steps.export import Vectors
 from spikegpt_hls.cli.steps.folding import Folding
-from spikegpt_hls.cli.steps.nlu import Classifying
+from spikegpt_hls.cli.steps.nlu import Classifying, Sentences
 from spikegpt_hls.cli.steps.report import Parts
 from spikegpt_hls.cli.steps.size import Sizing
 from spikegpt_hls.cli.steps.train import Training
 from spikegpt_hls.cli.studies.explore import Exploring
-from spikegpt_hls.cli.workspace import Workspace
+from spikegpt_hls.cli.workspace import TASK, Workspace
 
 EXPORT = (Training, Vectors)
 HLS = (*EXPORT, Folding)
+HLS_TASK = (Classifying, Sentences, Folding)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Command:
     help: str
     module: str
     settings: tuple[type[Settings], ...] = ()
+    task_settings: tuple[type[Settings], ...] = ()  # where a task is named in place of a preset
 
     @property
     def function(self) -> Callable[[Runner], None]:
@@ -51,15 +53,32 @@ class Command:
         return self.name.replace("-", "_")
 
     def click(self) -> click.Command:
-        params: list[click.Parameter] = [*WHERE, *options(self.settings)]
+        task = [OF_TASK] if self.task_settings else []
+        params: list[click.Parameter] = [*WHERE, *task, *options((*self.settings, *self.task_settings))]
         return click.Command(self.name, callback=self._call, params=params, help=self.help)
 
-    def _call(self, preset: str, build: Path, target: str, **named: Any) -> None:
+    def _call(self, preset: str, build: Path, target: str, task: str | None = None, **named: Any) -> None:
         from spikegpt_hls.model.config import preset as known
 
         known(preset)
         targets.target(target)
-        self.run(Runner(Workspace(build / preset, preset, target), named))
+        self._check(named, task)
+        place = Workspace(build / preset, preset, target) if task is None else self._place(build, task, target)
+        self.run(Runner(place, named))
+
+    def _place(self, build: Path, task: str, target: str = "verilog") -> Workspace:
+        """Of a task; ModelError for one that is not known."""
+        from spikegpt_hls.model.classify import nlu
+
+        nlu.task(task)
+        return Workspace(build / f"{TASK}{task}", f"{TASK}{task}", target)
+
+    def _check(self, named: Mapping[str, Any], task: str | None) -> None:
+        """UsageError for a setting that means nothing here."""
+        known = {name for kind in (self.settings if task is None else self.task_settings) for name in kind.names()}
+        for name in (name for name, value in named.items() if value is not None and name not in known):
+            where = "without a task=" if task is None else f"of the task {task}"
+            raise click.UsageError(f"{self.name} {where} has no setting {name}=")
 
     def run(self, runner: Runner) -> None:
         """Nobody else works in the same folders meanwhile. ``torchrun``'s first process holds them for all."""
@@ -86,9 +105,7 @@ class _Classify(Command):
         )
 
     def _task(self, task: str, build: Path, **named: Any) -> None:
-        from spikegpt_hls.cli.commands.nlu import workspace
-
-        self.run(Runner(workspace(build, task), named))
+        self.run(Runner(self._place(build, task), named))
 
 
 PRESET = click.Option(["--preset"], default="tiny", show_default=True, help="tiny, small, 46m or 216m.")
@@ -98,16 +115,17 @@ BUILD = click.Option(
 TARGET = click.Option(
     ["--target"], default="verilog", show_default=True, help=f"One of {', '.join(targets.targets())}."
 )
+OF_TASK = click.Option(["--task"], help="In place of a preset, a task's classifier: mr, subj, sst2 or sst5.")
 WHERE = (PRESET, BUILD, TARGET)
 _TARGETS = "\n\n".join(f"{target.name}: {target.summary}" for target in targets.targets().values())
 
 COMMANDS = (
     Command("train-qat", "Train a quantized SpikeGPT on a text.", "commands.train_qat", (Training, Processes)),
     Command("export", "Export the checkpoint as QONNX, with golden vectors.", "commands.export", EXPORT),
-    Command("hls", f"Translate to hardware.\n\nTargets:\n\n{_TARGETS}", "commands.hls", HLS),
+    Command("hls", f"Translate to hardware.\n\nTargets:\n\n{_TARGETS}", "commands.hls", HLS, HLS_TASK),
     Command(
         "cosim", "Run the RTL of the whole model against PyTorch; with a prompt, let it write.", "commands.cosim",
-        (*HLS, Sampling, Simulation),
+        (*HLS, Sampling, Simulation), (*HLS_TASK, Simulation),
     ),
     Command("report", "Write the report's page and JSON.", "commands.report", (*HLS, Parts)),
     Command("status", "Show the steps: what is up to date, what would run and why.", "commands.status", (*HLS, Parts)),

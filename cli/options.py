@@ -11,6 +11,7 @@ import click
 from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.commandline import COMMANDS
 from spikegpt_hls.cli.graph.settings import Settings, about
+from spikegpt_hls.model.classify.nlu import TASKS
 from spikegpt_hls.model.config import PRESETS
 
 HEAD = """# What can be set
@@ -32,7 +33,7 @@ For every command.
 | `preset` | The size of the network. | {presets} | tiny | `preset=small` |
 | `target` | The hardware. | {targets} | verilog | `target=xilinx` |
 | `build` | The folder of all results: `build/<preset>/`. | a path | build | `build=mine` |
-| `task` | In place of preset and target, of `nlu` alone. | mr, subj, sst2, sst5 | to be named | `task=sst2` |
+| `task` | For `nlu`, `hls`, `cosim`: its classifier, not a preset. | {tasks} | none | `task=sst2` |
 """
 
 TAIL = """## What make itself reads
@@ -52,7 +53,7 @@ The Makefile and the tools behind it read these; the command does not know them.
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD.format(targets=", ".join(targets.targets()), presets=", ".join(PRESETS))]
+    parts = [HEAD.format(targets=", ".join(targets.targets()), presets=", ".join(PRESETS), tasks=", ".join(TASKS))]
     for kind, commands in _kinds().items():
         parts.append(_section(kind, commands))
     return "\n".join([*parts, TAIL])
@@ -62,7 +63,7 @@ def _kinds() -> dict[type[Settings], list[str]]:
     """Each group of settings, with the commands that read it."""
     found: dict[type[Settings], list[str]] = {}
     for command in COMMANDS:
-        for kind in command.settings:
+        for kind in dict.fromkeys((*command.settings, *command.task_settings)):
             found.setdefault(kind, []).append(command.name)
     return found
 

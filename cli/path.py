@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from spikegpt_hls.cli.graph.settings import Nothing
 from spikegpt_hls.cli.graph.step import Step
 from spikegpt_hls.cli.steps import accountings, cosim, export, folding, hls, nlu, report, size, train
@@ -16,8 +18,10 @@ from spikegpt_hls.cli.workspace import (
     PAGE,
     RESOURCES,
     RTL,
+    SENTENCES,
     TOKENIZER,
     VECTORS,
+    Workspace,
 )  # fmt: skip
 
 TRAIN = Step(
@@ -60,3 +64,19 @@ CLASSIFY = Step(
     "nlu", "labelled sentences to a quantized classifier", nlu.run, nlu.Classifying,
     writes=(CHECKPOINT, METRICS), outside=nlu.digests, check=nlu.check, owned=CHECKPOINT, resumes="training",
 )  # fmt: skip
+
+#: A task's own path.
+EXPORT_TASK = Step(
+    "export", "classifier to QONNX, and test sentences with their golden vectors", nlu.export, nlu.Sentences,
+    needs=(CLASSIFY,), reads=(CHECKPOINT,), writes=(ONNX, VECTORS, SENTENCES, TOKENIZER), sources=("quant",),
+)  # fmt: skip
+HLS_TASK = replace(HLS, needs=(EXPORT_TASK,))
+VERIFY_TASK = replace(
+    VERIFY, about="RTL against PyTorch: values, classes, cycles, energy", run=nlu.verify, needs=(HLS_TASK,),
+    reads=(RTL, VECTORS, SENTENCES), sources=(*VERIFY.sources, "rtl_tests/ip", "hls/ip", "hls/driver"),
+)  # fmt: skip
+
+
+def hls_of(place: Workspace) -> Step:
+    """The step to hardware, of a preset or of a task."""
+    return HLS_TASK if place.task else HLS

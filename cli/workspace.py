@@ -11,7 +11,8 @@ from pathlib import Path
 CHECKPOINT, METRICS, TOKENIZER = "checkpoint.safetensors", "metrics.json", "tokenizer.json"
 ONNX, ONNX_STEP, VECTORS = "model.onnx", "model_step.onnx", "vectors.npz"
 RTL, RESOURCES = "hls/{target}/rtl", "hls/{target}/resources.json"
-COSIM, ACCOUNTINGS = "cosim.json", "accountings.json"
+COSIM, ACCOUNTINGS, SENTENCES = "cosim.json", "accountings.json", "sentences.json"
+TASK = "nlu-"  # and a task's name, in place of a preset
 PAGE, FIGURES = "report/index.html", "report.json"
 
 
@@ -22,6 +23,11 @@ class Workspace:
     folder: Path
     preset: str
     target: str = "verilog"
+
+    @property
+    def task(self) -> str:
+        """Whose classifier is made here; empty where it is a preset's language model."""
+        return self.preset.removeprefix(TASK) if self.preset.startswith(TASK) else ""
 
     def path(self, name: str) -> Path:
         """Of one of the names above."""

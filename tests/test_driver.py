@@ -13,9 +13,11 @@ from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.driver import registers
 from spikegpt_hls.hls.driver.registers import IDENTITY, OFFSET
 from spikegpt_hls.hls.driver.spikegpt import DeviceError, PynqStream, SpikeGPT
+from spikegpt_hls.hls.driver.words import words
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.graph import dataflow
 from spikegpt_hls.hls.ip import writer
+from spikegpt_hls.model.classify import nlu
 
 GEOMETRY = {
     "identity": IDENTITY, "version": 2, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
@@ -92,6 +94,43 @@ def test_impossible_calls_are_refused() -> None:
             call()
     with pytest.raises(DeviceError, match="no tid"):
         PynqStream(Echo(), np.zeros).send(np.array([1], np.uint32), 1)
+
+
+class Sentences:
+    """A classifier that answers a sentence with its length."""
+
+    def send(self, ids: np.ndarray, context: int) -> None:
+        self.length = len(ids)
+
+    def receive(self, room: int) -> tuple[np.ndarray, int]:
+        return np.array([self.length], "<u4").view(np.uint8), 0
+
+
+def test_a_sentence_is_classified_as_ids_or_by_its_words(tmp_path: Path) -> None:
+    tokenizer = nlu.word_tokenizer(["so dull dull so", "café\u00a0fine café\u00a0fine"])
+    (tmp_path / "tokenizer.json").write_bytes(tokenizer.content)
+    encode = words(tmp_path / "tokenizer.json")
+    for text in ("so dull", "  so\tcafé \n dull", "never fine\u2003so", "so\u00a0dull.", ""):
+        assert encode(text) == tokenizer.encode(text.encode()).tolist()
+    device = SpikeGPT(Registers(classes=2, longest=3), Sentences(), encode)
+    assert device.classify("so fine") == 2
+    assert device.read("mode") == 3
+    assert device.classify([3]) == 1
+    for call, said in (
+        (lambda: device.classify(""), "at least 1 id"),
+        (lambda: device.classify("so very very dull"), "at most 3 tokens here, not 4"),
+        (lambda: device.generate([1], 1), "no tokens to go on with"),
+        (lambda: SpikeGPT(Registers(classes=2), Sentences()).classify("so"), "needs the driver's encode="),
+        (lambda: model().classify([1]), "has no classes"),
+    ):
+        with pytest.raises(DeviceError, match=said):
+            call()
+
+
+def test_a_tokenizer_of_other_pieces_is_no_list_of_words(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"bytes": 256}')
+    with pytest.raises(ValueError, match=r"tokenizer.json does not split a text into words"):
+        words(tmp_path / "tokenizer.json")
 
 
 def test_errors_are_named() -> None:

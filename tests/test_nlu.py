@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from tokenizers.pre_tokenizers import CharDelimiterSplit
 
+from spikegpt_hls.cli.errors import MismatchError
+from spikegpt_hls.cli.graph.settings import Nothing
 from spikegpt_hls.cli.main import run
+from spikegpt_hls.cli.steps.nlu import verify
+from spikegpt_hls.cli.workspace import Workspace
+from spikegpt_hls.hls.driver.words import words
 from spikegpt_hls.model.classify import nlu
 from spikegpt_hls.model.classify.classification import Classification, accuracy, majority, predictions, set_dropout
 from spikegpt_hls.model.config import Config
@@ -19,8 +27,10 @@ from spikegpt_hls.model.corpus.tokenizer import save as save_tokenizer
 from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.training.train import Plan
+from spikegpt_hls.quant.export.vectors import formats_of, trace
 from spikegpt_hls.quant.network import QuantSpikeGPT
-from spikegpt_hls.quant.storage import load_network
+from spikegpt_hls.quant.ops.class_sum import ClassSum
+from spikegpt_hls.quant.storage import load_network, save_network
 from spikegpt_hls.quant.training.calibrate import calibrate
 from spikegpt_hls.quant.training.train_nlu import NluRecipe, start, train_nlu
 
@@ -252,11 +262,11 @@ def test_released_weights_are_fine_tuned_if_their_tokenizer_fits(sst2: Path, tmp
 
 @pytest.fixture
 def fails(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., str]:
-    """Run ``nlu``, which must fail with exit code 2; its one sentence."""
+    """Run ``nlu``, or another command, which must fail with exit code 2; its one sentence."""
 
-    def command(*arguments: str) -> str:
+    def command(*arguments: str, name: str = "nlu") -> str:
         capfd.readouterr()
-        assert run(["nlu", "--build", str(tmp_path / "build"), *arguments]) == 2
+        assert run([name, "--build", str(tmp_path / "build"), *arguments]) == 2
         (line,) = (line for line in capfd.readouterr().err.splitlines() if line.startswith("error: "))
         return line
 
@@ -287,3 +297,86 @@ def test_the_command_trains_once_and_prints_the_baseline(
         file.write("1 fine\n")
     assert run(command) == 0
     assert metrics.stat().st_mtime_ns > written
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classifiers of 16 channels."""
+    monkeypatch.setattr("spikegpt_hls.quant.training.train_nlu.recipe_of", lambda *_: TINY)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_a_task_goes_the_whole_way_to_the_classes_of_the_rtl(
+    sst2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikegpt_hls.sim.resources.synthesis.resources", lambda *_, **__: {})  # minutes of Yosys
+    command = ["cosim", "--task", "sst2", "--data", str(sst2), "--build", str(tmp_path / "build"), "--steps", "120"]
+    assert run([*command, "--sentences", "5", "--answers", "9", "--target", "xilinx"]) == 0
+    place = tmp_path / "build" / "nlu-sst2"
+    result = json.loads((place / "cosim.json").read_text())
+    network, _ = load_network(place / "checkpoint.safetensors")
+    test = nlu.load("sst2", sst2).test.take(list(range(9)))
+    sentences = nlu.encoded(test, load_tokenizer(place / "tokenizer.json"))
+    assert result["answers"] == predictions(network, sentences).tolist()
+    assert (result["sequences"], result["classes"]["compared"]) == (5, 9)
+    assert result["tokens"] == sum(map(len, sentences[:5]))
+    assert result["mismatches"] == result["classes"]["mismatches"] == 0
+    assert result["accuracy_rtl"] == result["accuracy_integer"] == accuracy(network, sentences, np.array(test.labels))
+    ip = place / "hls" / "xilinx" / "ip"
+    assert [words(ip / "tokenizer.json")(text) for text in test.texts] == [ids.tolist() for ids in sentences]
+    # another class for one sentence is no agreement, and its place is said
+    told = json.loads((place / "sentences.json").read_text())
+    told["classes"][4] ^= 1
+    (place / "sentences.json").write_text(json.dumps(told))
+    wrong = Workspace(place, "nlu-sst2", "xilinx")
+    with pytest.raises(MismatchError, match=r"the RTL says class \d of test sentence 4, PyTorch \d; 1 of 9 differ"):
+        verify(wrong, Nothing(), Console(quiet=True))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_hardware_cannot_be_made_of_is_said(fails: Callable[..., str], sst2: Path, tmp_path: Path) -> None:
+    data, place = ("--data", str(sst2)), tmp_path / "build" / "nlu-sst2"
+    for name in ("cosim", "hls"):
+        assert "mr, subj, sst2, sst5" in fails("--task", "imdb", *data, name=name)
+        assert "data= is needed" in fails("--task", "sst2", name=name)
+        assert "nowhere/stsa.binary.train" in fails("--task", "sst2", "--data", "nowhere", name=name)
+        assert "of the task sst2 has no setting tokenizer=" in fails(
+            "--task", "sst2", "--tokenizer", "bytes", name=name
+        )
+        assert "without a task= has no setting sentences=" in fails("--sentences", "3", name=name)
+    assert "leave rtl= out" in fails("--task", "sst2", *data, "--rtl", "vitis", name="cosim")
+    assert "unknown target 'asic'" in fails("--task", "sst2", "--target", "asic", name="cosim")
+    short = ("--task", "sst2", *data, "--steps", "5")
+    assert "sst2 has 60 test sentences, not 61" in fails(*short, "--sentences", "61", name="hls")
+    assert "sst2 has 60 test sentences, not 62" in fails(*short, "--sentences", "3", "--answers", "62", name="hls")
+    # the checkpoint of another task, or of none
+    mr = tmp_path / "build" / "nlu-mr"
+    mr.mkdir()
+    shutil.copy(place / "checkpoint.safetensors", mr)
+    assert "checkpoint.safetensors is of the task sst2, not of mr" in fails("--task", "mr", *data, name="hls")
+    network, header = load_network(place / "checkpoint.safetensors")
+    save_network(network, place / "checkpoint.safetensors", {})
+    assert "is of no task" in fails("--task", "sst2", name="hls")
+    # others' sentences, and a folder that is gone
+    save_network(network, place / "checkpoint.safetensors", {**header, "data_sha256": "0"})
+    assert "are others than those" in fails("--task", "sst2", name="hls")
+    (place / "metrics.json").unlink()
+    assert "does not say where its sentences lie" in fails("--task", "sst2", name="hls")
+
+
+def test_a_sentence_of_no_token_is_named() -> None:
+    tokenizer = nlu.word_tokenizer(["fine fine"])
+    tokenizer.subwords.pre_tokenizer = CharDelimiterSplit("x")
+    with pytest.raises(ModelError, match="no token of the sentence 'xx'"):
+        nlu.encoded(nlu.Examples(("fine", "xx"), (0, 1)), tokenizer)
+
+
+def test_the_sums_of_the_hardware_are_those_of_pytorch(networks: tuple[SpikeGPT, QuantSpikeGPT]) -> None:
+    _, network = networks
+    sentences = random_sentences(20)
+    total = ClassSum(formats_of(network)["head"])
+    logits = trace(network, sentences)["head"]
+    classes = total.classes(logits, [len(sentence) for sentence in sentences])
+    assert classes.tolist() == predictions(network, sentences).tolist()
+    assert len({*classes.tolist()}) > 1

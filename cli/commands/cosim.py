@@ -1,4 +1,5 @@
-"""``cosim``: the RTL of the whole model against PyTorch, and the report; or one prompt that the RTL goes on with."""
+"""``cosim``: the RTL of the whole model against PyTorch, and the report; or one prompt that the RTL goes on with; or a
+classifier, which answers."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from spikegpt_hls.cli.commands.generate import Sampling, continuation, prompt_bytes
-from spikegpt_hls.cli.errors import MismatchError
+from spikegpt_hls.cli.errors import MismatchError, WorkspaceError
 from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.cli.graph.settings import Settings, setting
-from spikegpt_hls.cli.path import HLS, REPORT
+from spikegpt_hls.cli.path import HLS, REPORT, VERIFY_TASK
 from spikegpt_hls.cli.steps import cosim as step
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import PAGE
@@ -46,6 +47,8 @@ def cosim(runner: Runner) -> None:
     """``cosim.json``, the table, and the report; MismatchError (exit code 1) where a value is not PyTorch's."""
     require_tools()
     simulation = runner.told(Simulation)
+    if runner.place.task:
+        return _task(runner, simulation)
     if simulation.rtl == "vitis":
         from spikegpt_hls.cli.commands import cosim_vitis
 
@@ -60,7 +63,15 @@ def cosim(runner: Runner) -> None:
 
 
 def show(result: Mapping[str, Any], page: Path, console: Console) -> None:
-    """The table that ``make cosim`` ends with."""
+    """What ``make cosim`` ends with."""
+    verified(result, console)
+    energy = result["energy_per_token_j"]
+    say(console, f"energy per token: {energy * 1e9:.3f} nJ (derived, 45 nm, dynamic; see the report)")
+    say(console, f"report: {page}")
+
+
+def verified(result: Mapping[str, Any], console: Console) -> None:
+    """The table of what was compared, and the cycles."""
     table = Table("trace", "kind", "values compared", "mismatches")
     others = [0, 0]
     for name, trace in result["traces"].items():
@@ -87,9 +98,33 @@ def show(result: Mapping[str, Any], page: Path, console: Console) -> None:
         f"multipliers or adders, busy {result['busy']:.1%} of the time in steady state, {result['useful']:.1%} with "
         "weights that there are (derived)",
     )
+
+
+def _task(runner: Runner, simulation: Simulation) -> None:
+    """The classifier's RTL against PyTorch: every value of the model, and the class of every sentence."""
+    if simulation.rtl != "own":
+        raise WorkspaceError("the IP of a classifier is around this project's own RTL: leave rtl= out")
+    runner.make(VERIFY_TASK, asked=True)
+    place, console = runner.place, runner.console
+    if simulation.waves:
+        step.waves(place, console)
+    result = json.loads(place.cosim.read_text())
+    verified(result, console)
+    classes = result["classes"]
+    say(
+        console,
+        f"classes of {classes['compared']} test sentences by the IP's RTL: {classes['mismatches']} are not PyTorch's; "
+        f"accuracy {result['accuracy_rtl']:.2f} % by RTL, {result['accuracy_integer']:.2f} % by the integer model "
+        "(measured)",
+    )
+    say(
+        console,
+        f"cycles per sentence: {result['cycles_per_sentence']:,.0f} where they follow each other, "
+        f"{result['cycles_of_a_sentence_alone']:,.0f} of one alone, on average (measured)",
+    )
     energy = result["energy_per_token_j"]
-    say(console, f"energy per token: {energy * 1e9:.3f} nJ (derived, 45 nm, dynamic; see the report)")
-    say(console, f"report: {page}")
+    say(console, f"energy per token: {energy * 1e9:.3f} nJ (derived, 45 nm, dynamic, without the sums)")
+    say(console, f"results: {place.cosim}")
 
 
 def _prompt(runner: Runner) -> None:

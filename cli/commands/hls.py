@@ -10,7 +10,7 @@ from rich.table import Table
 
 from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.graph.runner import Runner
-from spikegpt_hls.cli.path import HLS
+from spikegpt_hls.cli.path import hls_of
 from spikegpt_hls.cli.steps import activity
 from spikegpt_hls.cli.steps.activity import Events
 from spikegpt_hls.cli.steps.cosim import golden_of
@@ -23,7 +23,7 @@ from spikegpt_hls.sim import traces
 
 def hls(runner: Runner) -> None:
     """Make ``hls/<target>/``; show the folding of each Linear, and what the target has to tell."""
-    runner.make(HLS, asked=True)
+    runner.make(hls_of(runner.place), asked=True)
     place, console = runner.place, runner.console
     dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
     folding(dataflow, activity.measured(place, dataflow), console)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,10 +18,6 @@ ROWS = {
     "float": "float, before quantization",
     "integer": "integer, what the hardware computes",
 }
-
-
-def workspace(build: Path, task: str) -> Workspace:
-    return Workspace(build / f"nlu-{task}", f"nlu-{task}")
 
 
 def nlu(runner: Runner) -> None:

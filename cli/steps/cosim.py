@@ -33,7 +33,7 @@ def check(place: Workspace, settings: Nothing) -> None:
 
 def run(place: Workspace, settings: Nothing, console: Console) -> None:
     """``cosim.json``; MismatchError (exit code 1) where a value is not PyTorch's."""
-    write_json(place.cosim, _verify(place, console))
+    write_json(place.cosim, verified(place, console))
 
 
 def built(place: Workspace, console: Console) -> Model:
@@ -58,7 +58,8 @@ def waves(place: Workspace, console: Console) -> None:
     say(console, f"waveform of the first {WAVE_TOKENS} tokens: {run.folder / 'waves.vcd'}")
 
 
-def _verify(place: Workspace, console: Console) -> dict[str, Any]:
+def verified(place: Workspace, console: Console) -> dict[str, Any]:
+    """What ``cosim.json`` is to say; MismatchError as in ``run``."""
     model = built(place, console)
     golden = _repeated(golden_of(place.vectors), model.dataflow.contexts)
     sequences = np.split(golden["tokens"], np.cumsum(golden["lengths"])[:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from spikegpt_hls.cli.graph.record import write_json
 from spikegpt_hls.cli.steps import resources
 from spikegpt_hls.cli.targets import Build, Target
 from spikegpt_hls.cli.terminal import say
-from spikegpt_hls.cli.workspace import Workspace
+from spikegpt_hls.cli.workspace import TOKENIZER, Workspace
 
 
 def finish(build: Build) -> None:
@@ -26,6 +27,8 @@ def finish(build: Build) -> None:
 
     place, console = build.place, build.console
     ip.write(build.dataflow, build.folder / "ip")
+    if place.task:  # whose sentences the driver takes as text
+        shutil.copyfile(place.path(TOKENIZER), build.folder / "ip" / TOKENIZER)
     with console.status("hls: the Vitis HLS project"):
         graph = convert(place.onnx, build.folder / "vitis", backend="Vitis", **_for_kernels(build.folded))
         graph.write()

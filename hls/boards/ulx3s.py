@@ -37,6 +37,8 @@ def write(dataflow: Dataflow, folder: Path) -> None:
 def top(dataflow: Dataflow) -> Iterator[str]:
     """The lines of the board's top; ConversionError for a model that does not speak bytes."""
     shape = Shape.of(dataflow)
+    if shape.classes:
+        raise ConversionError("a serial port continues text: ulx3s has no use for a classifier")
     if shape.vocabulary != BYTES:
         raise ConversionError(
             f"a serial port carries bytes: ulx3s needs a model of {BYTES} tokens (tokenizer=bytes), "

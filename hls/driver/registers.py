@@ -36,10 +36,17 @@ REGISTERS = (
     Register("spiking", 0x020, "ro", "LIF layers that are counted"),
     Register("beat_bytes", 0x024, "ro", "bytes of a beat of the output"),
     Register("driven", 0x028, "ro", "Linears that are driven by events"),
+    Register("classes", 0x02C, "ro", "classes of a classifier, whose logits they are; 0: a model that continues text"),
+    Register("longest", 0x030, "ro", "ids that a packet has at most; 0: any number"),
     Register(
         "control", 0x040, "rw", "bit 0: run (takes ids); a 1 written to bit 1 resets the model, to bit 2 the errors"
     ),
-    Register("mode", 0x044, "rw", "bits 1..0: 0 logits, 1 tokens, 2 generate; bit 2: packets resume their context"),
+    Register(
+        "mode",
+        0x044,
+        "rw",
+        "bits 1..0: 0 logits, 1 tokens, 2 generate, 3 classify; bit 2: packets resume their context",
+    ),
     Register("length", 0x048, "rw", "ids that a packet must have; 0: any number"),
     Register("generate", 0x04C, "rw", "tokens generated after a packet (mode 2), 1 to 65535"),
     Register("status", 0x050, "ro", "bit 0: idle, nothing in flight; bit 1: the model is being reset"),
@@ -60,7 +67,7 @@ REGISTERS = (
 #: How many counters of spikes and of reads the map has room for.
 SPIKES, READS = (0x800 - 0x0A8) // 8, (0x1000 - 0x800) // 8
 COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
-MODES = ("logits", "tokens", "generate")
+MODES = ("logits", "tokens", "generate", "classify")
 RESUME = 1 << 2
 RUN, RESET, CLEAR = 1 << 0, 1 << 1, 1 << 2
 IDLE, RESETTING = 1 << 0, 1 << 1

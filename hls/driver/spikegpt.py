@@ -7,6 +7,11 @@ Nothing here knows which hardware it talks to. On a PYNQ board::
     logits = model.run([84, 104, 101])             # (3, vocabulary) integers
     ids = model.generate([84, 104, 101], 32)       # the model reads its own tokens, on the chip
 
+A classifier takes sentences, as ids or, with an ``encode``, as they are written::
+
+    model = SpikeGPT(overlay.spikegpt_ip_0.mmio, stream, encode=words("tokenizer.json"))
+    model.classify("a gripping film")              # 1
+
 In simulation the same class gets transports that move the ports of the simulated top.
 """
 
@@ -71,6 +76,13 @@ class Geometry:
     spiking: int
     beat_bytes: int
     driven: int
+    classes: int
+    longest: int
+
+    @property
+    def outputs(self) -> int:
+        """Logits of a token."""
+        return self.classes or self.vocabulary
 
 
 @dataclass(frozen=True)
@@ -87,10 +99,13 @@ class Errors:
 
 
 class SpikeGPT:
-    """A model in hardware. Its methods raise DeviceError where a packet was malformed; the next one is right again."""
+    """A model in hardware. Its methods raise DeviceError where a packet was malformed; the next one is right again.
 
-    def __init__(self, mmio: Mmio, stream: Stream) -> None:
-        self.mmio, self.stream = mmio, stream
+    ``encode`` makes ids of a sentence that ``classify`` is given as text.
+    """
+
+    def __init__(self, mmio: Mmio, stream: Stream, encode: Callable[[str], Sequence[int]] | None = None) -> None:
+        self.mmio, self.stream, self.encode = mmio, stream, encode
         identity = self.read("identity")
         if identity != IDENTITY:
             raise DeviceError(f"the device at this address calls itself 0x{identity:08x}, not 0x{IDENTITY:08x}")
@@ -109,22 +124,36 @@ class SpikeGPT:
     def run(
         self, ids: Sequence[int] | NDArray, context: int = 0, resume: bool = False, length: int = 0
     ) -> NDArray[np.int64]:
-        """Ids (T,) to the logits (T, vocabulary) after each: integers, of which ``fraction_bits`` are fraction.
+        """Ids (T,) to the logits (T, outputs) after each: integers, of which ``fraction_bits`` are fraction.
 
         A call is a sequence of its own, or with ``resume`` goes on where its context was. ``length``: what the device
         shall hold the number of ids to (0: any).
         """
-        vocabulary, lanes = self.geometry.vocabulary, self.geometry.lanes
-        beats = -(-vocabulary // lanes)  # the last one may have places that mean nothing
+        outputs, lanes = self.geometry.outputs, self.geometry.lanes
+        beats = -(-outputs // lanes)  # the last one may have places that mean nothing
         self._set("logits", resume, length=length)
         raw = self._exchange(ids, context, len(ids) * beats)
         slots = raw.view(f"<i{self.geometry.slot_bits // 8}").reshape(len(raw) // self.geometry.beat_bytes, -1)
-        return slots[:, :lanes].reshape(len(ids), -1)[:, :vocabulary].astype(np.int64)
+        return slots[:, :lanes].reshape(len(ids), -1)[:, :outputs].astype(np.int64)
 
     def likeliest(self, ids: Sequence[int] | NDArray, context: int = 0, resume: bool = False) -> list[int]:
         """The likeliest successor of each id: argmax of ``run``, taken on the chip."""
         self._set("tokens", resume)
         return self._ids(self._exchange(ids, context, len(ids)))
+
+    def classify(self, sentence: str | Sequence[int] | NDArray, context: int = 0) -> int:
+        """The class of a sentence: argmax of the sums of ``run`` over its tokens, of equals the lowest, all of it on
+        the chip."""
+        if not self.geometry.classes:
+            raise DeviceError("this device continues text: it has no classes")
+        if isinstance(sentence, str):
+            if self.encode is None:
+                raise DeviceError("a sentence as text needs the driver's encode=, such as words('tokenizer.json')")
+            sentence = self.encode(sentence)
+        if len(sentence) > self.geometry.longest:
+            raise DeviceError(f"a sentence has at most {self.geometry.longest} tokens here, not {len(sentence)}")
+        self._set("classify", resume=False)
+        return self._ids(self._exchange(sentence, context, 1))[0]
 
     def generate(self, prompt: Sequence[int] | NDArray, tokens: int, resume: bool = False) -> list[int]:
         """``tokens`` ids that follow ``prompt``, each the likeliest, without the host between them."""
@@ -134,6 +163,8 @@ class SpikeGPT:
         self, prompts: Sequence[Sequence[int] | NDArray], tokens: int, resume: bool = False
     ) -> list[list[int]]:
         """As ``generate``, for up to ``contexts`` prompts at once: prompt n is written in context n."""
+        if self.geometry.classes:
+            raise DeviceError("this device classifies: it has no tokens to go on with")
         if not 1 <= tokens < 1 << 16:
             raise DeviceError(f"1 to 65535 tokens can be generated at once, not {tokens}")
         self._set("generate", resume, count=tokens)
@@ -181,7 +212,7 @@ class SpikeGPT:
         return Geometry(
             *(read("vocabulary"), read("channels"), read("layers"), read("lanes"), read("contexts")),
             *(logits & 0xFF, logits >> 8 & 0xFF, logits >> 16 & 0xFF),
-            *(read("spiking"), read("beat_bytes"), read("driven")),
+            *(read("spiking"), read("beat_bytes"), read("driven"), read("classes"), read("longest")),
         )
 
     def _set(self, mode: str, resume: bool, length: int = 0, count: int = 1) -> None:

@@ -3,15 +3,19 @@
 //   mode 0  every token's logits
 //   mode 1  every token's likeliest successor
 //   mode 2  after the last token of a packet, `count` tokens that the model picks and reads by itself
+//   mode 3  of a classifier: a packet's class, the largest of its logits' sums over all tokens of the packet
 //
 // A note travels beside each token in flight (the model keeps order), so that modes may change between packets. Output
 // packets end with the input's (mode 2: with the last generated token; with several contexts every token, as they
 // interleave). A packet that the guard cut ends at its last token, which is marked on tuser; nothing is generated after it.
+// A classifier has CLASSES logits, and what it picks is a class: mode 1 picks each token's own, mode 2 has no meaning.
 module autoregress #(
     parameter int VOCABULARY = 256,
+    parameter int CLASSES    = 0,                                   // 0: logits of VOCABULARY tokens
     parameter int IDS_BITS   = 8,
     parameter int LANES      = 1,
     parameter int LOGIT_BITS = 20,
+    parameter int SUM_BITS   = LOGIT_BITS,                          // of a classifier's sums
     parameter int SLOT_BITS  = 32,                                  // of a logit on m_axis, sign extended
     parameter int OUT_BITS   = 32,                                  // max(32, LANES * SLOT_BITS)
     parameter int CONTEXTS   = 1,
@@ -48,6 +52,9 @@ module autoregress #(
   localparam int NoteBits = TID_BITS + 20;  // tid, mode, last, bad, tokens still to generate
   localparam logic [1:0] Tokens = 2'd1;
   localparam logic [1:0] Generate = 2'd2;
+  localparam logic [1:0] Classify = 2'd3;
+  localparam int Outputs = CLASSES != 0 ? CLASSES : VOCABULARY;
+  localparam int PickBits = $clog2(Outputs) > IDS_BITS ? $clog2(Outputs) : IDS_BITS;
 
   // Tokens on their way in: those fed back go first, and a context that generates takes no others.
   logic [IDS_BITS-1:0] new_id, back_id, id;
@@ -96,14 +103,16 @@ module autoregress #(
 
   // Notes of the tokens in flight, and where each row of logits goes.
   logic [NoteBits-1:0] note, picked;
-  logic note_valid, pick_place, out_place, pick_valid;
-  logic [IDS_BITS-1:0] pick_id;
-  logic [3:0] picking_q;  // rows in pick
+  logic note_valid, row_place, out_place, pick_valid;
+  logic [PickBits-1:0] pick_id;
+  logic [3:0] picking_q;  // rows that are picked from
   wire [1:0] note_mode = note[19:18];
-  wire to_pick = note_mode == Tokens || note_mode == Generate;
+  wire classifies = CLASSES != 0 && note_mode == Classify;
+  wire to_pick = note_mode == Tokens || note_mode == Generate || classifies;
+  wire is_picked = to_pick && (!classifies || note[17]);  // the row, or the sums that it completes
   wire take = s_axis_logits_tvalid && s_axis_logits_tready;
   wire row = take && s_axis_logits_tlast;
-  assign s_axis_logits_tready = note_valid && (to_pick ? pick_place : out_place && picking_q == '0);
+  assign s_axis_logits_tready = note_valid && (to_pick ? row_place : out_place && picking_q == '0);
 
   fifo #(
       .WIDTH(NoteBits),
@@ -129,20 +138,54 @@ module autoregress #(
   wire pick_taken = (!gives || out_place) && (!feeds || back_place);
   wire pick_done = pick_valid && pick_taken;
 
+  // A class is picked from a packet's sums; of one token they are its logits.
+  localparam int RowBits = CLASSES != 0 ? SUM_BITS : LOGIT_BITS;
+  logic [LANES*RowBits-1:0] row_tdata;
+  logic [NoteBits-1:0] row_tuser;
+  logic row_tvalid, row_tready, row_tlast;
+  if (CLASSES != 0) begin : gen_classifier
+    class_sum #(
+        .BEATS    ((CLASSES + LANES - 1) / LANES),
+        .LANES    (LANES),
+        .X_BITS   (LOGIT_BITS),
+        .OUT_BITS (SUM_BITS),
+        .USER_BITS(NoteBits)
+    ) u_class_sum (
+        .clk,
+        .rst,
+        .s_axis_x_tdata (s_axis_logits_tdata),
+        .s_axis_x_tvalid(take && to_pick),
+        .s_axis_x_tready(row_place),
+        .s_axis_x_tlast (s_axis_logits_tlast),
+        .s_axis_x_tuser ({note, is_picked}),
+        .m_axis_tdata   (row_tdata),
+        .m_axis_tvalid  (row_tvalid),
+        .m_axis_tready  (row_tready),
+        .m_axis_tlast   (row_tlast),
+        .m_axis_tuser   (row_tuser)
+    );
+  end else begin : gen_language_model
+    assign row_tdata  = s_axis_logits_tdata;
+    assign row_tvalid = take && to_pick;
+    assign row_place  = row_tready;
+    assign row_tlast  = s_axis_logits_tlast;
+    assign row_tuser  = note;
+  end
+
   pick #(
-      .VOCABULARY(VOCABULARY),
+      .VOCABULARY(Outputs),
       .LANES     (LANES),
-      .BITS      (LOGIT_BITS),
+      .BITS      (RowBits),
       .USER_BITS (NoteBits),
-      .ID_BITS   (IDS_BITS)
+      .ID_BITS   (PickBits)
   ) u_pick (
       .clk,
       .rst,
-      .s_axis_tdata (s_axis_logits_tdata),
-      .s_axis_tvalid(take && to_pick),
-      .s_axis_tready(pick_place),
-      .s_axis_tlast (s_axis_logits_tlast),
-      .s_axis_tuser (note),
+      .s_axis_tdata (row_tdata),
+      .s_axis_tvalid(row_tvalid),
+      .s_axis_tready(row_tready),
+      .s_axis_tlast (row_tlast),
+      .s_axis_tuser (row_tuser),
       .m_axis_tdata (pick_id),
       .m_axis_tvalid(pick_valid),
       .m_axis_tready(pick_taken),
@@ -151,7 +194,7 @@ module autoregress #(
 
   always_ff @(posedge clk) begin
     if (rst) picking_q <= '0;
-    else picking_q <= picking_q + 4'(row && to_pick) - 4'(pick_done);
+    else picking_q <= picking_q + 4'(row && is_picked) - 4'(pick_done);
   end
 
   for (genvar c = 0; c < CONTEXTS; c++) begin : gen_context
@@ -166,7 +209,7 @@ module autoregress #(
   ) u_back (
       .clk,
       .rst,
-      .s_data ({picked_tid, picked[15:0] - 16'd1, pick_id}),
+      .s_data ({picked_tid, picked[15:0] - 16'd1, pick_id[IDS_BITS-1:0]}),
       .s_valid(pick_done && feeds),
       .s_ready(back_place),
       .m_data ({back_tid, back_left, back_id}),

@@ -1,11 +1,12 @@
 // The guard of the token port: only packets as they should be reach the model as they came.
 //
 // A packet is a sequence of ids, or with `resume` the next piece of its context's sequence. It has `length` ids (0: any
-// number), each below VOCABULARY. At the first fault (an unknown id, tlast too early, tlast missing) the packet is cut:
+// number) and at most LONGEST (0: any number), each below VOCABULARY. At the first fault (an unknown id, tlast too early, tlast missing) the packet is cut:
 // that id is its last one and marked bad, an unknown id enters as 0, and the rest up to tlast is drained. A packet of a
 // context that does not exist is drained whole. m_axis_tuser is {bad, first of a sequence}.
 module guard #(
     parameter int VOCABULARY = 256,
+    parameter int LONGEST    = 0,
     parameter int IDS_BITS   = 8,
     parameter int CONTEXTS   = 1,
     parameter int TID_BITS   = CONTEXTS > 1 ? $clog2(CONTEXTS) : 1
@@ -39,10 +40,12 @@ module guard #(
 
   wire take = s_axis_tvalid && s_axis_tready;
   wire judged = take && !draining_q;
-  wire full = length != '0 && position_q + 1'b1 == length;
+  wire [31:0] ids = position_q + 1'b1;
+  wire complete = length != '0 && ids == length;
+  wire full = complete || (LONGEST != 0 && ids == 32'(LONGEST));
   wire nowhere = 32'(tid) >= 32'(CONTEXTS);
   wire unknown = s_axis_tdata >= 32'(VOCABULARY);
-  wire short_of = s_axis_tlast && length != '0 && !full;
+  wire short_of = s_axis_tlast && length != '0 && !complete;
   wire too_long = full && !s_axis_tlast;
   wire bad = nowhere || unknown || short_of || too_long;
 

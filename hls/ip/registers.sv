@@ -3,6 +3,8 @@
 module registers #(
     parameter int VERSION      = 1,
     parameter int VOCABULARY   = 256,
+    parameter int CLASSES      = 0,
+    parameter int LONGEST      = 0,
     parameter int CHANNELS     = 64,
     parameter int LAYERS       = 2,
     parameter int LANES        = 1,
@@ -69,6 +71,8 @@ module registers #(
   localparam logic [WordBits-1:0] Spiking = WordBits'('h020 / 4);
   localparam logic [WordBits-1:0] BeatBytes = WordBits'('h024 / 4);
   localparam logic [WordBits-1:0] Driven = WordBits'('h028 / 4);
+  localparam logic [WordBits-1:0] Classes = WordBits'('h02c / 4);
+  localparam logic [WordBits-1:0] Longest = WordBits'('h030 / 4);
   localparam logic [WordBits-1:0] Control = WordBits'('h040 / 4);
   localparam logic [WordBits-1:0] Mode = WordBits'('h044 / 4);
   localparam logic [WordBits-1:0] Length = WordBits'('h048 / 4);
@@ -197,6 +201,8 @@ module registers #(
         BeatBytes: read_data <= 32'(BEAT_BYTES);
         Spiking: read_data <= 32'(SPIKING);
         Driven: read_data <= 32'(DRIVEN);
+        Classes: read_data <= 32'(CLASSES);
+        Longest: read_data <= 32'(LONGEST);
         Control: read_data <= 32'(run);
         Mode: read_data <= 32'(mode_q);
         Length: read_data <= length;

@@ -87,8 +87,12 @@ def word_tokenizer(texts: Iterable[str]) -> SubwordTokenizer:
 
 
 def encoded(examples: Examples, tokenizer: Tokenizer) -> list[NDArray[np.int64]]:
-    """The token ids of every sentence."""
-    return [tokenizer.encode(text.encode()).astype(np.int64) for text in examples.texts]
+    """The token ids of every sentence; ModelError for one that has none."""
+    found = [tokenizer.encode(text.encode()).astype(np.int64) for text in examples.texts]
+    for text, ids in zip(examples.texts, found, strict=True):
+        if not len(ids):
+            raise ModelError(f"the tokenizer makes no token of the sentence {text[:40]!r}: it cannot be classified")
+    return found
 
 
 def task(name: str) -> Task:

@@ -1,4 +1,5 @@
-"""What surrounds the model: rows of logits, picked tokens and generated ones, of interleaved contexts, whoever stalls.
+"""What surrounds the model: rows of logits, picked tokens and generated ones, of interleaved contexts, and the classes
+of a classifier, whoever stalls.
 
 The model is a stand-in that this bench plays: the logits after a token depend on all of its sequence.
 """
@@ -16,19 +17,24 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from spikegpt_hls.hls.ip.writer import sources
 from spikegpt_hls.hls.rtl.blocks import pack
+from spikegpt_hls.quant.format import Format
+from spikegpt_hls.quant.ops.class_sum import ClassSum
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD
 from spikegpt_hls.rtl_tests.ip.ports import broken, drive, start, until, watch
 
 VOCABULARY, LANES, BITS, SLOT = 12, 3, 10, 16
-LOGITS, TOKENS, GENERATE = range(3)
+CLASSES = 5  # which three lanes do not divide
+LOGITS, TOKENS, GENERATE, CLASSIFY = range(4)
 COUNT = 5
+SUM = ClassSum(Format(BITS, 0), longest=6).out
 Out = dict[int, list[tuple[int, int, int]]]  # context: (data, last, void)
 
 
-def logits(history: list[int]) -> np.ndarray:
+def logits(history: list[int], outputs: int) -> np.ndarray:
+    """In whole beats."""
     seed = zlib.crc32(bytes(history))
-    return np.random.default_rng(seed).integers(-(1 << BITS - 1), 1 << BITS - 1, VOCABULARY)
+    return np.random.default_rng(seed).integers(-(1 << BITS - 1), 1 << BITS - 1, outputs + -outputs % LANES)
 
 
 def slots(row: np.ndarray) -> list[int]:
@@ -53,27 +59,32 @@ class Packet:
         ]  # fmt: skip
 
 
-def meaning(packets: list[Packet], mode: int, contexts: int) -> Out:
+def meaning(packets: list[Packet], mode: int, contexts: int, outputs: int) -> Out:
     """What each context's reader gets."""
     out: Out = defaultdict(list)
     histories: dict[int, list[int]] = defaultdict(list)
     for packet in packets:
         history = histories[packet.context] if packet.resumes else []
         histories[packet.context] = history
+        total = np.zeros(outputs, int)
         for place, token in enumerate(packet.ids):
             history.append(token)
             ends = place == len(packet.ids) - 1
             void = int(packet.cut and ends)
+            row = logits(history, outputs)
+            total += row[:outputs]
             if mode == LOGITS:
-                words = slots(logits(history))
+                words = slots(row)
                 lasts = [*[0] * (len(words) - 1), 1]
                 out[packet.context] += [(w, int(ends and last), void * last)
                                         for w, last in zip(words, lasts, strict=True)]  # fmt: skip
             if mode == TOKENS:
-                out[packet.context].append((int(logits(history).argmax()), int(ends), void))
+                out[packet.context].append((int(row[:outputs].argmax()), int(ends), void))
+        if mode == CLASSIFY:
+            out[packet.context].append((int(total.argmax()), 1, int(packet.cut)))
         if mode == GENERATE:
             for left in reversed(range(1 if packet.cut else COUNT)):
-                token = int(logits(history).argmax())
+                token = int(logits(history, outputs).argmax())
                 out[packet.context].append((token, int(contexts > 1 or left == 0), int(packet.cut)))
                 if left:
                     history.append(token)
@@ -85,7 +96,7 @@ async def play_model(dut: Any, share: float, seed: int, pause: int = 8) -> None:
     taken: list[dict[str, int]] = []
     cocotb.start_soon(watch(dut, "m_axis_ids", "tdata tuser tid", share, seed, taken))
     histories: dict[int, list[int]] = {}
-    rng = random.Random(seed)
+    rng, (outputs, _) = random.Random(seed), kind(dut)
     while True:
         while not taken:
             await RisingEdge(dut.clk)
@@ -95,19 +106,27 @@ async def play_model(dut: Any, share: float, seed: int, pause: int = 8) -> None:
             history.clear()
         history.append(beat["tdata"])
         await ClockCycles(dut.clk, rng.randint(1, pause))
-        words = pack(logits(history).reshape(-1, LANES), BITS).words
+        words = pack(logits(history, outputs).reshape(-1, LANES), BITS).words
         beats = [{"tdata": word, "tlast": int(n == len(words) - 1)} for n, word in enumerate(words)]
         await drive(dut, "s_axis_logits", beats, share, rng.randrange(1 << 30))
 
 
+def kind(dut: Any) -> tuple[int, tuple[int, ...]]:
+    """How many logits are a token's, and the modes that have a meaning."""
+    classes = int(dut.CLASSES.value)
+    return (classes, (LOGITS, TOKENS, CLASSIFY)) if classes else (VOCABULARY, (LOGITS, TOKENS, GENERATE))
+
+
 @cocotb.test()
-@cocotb.parametrize(mode=(LOGITS, TOKENS, GENERATE), pace=range(4))
-async def surrounds(dut: Any, mode: int, pace: int) -> None:
+@cocotb.parametrize(which=range(3), pace=range(4))
+async def surrounds(dut: Any, which: int, pace: int) -> None:
     contexts = int(dut.CONTEXTS.value)
+    outputs, modes = kind(dut)
+    mode = modes[which]
     idle, stall, model = ((0, 0, 0), (0.6, 0, 0.2), (0, 0.7, 0.2), (0.4, 0.4, 0.4))[pace]
-    rng = random.Random(3 * pace + mode)
+    rng = random.Random(3 * pace + which)
     packets = [Packet(rng, contexts) for _ in range(40)]
-    due = meaning(packets, mode, contexts)
+    due = meaning(packets, mode, contexts, outputs)
     got: list[dict[str, int]] = []
     await start(dut, mode=mode, count=COUNT, s_axis_ids_tvalid=0, s_axis_logits_tvalid=0)
     cocotb.start_soon(watch(dut, "m_axis", "tdata tlast tuser tid", stall, 1, got))
@@ -131,13 +150,18 @@ async def modes_change(dut: Any) -> None:
     packets = [Packet(rng, 1) for _ in range(30)]
     for packet in packets:
         packet.resumes = False
-    modes = [rng.randrange(3) for _ in packets]
+    outputs, known = kind(dut)
+    modes = [rng.choice(known) for _ in packets]
     got: list[dict[str, int]] = []
     await start(dut, mode=0, count=COUNT, s_axis_ids_tvalid=0, s_axis_logits_tvalid=0)
     cocotb.start_soon(watch(dut, "m_axis", "tdata tlast tuser tid", 0.2, 1, got))
     cocotb.start_soon(play_model(dut, 0, 2, pause=1))
     contexts = int(dut.CONTEXTS.value)
-    due = [beat for packet, mode in zip(packets, modes, strict=True) for beat in meaning([packet], mode, contexts)[0]]
+    due = [
+        beat
+        for packet, mode in zip(packets, modes, strict=True)
+        for beat in meaning([packet], mode, contexts, outputs)[0]
+    ]
     for packet, mode in zip(packets, modes, strict=True):
         dut.mode.value = mode
         await drive(dut, "s_axis_ids", packet.beats(), 0, 3)
@@ -148,15 +172,30 @@ async def modes_change(dut: Any) -> None:
     assert [(beat["tdata"], beat["tlast"], beat["tuser"]) for beat in got] == due
 
 
-def run(folder: Path, files: list[Path], contexts: int) -> None:
+def run(folder: Path, files: list[Path], contexts: int, **classifier: int) -> None:
     shape = {"VOCABULARY": VOCABULARY, "IDS_BITS": 4, "LANES": LANES, "LOGIT_BITS": BITS, "SLOT_BITS": SLOT}
-    simulator.build(files, "autoregress", folder, {**shape, "OUT_BITS": 48, "CONTEXTS": contexts, "FLIGHT": 99})
+    simulator.build(files, "autoregress", folder, {
+        **shape, "OUT_BITS": 48, "CONTEXTS": contexts, "FLIGHT": 99, **classifier,
+    })  # fmt: skip
     simulator.run("autoregress", __name__, folder, {})
 
 
 @pytest.mark.parametrize("contexts", [1, 3])
 def test_logits_tokens_and_generation(contexts: int) -> None:
     run(BUILD.resolve() / f"autoregress_{contexts}", sources("autoregress"), contexts)
+
+
+@pytest.mark.parametrize("contexts", [1, 3])
+def test_logits_and_classes_of_a_classifier(contexts: int) -> None:
+    folder = BUILD.resolve() / f"autoregress_classifier_{contexts}"
+    run(folder, sources("autoregress"), contexts, CLASSES=CLASSES, SUM_BITS=SUM.bits)
+
+
+def test_a_classifier_that_mixes_sentences_is_noticed() -> None:
+    """The negative control: each token's sums are picked from, not the sentence's."""
+    whole, instead = "to_pick && (!classifies || note[17])", "to_pick"
+    with pytest.raises(AssertionError):
+        run(*broken("autoregress", whole, instead), 1, CLASSES=CLASSES, SUM_BITS=SUM.bits)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def packets(length: int, seed: int) -> list[Packet]:
     return made
 
 
-def meaning(stream: Sequence[Packet], length: int, resume: bool) -> tuple[list[dict], list[tuple[int, int, int]]]:
+def meaning(
+    stream: Sequence[Packet], length: int, resume: bool, longest: int
+) -> tuple[list[dict], list[tuple[int, int, int]]]:
     """The beats that pass, and (kind, position, id) of every fault."""
     beats, faults = [], []
     for context, ids in stream:
@@ -45,7 +47,7 @@ def meaning(stream: Sequence[Packet], length: int, resume: bool) -> tuple[list[d
                 NOWHERE if context >= CONTEXTS
                 else UNKNOWN if token >= VOCABULARY
                 else SHORT if ends and length and position + 1 < length
-                else LONG if not ends and position + 1 == length
+                else LONG if not ends and position + 1 in (length, longest)
                 else 0
             )  # fmt: skip
             if kind:
@@ -74,7 +76,7 @@ async def guards(dut: Any, seed: int) -> None:
     length, resume = (0, 4, 1, 4)[seed % 4], seed // 4
     idle, stall = ((0, 0), (0.5, 0), (0, 0.5), (0.4, 0.4))[seed % 4]
     stream = packets(length, seed)
-    beats, faults = meaning(stream, length, bool(resume))
+    beats, faults = meaning(stream, length, bool(resume), int(dut.LONGEST.value))
     assert seed % 4 > 1 or not length or len({kind for kind, *_ in faults}) >= 3
     got: list[dict[str, int]] = []
     reported: list[tuple[int, int, int]] = []
@@ -99,13 +101,18 @@ async def guards(dut: Any, seed: int) -> None:
     assert reported == faults
 
 
-def run(folder: Path, files: list[Path]) -> None:
-    simulator.build(files, "guard", folder, {"VOCABULARY": VOCABULARY, "IDS_BITS": 4, "CONTEXTS": CONTEXTS})
+def run(folder: Path, files: list[Path], longest: int = 0) -> None:
+    shape = {"VOCABULARY": VOCABULARY, "IDS_BITS": 4, "CONTEXTS": CONTEXTS, "LONGEST": longest}
+    simulator.build(files, "guard", folder, shape)
     simulator.run("guard", __name__, folder, {})
 
 
 def test_malformed_packets_are_cut_reported_and_drained() -> None:
     run(BUILD.resolve() / "guard", sources("guard"))
+
+
+def test_a_packet_that_is_longer_than_any_may_be_is_cut() -> None:
+    run(BUILD.resolve() / "guard_longest", sources("guard"), longest=3)
 
 
 @pytest.mark.parametrize(

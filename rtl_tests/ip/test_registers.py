@@ -21,7 +21,8 @@ from spikegpt_hls.rtl_tests.ip.ports import broken
 
 ROOT = Path(__file__).parents[2]
 SHAPE = {"VERSION": 2, "VOCABULARY": 50277, "CHANNELS": 768, "LAYERS": 3, "LANES": 8, "CONTEXTS": 4, "LOGIT_BITS": 21,
-         "LOGIT_FRAC": 9, "SLOT_BITS": 32, "BEAT_BYTES": 32, "LIFS": 6, "LINEARS": 5, "COUNTER_BITS": 48}  # fmt: skip
+         "LOGIT_FRAC": 9, "CLASSES": 5, "LONGEST": 1024, "SLOT_BITS": 32, "BEAT_BYTES": 32, "LIFS": 6, "LINEARS": 5,
+         "COUNTER_BITS": 48}  # fmt: skip
 FAULT = {"unknown id": 1, "short packet": 2, "long packet": 4, "no such context": 8}
 
 
@@ -68,6 +69,7 @@ async def tells_its_geometry_and_keeps_settings(dut: Any, stall: float) -> None:
     constants = {
         "identity": regs.IDENTITY, "version": 2, "vocabulary": 50277, "channels": 768, "layers": 3, "lanes": 8,
         "contexts": 4, "logits": 32 << 16 | 9 << 8 | 21, "spiking": 6, "beat_bytes": 32, "driven": 5,
+        "classes": 5, "longest": 1024,
     }  # fmt: skip
     resting = {"control": 0, "mode": 0, "length": 0, "generate": 1, "status": 0, "errors": 0, "error_count": 0}
     rng = random.Random(5)
