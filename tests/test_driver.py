@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.graph import dataflow
 from spikegpt_hls.hls.ip import writer
 from spikegpt_hls.model.classify import nlu
+from spikegpt_hls.quant.format import Format
 
 GEOMETRY = {
     "identity": IDENTITY, "version": 2, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
@@ -174,6 +176,13 @@ def test_the_packaging_script_is_tcl_that_names_files_which_exist(tmp_path: Path
         "ipx::update_checksums", "ipx::check_integrity", "ipx::save_core", "close_project", "create_clock", "get_ports",
     }  # fmt: skip
     assert {call[0] for call in calls} == known
+
+
+def test_logits_without_a_sign_are_refused(random48: Path, tmp_path: Path) -> None:
+    network = dataflow(convert(random48 / "model.onnx", tmp_path, "SpikeRTL", lanes=1))
+    unsigned = replace(network.blocks[-1], format_out=Format(8, 4, signed=False))
+    with pytest.raises(ConversionError, match=r"signed logits, and head writes u8\.4"):
+        list(writer.top(replace(network, blocks=(*network.blocks[:-1], unsigned))))
 
 
 def test_counters_that_the_map_has_no_room_for_are_refused(random48: Path, tmp_path: Path, monkeypatch: Any) -> None:

@@ -50,6 +50,8 @@ class Shape:
         if not isinstance(embedding, BinaryEmbedding):
             raise ConversionError("the IP continues text, and this network reads channels: its RTL is what there is")
         head = dataflow.driver[dataflow.sink]
+        if not head.format_out.signed:
+            raise ConversionError(f"the IP compares signed logits, and {head.name} writes {head.format_out}")
         layers = sum(block.kind == "Residual" for block in dataflow.blocks) // 2
         outputs = head.channels_out - head.padding
         return cls(
