@@ -94,7 +94,8 @@ def test_a_lif_is_worked_out_by_hand():
     operation = LIF.of(4, BYTE)
     assert operation.membrane.bits == 8
     alone = Dataflow((block("lif", operation, ("x",)),), "x", "lif")
-    report = energy(alone, {"lif": np.zeros((3, 4), np.int64)}, timing=fixed_timing)
+    silence = np.zeros((3, 4), np.int64)
+    report = energy(alone, {"x": silence, "lif": silence}, timing=fixed_timing)
     add_9, compare_8 = 0.03 + 0.07 / 24, 0.03
     assert report.compute_pj == pytest.approx(4 * (add_9 + compare_8), rel=1e-15)
     membrane = 10 / 64 * ((4 * 8 / 8) / 8192) ** 0.5  # pJ per bit of a RAM of 4 bytes

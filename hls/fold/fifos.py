@@ -5,7 +5,7 @@ one has to hold every token that has entered the longer one, or the fork stalls 
 token of room for good, with less than what the longer path holds at full rate for a while on every token. So a FIFO
 is given all that the *other* path may hold, and one token more. A bank is held by at most two tokens, a word buffer or
 a FIFO by two: four tokens for a LayerNorm or a Linear; other blocks hold some beats of a token in a pipeline. A Linear
-driven by events has more banks, for tokens that fire more than others: they are seldom full, and nobody waits for them.
+driven by events may have more banks, for tokens that fire more than others: they are seldom full, and nobody waits.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def timing(block: Block) -> Timing:
             fold, result = block.folding, 13
             issues = fold.word // block.lanes
             words = 2 + -(-(result - 1) // max(fold.rows_per_word, issues))  # that follow one another without a gap
-            banks = 8 if block.format_in[0].bits > 1 else 4  # the tokens of a hidden layer differ most
+            banks = 8 if block.channels_in > block.channels_out else 2  # the tokens of a hidden layer differ most
             return Timing(0, words * issues, result=result, words=words, banks=banks)
         case "Linear":
             return Timing(3, 5, result=6)
