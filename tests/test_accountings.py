@@ -244,11 +244,12 @@ ALIKE = ["--tokenizer", "characters", "--steps", "6", "--qat-steps", "3"]
 
 @pytest.fixture(scope="module")
 def accounted(tmp_path_factory):
-    """A build folder after ``accountings`` over 150 characters, in windows of 64."""
+    """A build folder after ``accountings`` over 150 characters, in windows of 64; lanes do not divide the logits."""
     folder = tmp_path_factory.mktemp("accounted")
     text = folder / "text.txt"
-    text.write_text("to be, or not to be: that is the question. " * 200)
+    text.write_text("to be, or not to be: that is the only question. " * 200)
     arguments = ["--build", str(folder), "--data", str(text), *ALIKE, "--characters", "150", "--tokens", "66"]
+    arguments += ["--lanes", "8"]
     assert run(["accountings", *arguments]) == 0
     return folder
 
@@ -323,7 +324,7 @@ def test_another_table_changes_the_energy_and_a_bad_one_is_refused(accounted, tm
 
 def test_a_spike_driven_network_stands_beside_its_twin_and_the_canonical_one(tmp_path):
     text = tmp_path / "text.txt"
-    text.write_text("to be, or not to be: that is the question. " * 200)
+    text.write_text("to be, or not to be: that is the only question. " * 200)
     arguments = ["--build", str(tmp_path), "--data", str(text), *ALIKE, "--characters", "100", "--tokens", "66"]
     assert run(["accountings", *arguments, "--placement", "spike-driven"]) == 0
     made = json.loads((tmp_path / "tiny" / "accountings.json").read_text())

@@ -13,6 +13,7 @@ from rich.console import Console
 from spikegpt_hls.cli.steps import export
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.fold.limits import padded_params
 from spikegpt_hls.sim.energy.accountings import Network
 from spikegpt_hls.sim.energy.energy_table import EnergyTable
 
@@ -63,7 +64,8 @@ def _with_parameters(place: Workspace, model: QuantSpikeGPT) -> Dataflow:
 
     dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
     params = {node.name: node.params for node in blocks(model)}
-    return replace(dataflow, blocks=tuple(replace(b, params=params.get(b.name, {})) for b in dataflow.blocks))
+    own = {block.name: padded_params(params.get(block.name, {}), block.padding) for block in dataflow.blocks}
+    return replace(dataflow, blocks=tuple(replace(block, params=own[block.name]) for block in dataflow.blocks))
 
 
 def _enough(used: Tokenizer, ids: Ids, characters: int) -> tuple[int, int]:

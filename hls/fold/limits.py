@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS
+from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS, Ints
 from spikegpt_hls.quant.ops import Linear, Operation
 
 MAX_CONTEXTS = 256
@@ -29,6 +31,11 @@ def padded(operations: Mapping[str, Operation], lanes: int) -> dict[str, Operati
 def with_padding(op: Operation, more: int) -> Operation:
     """A Linear with so many more outputs."""
     return replace(op, outputs=op.outputs + more) if isinstance(op, Linear) and more else op
+
+
+def padded_params(params: Mapping[str, Ints], more: int) -> dict[str, Ints]:
+    """Its parameters: the weights of those outputs are 0."""
+    return {**params, "weight": np.pad(params["weight"], ((0, more), (0, 0)))} if more else dict(params)
 
 
 def check(operations: Mapping[str, Operation], lanes: int, contexts: int, backend: str) -> None:

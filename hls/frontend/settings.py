@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 from hls4ml.model.graph import ModelGraph
 from hls4ml.model.optimizer import ModelOptimizerPass
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.folding import legal_factors
-from spikegpt_hls.hls.fold.limits import check, padding, with_padding
+from spikegpt_hls.hls.fold.limits import check, padded_params, padding, with_padding
 from spikegpt_hls.hls.frontend.layers import OperationLayer
 from spikegpt_hls.quant.ops import Linear
 
@@ -97,8 +96,7 @@ def _pad(model: ModelGraph, nodes: Iterable[OperationLayer], lanes: int) -> None
         if more:
             node.set_attr("padding", more)
             node.set_attr("operation", with_padding(node.operation, more))
-            weight = node.get_attr("params")["weight"]
-            node.get_attr("params")["weight"] = np.pad(weight, ((0, more), (0, 0)))
+            node.set_attr("params", padded_params(node.get_attr("params"), more))
             node.initialize_output()
             print(f"{node.name}: {more} more outputs, which are 0, make whole beats of {lanes} lanes")
 
