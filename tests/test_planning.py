@@ -15,7 +15,7 @@ from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share, shareable
 from spikegpt_hls.hls.fold.folding import legal_factors
 from spikegpt_hls.hls.fold.geometry import assemble
-from spikegpt_hls.hls.fold.planning import cheapest, fastest, next_step_up
+from spikegpt_hls.hls.fold.planning import cheapest, fastest, next_step_up, plan_of, without_engine
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import interval
 from spikegpt_hls.quant import ops
@@ -80,6 +80,20 @@ def test_the_planned_pace_is_the_simulated_one(size: str, multipliers: int) -> N
     flow = assemble(network, plan.lanes, plan.reuse_factors, engine=plan.members)
     pace = simulate(flow, 96).cycles_per_token
     assert pace == token_times(flow, 96).cycles_per_token == pytest.approx(plan.interval, rel=0.01)
+
+
+@pytest.mark.parametrize("multipliers", [32, 128])
+def test_without_its_engine_a_network_keeps_to_its_multipliers(multipliers: int) -> None:
+    """A member of an engine has all its multipliers; by itself it gets its share."""
+    plan = fastest(operations("tiny"), multipliers)
+    network = {node.name: (node.operation, node.inputs) for node in blocks(random_network(*SIZES["tiny"]))}
+    flow = assemble(network, plan.lanes, plan.reuse_factors, engine=plan.members)
+    factors = without_engine(flow)
+    linears = {name: op for name, op in operations("tiny").items() if isinstance(op, ops.Linear)}
+    assert factors.keys() == linears.keys()
+    apart = assemble(network, plan.lanes, factors)
+    used = plan_of(apart).multipliers
+    assert used == sum(op.n_in * op.n_out // factors[name] for name, op in linears.items()) <= plan.multipliers
 
 
 @pytest.mark.parametrize("multipliers", [32, 128, 512])

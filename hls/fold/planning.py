@@ -121,6 +121,15 @@ def plan_of(dataflow: Dataflow, events: Events = DENSE) -> Plan:
     )
 
 
+def without_engine(dataflow: Dataflow, events: Events = DENSE) -> Mapping[str, int]:
+    """The ReuseFactors of a dataflow's Linears where none shares an engine: the fastest within as many multipliers, or
+    else the fewest, with the same lanes."""
+    operations = {block.name: block.operation for block in dataflow.blocks if block.operation is not None}
+    space = _Space(operations, dataflow.blocks[0].lanes, 0, events)
+    plan = space.fastest(plan_of(dataflow).multipliers) or space.at(float("inf"))
+    return plan.reuse_factors
+
+
 def _engine_interval(members: Sequence[Block]) -> dict[str, float]:
     return {NAME: float(sum(block.folding.steps for block in members))} if members else {}
 
