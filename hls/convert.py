@@ -13,7 +13,7 @@ import onnx
 
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share
-from spikegpt_hls.hls.fold.folding import TARGET_CYCLES, default_reuse, fold
+from spikegpt_hls.hls.fold.folding import default_reuse, fold, pace
 from spikegpt_hls.hls.fold.limits import check, padded
 from spikegpt_hls.hls.frontend.onnx_graph import block_name, per_token
 from spikegpt_hls.hls.frontend.register import register
@@ -31,7 +31,7 @@ def convert(
     *,
     lanes: int = 8,
     reuse_factor: ReuseFactor = None,
-    target_cycles: int = TARGET_CYCLES,
+    target_cycles: int | None = None,
     contexts: int = 1,
     engine: Collection[str] = (),
     events: Collection[str] = (),
@@ -42,9 +42,8 @@ def convert(
 
     ``lanes`` channels make a beat, and must divide every channel count but that of the logits. ``reuse_factor`` is
     hls4ml's ReuseFactor of every Linear, or of each by its node name; the others get the largest that keeps a token
-    within ``target_cycles``.
-    In the RTL the Linears that ``engine`` names share one array of multipliers; Vitis gives each its own.
-    Those that ``events`` names take steps in the RTL only for inputs that are not 0.
+    within ``target_cycles`` (None: ``fold.folding.pace``). In the RTL the Linears that ``engine`` names share one array
+    of multipliers; Vitis gives each its own. Those that ``events`` names take steps only for inputs that are not 0.
     ``contexts`` sequences can be interleaved in the RTL: each block with state keeps so many; Vitis kernels keep one.
     ``options`` are the backend's own: ``part``, ``clock_period``, SpikeRTL's ``multiplier``. Errors are
     ConversionError.
@@ -75,14 +74,15 @@ def reuse_factors(
     reuse_factor: ReuseFactor = None,
     contexts: int = 1,
     backend: str = "SpikeRTL",
-    target_cycles: int = TARGET_CYCLES,
+    target_cycles: int | None = None,
     engine: Collection[str] = (),
     events: Collection[str] = (),
 ) -> dict[str, int]:
     """The ReuseFactor of every Linear; ConversionError where ``network`` cannot be built so in ``backend``."""
     network = padded(network, lanes)
     check(network, lanes, contexts, backend)
-    factors = _reuse_factors(network, lanes, reuse_factor, target_cycles, driven(network, events))
+    target = pace(network, lanes) if target_cycles is None else target_cycles
+    factors = _reuse_factors(network, lanes, reuse_factor, target, driven(network, events))
     share([single(op, lanes, {}, factors.get(name, 1), name=name) for name, op in network.items()],
           map(block_name, engine))  # fmt: skip
     return factors

@@ -17,7 +17,7 @@ from spikegpt_hls.cli.steps.activity import Events
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.fold.folding import TARGET_CYCLES
+from spikegpt_hls.hls.fold.folding import pace
 from spikegpt_hls.quant.ops import Linear, Operation
 
 WAYS = (("lanes", "reuse"), ("multipliers",), ("rate",), ("folding",))
@@ -40,7 +40,11 @@ class Folding(Settings):
         f"{LANES}",
     )
     reuse: int | None = setting(
-        None, "Cycles per token of every Linear (hls4ml's ReuseFactor).", click.INT, 512, "the largest up to 512"
+        None,
+        "Cycles per token of every Linear (hls4ml's ReuseFactor).",
+        click.INT,
+        512,
+        "the largest up to 512, or to the beats of the logits",
     )
     multipliers: int | None = setting(
         None, "A budget: the fastest hardware with so many multipliers.", click.IntRange(1), 64, "the target's own"
@@ -135,7 +139,8 @@ def _folded(
             lanes = LANES
         reuse: Any = settings.reuse
         if events and reuse is None:
-            reuse = {name: within(network[name], lanes, TARGET_CYCLES, mean) for name, mean in events.items()}
+            target = pace(network, lanes)
+            reuse = {name: within(network[name], lanes, target, mean) for name, mean in events.items()}
         return {"lanes": lanes, "reuse_factor": reuse, "events": tuple(events)}
     if settings.rate is None:
         assert settings.multipliers is not None

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from math import ceil, gcd, isqrt, lcm
 from typing import NamedTuple
 
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.quant.ops import Linear
+from spikegpt_hls.quant.ops import Linear, Operation
 
 TARGET_CYCLES = 512  # per token, where nobody asks for a ReuseFactor
 
@@ -57,6 +58,11 @@ def fold(op: Linear, lanes: int, reuse_factor: int, name: str = "Linear", events
             f"the nearest that can: {', '.join(map(str, near)) or 'none'}"
         )
     return folding
+
+
+def pace(operations: Mapping[str, Operation], lanes: int) -> int:
+    """Cycles per token where nobody asks: ``TARGET_CYCLES``, or what the widest stream takes whatever computes it."""
+    return max(TARGET_CYCLES, *(op.n_out // max(1, lanes) for op in operations.values()))
 
 
 def default_reuse(op: Linear, lanes: int, target: int = TARGET_CYCLES, events: bool = False) -> int:
