@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from spikegpt_hls.hls.convert import convert, reuse_factors
+from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.folding import default_reuse, fold, legal_factors
@@ -245,15 +245,6 @@ def test_the_default_reuse_factor_meets_the_target() -> None:
     assert default_reuse(op, 8) == 512
     assert default_reuse(op, 8, target=500) == max(factor for factor in legal_factors(64, 256, 8) if factor <= 500)
     assert default_reuse(op, 8, target=1) == legal_factors(64, 256, 8)[0]
-
-
-def test_no_linear_is_faster_than_the_logits_leave() -> None:
-    """5,000 outputs on two lanes are 2,500 beats, whatever computes them; 256 leave more time than 512 cycles."""
-    for outputs, cycles in ((5000, 2500), (256, 512)):
-        network = {"wide": Linear(X, 64, 64, X, X), "head": Linear(X, 64, outputs, X, X)}
-        for name, factor in reuse_factors(network, lanes=2).items():
-            legal = legal_factors(64, network[name].n_out, 2)
-            assert factor == max(each for each in legal if each <= cycles)
 
 
 # --- the project

@@ -10,6 +10,7 @@ import pytest
 
 from spikegpt_hls.cli.main import run
 from spikegpt_hls.cli.steps import folding
+from spikegpt_hls.hls.convert import reuse_factors
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share, shareable
@@ -120,6 +121,15 @@ def fastest_by_search(lanes: int, budget: int) -> float:
 
 def linear(op: ops.Operation) -> bool:
     return isinstance(op, ops.Linear)
+
+
+def test_no_linear_is_faster_than_the_logits_leave() -> None:
+    """5,000 outputs on two lanes are 2,500 beats, whatever computes them; 256 leave more time than 512 cycles."""
+    for outputs, cycles in ((5000, 2500), (256, 512)):
+        network = {"wide": ops.Linear(S8, 64, 64, S8, S8), "head": ops.Linear(S8, 64, outputs, S8, S8)}
+        for name, factor in reuse_factors(network, lanes=2).items():
+            legal = legal_factors(64, network[name].n_out, 2)
+            assert factor == max(each for each in legal if each <= cycles)
 
 
 def test_a_plan_for_a_rate_is_the_cheapest_and_the_next_step_up_is_faster() -> None:
