@@ -6,6 +6,7 @@ from functools import cache
 from math import ceil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spikegpt_hls.cli.main import run
@@ -20,10 +21,13 @@ from spikegpt_hls.hls.fold.planning import cheapest, fastest, next_step_up, plan
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import interval
 from spikegpt_hls.quant import ops
+from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.network import blocks
 from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.sim.cycles.schedule import simulate, slope, token_times
+from spikegpt_hls.sim.energy.model import energy
+from spikegpt_hls.sim.energy.skipping import skipped
 
 S8 = Format(8, 5)
 SIZES = {"tiny": (2, 64), "small": (4, 128)}
@@ -95,6 +99,23 @@ def test_without_its_engine_a_network_keeps_to_its_multipliers(multipliers: int)
     apart = assemble(network, plan.lanes, factors)
     used = plan_of(apart).multipliers
     assert used == sum(op.n_in * op.n_out // factors[name] for name, op in linears.items()) <= plan.multipliers
+
+
+def test_zeros_are_skipped_within_the_multipliers_of_an_engine() -> None:
+    """What is skipped beside an engine costs what it does in a network that was folded without one, for its events."""
+    made = random_network(1, 16, seed=2)
+    network = {node.name: (node.operation, node.inputs) for node in blocks(made)}
+    plan = fastest({name: op for name, (op, _) in network.items()}, 16)
+    flow = assemble(network, plan.lanes, plan.reuse_factors, engine=plan.members)
+    traces = trace(made, [np.arange(24)])
+    report = energy(flow, traces)
+    events = {
+        b.name: flow[b.name].channels_in - b.activity["zero_operands"] for b in report.blocks if b.kind == "Linear"
+    }
+    apart = assemble(network, plan.lanes, without_engine(flow, events))
+    assert plan.members
+    assert plan_of(apart, events).multipliers <= plan.multipliers
+    assert skipped(flow, report).total_pj == skipped(apart, energy(apart, traces)).total_pj
 
 
 @pytest.mark.parametrize("multipliers", [32, 128, 512])
