@@ -61,7 +61,7 @@ generate: $(ENV) ## Continue prompt=TEXT by tokens=N with the integer model
 figures: $(ENV) ## Draw the loss of several sizes=, spikes and membranes, firing rates, the use of the grids
 	@$(SPIKE) $@ $(options)
 
-size: $(ENV) ## What a preset takes as hardware, with random weights, against named parts
+size: $(ENV) ## What a preset, or the geometry of init=FILE, takes as hardware, against named parts
 	@$(SPIKE) $@ $(options)
 
 accountings: $(ENV) ## What a character costs by four accountings, with and without its data; break-even firing rate
