@@ -39,7 +39,7 @@ class Block:
     """One block of the dataflow. A stream's name is the name of the port that drives it."""
 
     name: str
-    operation: Operation | None  # None: a fork, which copies its input to each output
+    operation: Operation | None  # None: a fork, which copies its input to each output, or the ring
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     channels_in: int
@@ -52,14 +52,18 @@ class Block:
     multiplier: tuple[int, ...] = XC7_MULTIPLIER  # signed operand bits of the target's multipliers: wide, narrow
     contexts: int = 1  # sequences that are interleaved: so many states
     events: bool = False  # Linear: whether it takes steps only for inputs that are not 0
+    layers: int = 1  # that it computes in turn, with a state and constants for each; parameters have them in front
+    places: int = 0  # the ring: tokens that may be inside
     padding: int = 0  # of the channels out: the last ones, which are always 0 and mean nothing
     engine: Engine | None = None  # Linear: whose multipliers it uses; None: its own
     params: Mapping[str, Ints] = field(default_factory=dict, compare=False)
 
     @property
     def kind(self) -> str:
-        """The op type, or ``Fork``."""
-        return "Fork" if self.operation is None else type(self.operation).__name__
+        """The op type, ``Fork`` or ``Ring``."""
+        if self.operation is None:
+            return "Ring" if self.places else "Fork"
+        return type(self.operation).__name__
 
     @property
     def folding(self) -> Folding:
@@ -69,7 +73,17 @@ class Block:
 
     @property
     def is_join(self) -> bool:
-        return len(self.inputs) > 1
+        return self.operation is not None and len(self.inputs) > 1
+
+    @property
+    def context_bits(self) -> int:
+        """Of the number of a sequence."""
+        return (self.contexts - 1).bit_length()
+
+    @property
+    def states(self) -> int:
+        """How many a block keeps: the one of layer ``l`` and context ``c`` has the number ``l << context_bits | c``."""
+        return self.contexts if self.layers == 1 else self.layers << self.context_bits
 
     @property
     def takes_ids(self) -> bool:
@@ -124,6 +138,18 @@ class Dataflow:
         return {stream: (block, port) for block in self.blocks for port, stream in enumerate(block.inputs)}
 
     @property
+    def ring(self) -> Block | None:
+        """What lets tokens pass the same blocks once for every layer, where there is one."""
+        return next((block for block in self.blocks if block.places), None)
+
+    @property
+    def user_bits(self) -> dict[str, int]:
+        """Bits of every stream's ``tuser``: the layer where tokens go round, the context, and the first token's mark."""
+        bits = {stream: 1 + (b.states - 1).bit_length() for b in self.blocks for stream in b.outputs}
+        outside = 1 + (self.contexts - 1).bit_length()
+        return {self.source: outside, **bits, **({self.ring.outputs[1]: outside} if self.ring else {})}
+
+    @property
     def takes_ids(self) -> bool:
         """Whether token ids come in, and not channels."""
         return self.reader[self.source][0].takes_ids
@@ -147,7 +173,8 @@ class Dataflow:
 
 def _block_to_json(block: Block) -> dict[str, Any]:
     op = block.operation
-    plain = {name: getattr(block, name) for name in _PLAIN} | ({"padding": block.padding} if block.padding else {})
+    plain = {name: getattr(block, name) for name in _PLAIN}
+    plain |= {name: getattr(block, name) for name, usual in _SELDOM.items() if getattr(block, name) != usual}
     formats = [[fmt.bits, fmt.frac, int(fmt.signed)] for fmt in (*block.format_in, block.format_out)]
     attributes = None if op is None else op.attributes()
     return {**plain, "kind": block.kind, "formats": formats, "attributes": attributes, "engine": block.engine}
@@ -157,7 +184,7 @@ def _block_from_json(entry: Mapping[str, Any], contexts: int) -> Block:
     *format_in, format_out = (Format(bits, frac, bool(signed)) for bits, frac, signed in entry["formats"])
     operation = entry["attributes"] and OPERATIONS[entry["kind"]].from_attributes(entry["attributes"])
     plain: dict[str, Any] = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
-    plain["padding"] = entry.get("padding", 0)
+    plain |= {name: entry.get(name, usual) for name, usual in _SELDOM.items()}
     plain["engine"] = entry["engine"] and Engine(*entry["engine"])
     return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, contexts=contexts, **plain)
 
@@ -166,3 +193,4 @@ _PLAIN = (
     "name", "inputs", "outputs", "channels_in", "channels_out", "lanes", "reuse_factor", "fifo_depths", "multiplier",
     "events",
 )  # fmt: skip
+_SELDOM = {"layers": 1, "places": 0, "padding": 0}

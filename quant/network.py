@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+
 import torch
 from torch import nn
 
 from spikegpt_hls.model.channel_mix import THETA
 from spikegpt_hls.model.config import Config
+from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.model.spikegpt import SpikeGPT
 from spikegpt_hls.model.time_mix import time_mix_schedule
 from spikegpt_hls.quant.format import Format, bits_for
@@ -21,8 +25,12 @@ from spikegpt_hls.quant.trained_units import (
     TokenShift,
     shifted,
 )
-from spikegpt_hls.quant.units import Network, Node, Run, Stream
+from spikegpt_hls.quant.units import Module, Network, Node, Run, Stream
 from spikegpt_hls.quant.widths import Precision
+
+
+FORMATS = ("own", "shared")
+_ANY_LAYER = re.compile(r"^blocks\.\d+\.")
 
 
 class Mixer(nn.Module):
@@ -126,11 +134,17 @@ class QuantSpikeGPT(Network):
     """SpikeGPT whose ``eval()`` is exact integer arithmetic: ids (B, T) to logits (B, T, outputs).
 
     ``weight_bits`` and ``activation_bits`` are one width for all layers, or widths by layer (``quant.widths``).
+    ``formats``: whether edges have scales of their ``own``, or ``shared`` by those of the same name in all layers, as
+    hardware needs them that one layer's blocks compute (``depth=folded``). Weights have their own either way.
     """
 
-    def __init__(self, config: Config, weight_bits: int | str = 8, activation_bits: int | str = 8) -> None:
+    def __init__(
+        self, config: Config, weight_bits: int | str = 8, activation_bits: int | str = 8, formats: str = "own"
+    ) -> None:
         super().__init__()
-        self.config = config
+        if formats not in FORMATS:
+            raise ModelError(f"unknown formats {formats!r}: choose one of {', '.join(FORMATS)}")
+        self.config, self.formats = config, formats
         widths = Precision.of(weight_bits, activation_bits)
         self.weight_bits, self.activation_bits = widths.weights.setting, widths.activations.setting
         self.emb = BinaryEmbedding(config.vocabulary, config.channels)
@@ -143,6 +157,20 @@ class QuantSpikeGPT(Network):
         self.residuals = [unit for unit in self.units() if isinstance(unit, Residual)]
         self.source = self.emb.operation().source("ids")
         self.name_units()
+        self._share_scales()
+
+    def together(self, kind: type[Module]) -> list[list[Module]]:
+        """Modules of a kind, by those that have one format: each by itself, or with those of its name in all layers."""
+        groups: dict[str, list[Module]] = defaultdict(list)
+        for path, module in self.named_modules():
+            if isinstance(module, kind):
+                groups[_ANY_LAYER.sub("blocks.", path) if self.formats == "shared" else path].append(module)
+        return list(groups.values())
+
+    def _share_scales(self) -> None:
+        for first, *others in self.together(Edge):
+            for edge in others:
+                edge.share(first)
 
     def join(self, run: Run, x: Stream) -> Stream:
         x = self.blocks[0].ln0(run, self.emb(run, x))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from typing import Self
+
 import brevitas.nn as qnn
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from brevitas.quant.fixed_point import (
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.quant.fake_quantize import Grid, fake_quantize
 from spikegpt_hls.quant.format import Format
 
@@ -125,12 +128,22 @@ class Edge(nn.Module):
     def scale_and_grid(self) -> tuple[Tensor, Grid]:
         return self.quant.scale_and_grid
 
-    def settle(self) -> None:
-        """Choose the scale from what was observed; without observation it stays."""
-        samples = np.concatenate(self.samples or [np.zeros(1)])
+    def share(self, other: Self) -> None:
+        """Have the other edge's scale from now on."""
+        if self.quant.bits != other.quant.bits:
+            raise ModelError(
+                f"edges that share a format need one width: there are {other.quant.bits} and {self.quant.bits} bits"
+            )
+        self.quantizer = other.quantizer
+        del self.quant
+
+    def settle(self, *others: Self) -> None:
+        """Choose the scale from what was observed, here and by ``others`` that share it; without, it stays."""
+        samples = np.concatenate([np.zeros(1), *(part for edge in (self, *others) for part in edge.samples or ())])
         if samples.any():
-            self.quant.settle(samples)
-        self.samples = None
+            self.quant.settle(samples[1:])
+        for edge in (self, *others):
+            edge.samples = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.samples is not None:

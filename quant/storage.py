@@ -23,6 +23,7 @@ def save_network(network: QuantSpikeGPT, path: Path, header: dict[str, Any]) -> 
         "config": asdict(network.config),
         "weight_bits": network.weight_bits,
         "activation_bits": network.activation_bits,
+        "formats": network.formats,
     }
     checkpoint.save(path, network.state_dict(), header | described)
 
@@ -38,7 +39,7 @@ def load_network(path: str | Path) -> tuple[QuantSpikeGPT, dict[str, Any]]:
     widths = [width for key in ("weight_bits", "activation_bits") if isinstance(width := header.get(key), int | str)]
     if described != asdict(config) or len(widths) != 2:
         raise ModelError(f"{path.name} does not say which network it holds, or holds another one")
-    network = QuantSpikeGPT(config, *widths)
+    network = QuantSpikeGPT(config, *widths, str(header.get("formats", "own")))
     load_exactly(network, tensors, path.name)
     return network.eval(), header
 

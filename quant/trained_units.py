@@ -61,10 +61,12 @@ class LayerNorm(Unit):
     def gain(self) -> Format:
         return Format(GAIN_BITS, int(self.gain_frac))
 
-    def settle(self) -> None:
-        """Room for gains of up to twice today's."""
-        reach = 2 * float(self.weight.detach().abs().max())
-        self.gain_frac.fill_(min(max(GAIN_BITS - 1 - int(np.ceil(np.log2(max(reach, 2.0**-4)))), 0), 10))
+    def settle(self, *others: LayerNorm) -> None:
+        """Room for gains of up to twice today's, here and in ``others`` that share the format."""
+        norms = (self, *others)
+        reach = 2 * max(float(norm.weight.detach().abs().max()) for norm in norms)
+        for norm in norms:
+            norm.gain_frac.fill_(min(max(GAIN_BITS - 1 - int(np.ceil(np.log2(max(reach, 2.0**-4)))), 0), 10))
 
     def operation(self, *formats: Format) -> ops.Operation:
         return ops.LayerNorm(self.out.format, self.channels, formats[0], self.gain, BIAS)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from spikegpt_hls.quant.format import MAX_ACCUMULATOR_BITS, ONNX_EXACT_BITS, Exa
 
 #: A grid, and log2 of its scale up to a constant where it is trained.
 Rounding = tuple[Tensor | None, Grid]
+Module = TypeVar("Module", bound=nn.Module)
 #: The name of what comes into a network, beside those of its nodes.
 SOURCE = "tokens"
 #: Integers (int64) by ``<node>.<state>``; a missing one is the operation's initial state.
@@ -124,6 +127,10 @@ class Network(nn.Module):
         for path, module in self.named_modules():
             if isinstance(module, Unit):
                 module.node = path.replace(".", "_")
+
+    def together(self, kind: type[Module]) -> list[list[Module]]:
+        """Modules of a kind, by those that have one format."""
+        return [[module] for module in self.modules() if isinstance(module, kind)]
 
     def units(self) -> Iterable[Unit]:
         return (module for module in self.modules() if isinstance(module, Unit))

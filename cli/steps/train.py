@@ -68,6 +68,11 @@ class Training(Settings):
         "What a spike-driven network's hidden layer sends: squared-relu (8 bits, mostly 0), or bits.",
         example="bits",
     )
+    formats: str = setting(
+        "own",
+        "Scales of activations: each edge's own, or shared by those of the same name in all layers (depth=folded).",
+        example="shared",
+    )
     events: float | None = setting(
         None,
         "Share of the weights in the blocks that training lets a token add, on average.",

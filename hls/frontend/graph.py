@@ -13,6 +13,7 @@ from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER, Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share
 from spikegpt_hls.hls.fold.fifos import fifo_depths
+from spikegpt_hls.hls.fold.ring import PLACES, SPATIAL, folded
 from spikegpt_hls.hls.frontend.layers import Fork, OperationLayer
 from spikegpt_hls.quant.format import Ints
 
@@ -25,7 +26,10 @@ def dataflow(graph: Any) -> Dataflow:
     depths = fifo_depths(blocks)
     multiplier = tuple(graph.config.get_config_value("Multiplier", XC7_MULTIPLIER))
     sized = tuple(replace(b, fifo_depths=depths.get(b.name, ()), multiplier=multiplier) for b in blocks)
-    return Dataflow(sized, graph.inputs[0], graph.outputs[0])
+    spatial = Dataflow(sized, graph.inputs[0], graph.outputs[0])
+    if graph.config.get_config_value("Depth", SPATIAL) == SPATIAL:
+        return spatial
+    return folded(spatial, graph.config.get_config_value("Places", PLACES))
 
 
 class _Widened(Mapping[str, Ints]):

@@ -13,6 +13,8 @@ from hls4ml.model.optimizer import layer_optimizer
 from hls4ml.writer.writers import Writer
 
 from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.fold.ring import DEPTHS, PLACES, SPATIAL
 
 
 class SpikeRTLWriter(Writer):
@@ -60,10 +62,14 @@ class SpikeRTLBackend(FPGABackend):
         clock_period: float = 10,
         io_type: str = "io_stream",
         multiplier: Sequence[int] = XC7_MULTIPLIER,
+        depth: str = SPATIAL,
+        places: int = PLACES,
         **_: Any,
     ) -> dict[str, Any]:
         common = {"Part": part, "ClockPeriod": clock_period, "IOType": io_type, "HLSConfig": {}}
-        return {**common, "Multiplier": list(multiplier)}
+        if depth not in DEPTHS:
+            raise ConversionError(f"unknown depth {depth!r}: choose one of {', '.join(DEPTHS)}")
+        return {**common, "Multiplier": list(multiplier), "Depth": depth, "Places": places}
 
     @layer_optimizer(Layer)  # type: ignore[untyped-decorator]
     def init_base_layer(self, layer: Any) -> None:

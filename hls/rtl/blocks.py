@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Engine
+from spikegpt_hls.hls.rtl import ring
 from spikegpt_hls.hls.rtl.hierarchy import declared, needed
 from spikegpt_hls.hls.rtl.timing import timing
 from spikegpt_hls.quant.format import Ints, bits_for
@@ -28,7 +29,7 @@ from spikegpt_hls.quant.ops.wkv import BONUS, LOSS, MANTISSA_BITS, OCTAVE_FRAC, 
 
 SOURCES = Path(__file__).parent
 #: The module of each kind of block; none of an operation that has no file here.
-MODULES = {kind: name for kind, name in {**NAMES, "Fork": "stream_fork"}.items() if (SOURCES / f"{name}.sv").is_file()}
+MODULES = {kind: name for kind, name in {**NAMES, "Fork": "stream_fork", "Ring": "ring"}.items() if (SOURCES / f"{name}.sv").is_file()}
 #: That of a Linear that is driven by events.
 EVENT_LINEAR = "event_linear"
 
@@ -108,10 +109,40 @@ def exponents(op: WKV) -> tuple[int, int]:
 
 
 def images(block: Block) -> dict[str, Image]:
-    """The memory images of a block by the SystemVerilog parameter that takes the file's name."""
-    op = block.operation
+    """The memory images of a block by the SystemVerilog parameter that takes the file's name.
+
+    Those of several layers lie one behind the other: a layer's rows of constants begin at the next power of two, where
+    its number stands in front of a row's, its weights where those of the layer before end."""
     if block.engine:
         return {}  # its weights are the engine's
+    if block.layers == 1:
+        return _images(block)
+    each = [_images(layer(block, number)) for number in range(block.layers)]
+    return {name: _joined(name, [of[name] for of in each]) for name in each[0]}
+
+
+def layer(block: Block, number: int) -> Block:
+    """What a block is to one of its layers."""
+    return replace(block, layers=1, params={name: value[number] for name, value in block.params.items()})
+
+
+def _joined(name: str, layers: list[Image]) -> Image:
+    first = layers[0]
+    if name in _SAME:
+        return first
+    length = len(first.words)
+    stride = length if name == "WEIGHT_FILE" or length == 1 else 1 << (length - 1).bit_length()
+    stride = max(stride, 2) if name != "WEIGHT_FILE" else stride
+    words = [word for image in layers[:-1] for word in (*image.words, *[0] * (stride - length))]
+    return Image((*words, *layers[-1].words), first.bits)
+
+
+#: Images that depend on no layer.
+_SAME = ("TABLE_FILE", "SEED_FILE", "KEY_FILE", "EXP2_FILE")
+
+
+def _images(block: Block) -> dict[str, Image]:
+    op = block.operation
     match op:
         case BinaryEmbedding():
             return {"TABLE_FILE": _lanes(block, "table", 1)}
@@ -184,10 +215,13 @@ def parameters(block: Block) -> dict[str, int]:
 
 def _all_parameters(block: Block) -> dict[str, int]:
     op = block.operation
+    if block.places:
+        return ring.parameters(block)
     if op is None:
         width = block.lanes * block.format_out.bits
-        return {"WIDTH": width, "OUTPUTS": len(block.outputs), "CONTEXTS": block.contexts}
-    values = {"LANES": block.lanes, "CONTEXTS": block.contexts, **dict(_flatten(op.attributes()))}
+        return {"WIDTH": width, "OUTPUTS": len(block.outputs), "CONTEXTS": block.states}
+    values = {"LANES": block.lanes, "CONTEXTS": block.states, "LAYERS": block.layers}
+    values |= dict(_flatten(op.attributes()))
     if block.is_join:
         values |= {f"{name.upper()}_DEPTH": depth for name, depth in zip(op.streams, block.fifo_depths, strict=True)}
     values |= zip(("WIDE", "NARROW"), block.multiplier, strict=True)

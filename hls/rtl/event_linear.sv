@@ -3,7 +3,7 @@
 //
 // Each lane lists the inputs of a token that are not 0, in one of its banks, as tokens take unlike times: a beat that has
 // none of them leaves nothing. A row of PE outputs takes a step for each event, lane by lane; the weights of input
-// b*LANES + l for row g are word g*INPUTS + l*BEATS + b of the ROM. Rows follow one another: their sums need no memory. A
+// b*LANES + l for row g are word g*INPUTS + l*BEATS + b of the ROM, behind those of the layers before. Rows follow one another: their sums need no memory. A
 // token without an event takes a step a row that adds 0 and reads nothing. The last rows may lack outputs, whose weights
 // are 0 and which are not sent. A result word of WORD outputs begins when it has a place in the output FIFO, and its last
 // step comes SENDS cycles after that of the word before or later, so that nothing behind the steps ever waits.
@@ -29,6 +29,7 @@ module event_linear #(
     parameter int WIDE        = 25,
     parameter int NARROW      = 18,
     parameter int CONTEXTS    = 1,
+    parameter int LAYERS      = 1,
     parameter int BANK_BITS   = 2,
     parameter     WEIGHT_FILE = "",
     // Result words follow one another without a gap: each takes LEAST cycles or more, and leaves LATENCY behind its steps.
@@ -60,7 +61,8 @@ module event_linear #(
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int CountBits = $clog2(Beats + 1);
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
-  localparam int AddressBits = INPUTS * Rows > 1 ? $clog2(INPUTS * Rows) : 1;
+  localparam int LayerBits = $clog2(LAYERS);
+  localparam int AddressBits = LAYERS * INPUTS * Rows > 1 ? $clog2(LAYERS * INPUTS * Rows) : 1;
   localparam int ValueBits = X_BITS > 1 ? X_BITS : 0;  // an event of one bit is worth 1
   localparam int EventBits = ValueBits + BeatBits;
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
@@ -231,6 +233,19 @@ module event_linear #(
       .last (word_last)
   );
 
+  // Where the weights begin of the layer of the token in front.
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [UserBits-1:0] front_layer;  // of use where there are several
+  /* verilator lint_on UNUSEDSIGNAL */
+  logic [AddressBits-1:0] layer_base;
+  assign front_layer = (direct ? s_axis_x_tuser : bank_user_q[next*UserBits+:UserBits]) >> (UserBits - LayerBits);
+  always_comb begin
+    layer_base = '0;
+    for (int l = 1; l < LAYERS; l++) begin
+      if (front_layer == UserBits'(l)) layer_base = AddressBits'(l * INPUTS * Rows);
+    end
+  end
+
   always_ff @(posedge clk) begin
     if (rst) begin
       row_q    <= 1'b0;
@@ -241,12 +256,13 @@ module event_linear #(
       if (step) row_q <= !row_last;
       inside_q <= inside_q ? !word_done : step && !word_done;
       gap_q    <= word_done ? SendBits'(Sends - 1) : gap_q - SendBits'(gap_q != '0);
-      if (row_last) base_q <= token_last ? '0 : base_q + AddressBits'(INPUTS);
+      if (load) base_q <= layer_base;
+      else if (row_last) base_q <= base_q + AddressBits'(INPUTS);
     end
   end
 
   // Stages 1 to 5, and those by which marks come to mac_array. step_q[k]: there was a step k cycles ago.
-  logic [PE*WEIGHT_BITS-1:0] rom[INPUTS*Rows];
+  logic [PE*WEIGHT_BITS-1:0] rom[LAYERS*INPUTS*Rows];
   initial $readmemh(WEIGHT_FILE, rom);
 
   logic [7:1] step_q, row_first_q, row_last_q;

@@ -11,6 +11,7 @@ module graded_spike #(
     parameter int OUT_FRAC   = 4,
     parameter int OUT_SIGNED = 0,
     parameter int CONTEXTS   = 1,
+    parameter int LAYERS     = 1,
     parameter     THETA_FILE = ""
 ) (
     input  logic                      clk,
@@ -29,10 +30,13 @@ module graded_spike #(
   localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = CHANNELS / LANES;
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int LayerBits = $clog2(LAYERS);
+  localparam int Rows = ((LAYERS - 1) << IndexBits) + Beats;  // row {l, b}: layer l, beat b
+  localparam int RowBits = LayerBits + IndexBits;
   localparam int Bits = X_SIGNED != 0 ? X_BITS - 1 : X_BITS;  // of what is not negative
   localparam int Latency = 4;
 
-  logic [LANES*Bits-1:0] theta[Beats];
+  logic [LANES*Bits-1:0] theta[Rows];
   initial $readmemh(THETA_FILE, theta);
 
   logic [LANES*X_BITS-1:0] x_q;
@@ -52,7 +56,7 @@ module graded_spike #(
 
   always_ff @(posedge clk) begin
     x_q      <= s_axis_x_tdata;
-    theta_q  <= theta[index];
+    theta_q  <= theta[RowBits'({s_axis_x_tuser >> (UserBits - LayerBits), index})];
     result_q <= result;
   end
 

@@ -25,6 +25,7 @@ module layernorm #(
     parameter int NORM_BITS      = 15,
     parameter int WIDE           = 25,
     parameter int CONTEXTS       = 1,
+    parameter int LAYERS         = 1,
     parameter     GAIN_FILE      = "",
     parameter     BIAS_FILE      = "",
     parameter     SEED_FILE      = ""
@@ -45,6 +46,9 @@ module layernorm #(
   localparam int UserBits = 1 + $clog2(CONTEXTS);  // the context, and the first token's mark
   localparam int Beats = CHANNELS / LANES;
   localparam int BeatBits = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int LayerBits = $clog2(LAYERS);
+  localparam int Rows = ((LAYERS - 1) << BeatBits) + Beats;  // row {l, b}: layer l, beat b
+  localparam int RowBits = LayerBits + BeatBits;
   localparam int Latency = 12;
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int RootBits = 17;
@@ -234,8 +238,10 @@ module layernorm #(
   // Stages after a read.
   logic [7:1] read_q;
   logic [BeatBits-1:0] gain_beat;
-  logic [LANES*GAIN_BITS-1:0] gain[Beats], gain8_q, gain_q;
-  logic [LANES*BIAS_BITS-1:0] bias[Beats], bias8_q, bias_q;
+  logic [UserBits-1:0] layer7;
+  logic [RowBits-1:0] gain_row;
+  logic [LANES*GAIN_BITS-1:0] gain[Rows], gain8_q, gain_q;
+  logic [LANES*BIAS_BITS-1:0] bias[Rows], bias8_q, bias_q;
   logic [LANES*X_BITS-1:0] row1_q, row_q;
   logic [LANES*OUT_BITS-1:0] result, result_q;
   initial $readmemh(GAIN_FILE, gain);
@@ -251,12 +257,22 @@ module layernorm #(
       .last ()
   );
 
+  delay #(
+      .WIDTH (UserBits),
+      .CYCLES(7)
+  ) u_layer7 (
+      .clk,
+      .x(user >> (UserBits - LayerBits)),
+      .y(layer7)
+  );
+  assign gain_row = RowBits'({layer7, gain_beat});
+
   always_ff @(posedge clk) begin
     read_q   <= rst ? '0 : {read_q[6:1], read};
     row1_q   <= bank[{drain_q, beat}];
     row_q    <= row1_q;
-    gain8_q  <= gain[gain_beat];
-    bias8_q  <= bias[gain_beat];
+    gain8_q  <= gain[gain_row];
+    bias8_q  <= bias[gain_row];
     gain_q   <= gain8_q;
     bias_q   <= bias8_q;
     result_q <= result;

@@ -1,7 +1,7 @@
 // Linear: y = requantize(W x), accumulated exactly (quant/ops/linear.py; timing in docs/streams.md)
 //
 // A token lies in one of two banks. A step multiplies SIMD inputs into PE outputs; the weights of step n are word n of
-// the ROM. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
+// the ROM, behind those of the layers before. Steps never wait inside a result word of WORD outputs. Stage 1 holds the words read, stage 2 the step's
 // inputs; the stages behind are those of result_words.sv. `busy` is 1 in a cycle in which the multipliers work.
 module linear #(
     parameter int INPUTS      = 64,
@@ -22,6 +22,7 @@ module linear #(
     parameter int WIDE        = 25,
     parameter int NARROW      = 18,
     parameter int CONTEXTS    = 1,
+    parameter int LAYERS      = 1,
     parameter     WEIGHT_FILE = ""
 ) (
     input  logic                      clk,
@@ -48,6 +49,8 @@ module linear #(
   localparam int PartBits = Parts > 1 ? $clog2(Parts) : 1;
   localparam int GroupBits = Groups > 1 ? $clog2(Groups) : 1;
   localparam int StepBits = Steps > 1 ? $clog2(Steps) : 1;
+  localparam int LayerBits = $clog2(LAYERS);
+  localparam int AddressBits = LAYERS * Steps > 1 ? $clog2(LAYERS * Steps) : 1;
 
   // The banks: filled beat by beat, free again after their token's last step. In LUTs where they are less than half a
   // block RAM of 18 Kbit.
@@ -99,7 +102,11 @@ module linear #(
   logic [ PartBits-1:0] part;
   logic [ BeatBits-1:0] beat;
   logic [GroupBits-1:0] group;
-  logic [ StepBits-1:0] address;
+  logic [ StepBits-1:0] step_index;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [UserBits-1:0] layer;  // of use where there are several
+  /* verilator lint_on UNUSEDSIGNAL */
+  logic [AddressBits-1:0] layer_base, address;
   logic part_last, beat_last, group_last, word_last;
   logic inside_q;  // a word has begun
   logic [1:0] words_q;  // words begun and not yet sent
@@ -152,9 +159,16 @@ module linear #(
       .clk,
       .rst,
       .step,
-      .index(address),
+      .index(step_index),
       .last ()
   );
+
+  assign layer = bank_user_q[drain_q*UserBits+:UserBits] >> (UserBits - LayerBits);
+  always_comb begin
+    layer_base = '0;
+    for (int l = 1; l < LAYERS; l++) if (layer == UserBits'(l)) layer_base = AddressBits'(l * Steps);
+  end
+  assign address = layer_base + AddressBits'(step_index);
 
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -167,7 +181,7 @@ module linear #(
   end
 
   // Stages 1 to 4. step_q[k]: there was a step k cycles ago.
-  logic [SIMD*PE*WEIGHT_BITS-1:0] rom[Steps];
+  logic [SIMD*PE*WEIGHT_BITS-1:0] rom[LAYERS*Steps];
   initial $readmemh(WEIGHT_FILE, rom);
 
   logic [4:1] step_q, row_first_q, word_done_q;

@@ -1,6 +1,6 @@
 // Token shift: y = requantize(prev + mu * (x - prev)), prev the token before (quant/ops/token_shift.py)
 //
-// The rows `prev`, one per context, lie in RAM; a word is read and rewritten by the accepted beat itself. Stage 1 holds
+// The rows `prev`, one per context, lie in RAM, the rows `mu`, one per layer, in ROM; a word is read and rewritten by the accepted beat itself. Stage 1 holds
 // x, prev and mu as read, stage 2 them with the first token's prev cleared, stage 3 the difference, stage 4 the product,
 // stage 5 the result.
 module token_shift #(
@@ -15,6 +15,7 @@ module token_shift #(
     parameter int OUT_FRAC   = 4,
     parameter int OUT_SIGNED = 1,
     parameter int CONTEXTS   = 1,
+    parameter int LAYERS     = 1,
     parameter     MU_FILE    = ""
 ) (
     input  logic                      clk,
@@ -35,12 +36,15 @@ module token_shift #(
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Words = ((CONTEXTS - 1) << IndexBits) + Beats;  // word {c, b}: context c, beat b
   localparam int WordBits = IndexBits + UserBits - 1;
+  localparam int LayerBits = $clog2(LAYERS);
+  localparam int Rows = ((LAYERS - 1) << IndexBits) + Beats;  // row {l, b}: layer l, beat b
+  localparam int RowBits = LayerBits + IndexBits;
   localparam int Latency = 5;
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int MixBits = XW + 1 + MU_BITS + 1;
 
   logic [ LANES*X_BITS-1:0] row[Words];
-  logic [LANES*MU_BITS-1:0] mu [Beats];
+  logic [LANES*MU_BITS-1:0] mu [Rows];
   initial $readmemh(MU_FILE, mu);
 
   logic [LANES*X_BITS-1:0] x_q, prev_q;
@@ -66,7 +70,7 @@ module token_shift #(
   always_ff @(posedge clk) begin
     if (accept) row[word] <= s_axis_x_tdata;
     prev_q   <= row[word];
-    mu_q     <= mu[index];
+    mu_q     <= mu[RowBits'({s_axis_x_tuser >> (UserBits - LayerBits), index})];
     x_q      <= s_axis_x_tdata;
     first_q  <= s_axis_x_tuser[0];
     result_q <= result;

@@ -22,6 +22,7 @@ module wkv #(
     parameter int V_DEPTH       = 2,
     parameter int WIDE          = 25,
     parameter int CONTEXTS      = 1,
+    parameter int LAYERS        = 1,
     parameter     BONUS_FILE    = "",
     parameter     DECAY_FILE    = "",
     parameter     KEY_FILE      = "",
@@ -50,6 +51,9 @@ module wkv #(
   localparam int IndexBits = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Words = ((CONTEXTS - 1) << IndexBits) + Beats;  // word {c, b}: context c, beat b
   localparam int WordBits = IndexBits + UserBits - 1;
+  localparam int LayerBits = $clog2(LAYERS);
+  localparam int Rows = ((LAYERS - 1) << IndexBits) + Beats;  // row {l, b}: layer l, beat b
+  localparam int RowBits = LayerBits + IndexBits;
   localparam int Latency = 15 + V_BITS - (V_SIGNED != 0 ? 1 : 0) + OUT_FRAC - V_FRAC;
   localparam int Loop = 10;
   localparam int DecayBits = HALVINGS_BITS + 16;
@@ -96,15 +100,15 @@ module wkv #(
   // valid_q[n]: a beat was accepted n cycles ago. Beats keep their order, so a counter at each stage knows the channel.
   logic [13:1] valid_q;
   logic first5;
-  logic [UserBits-1:0] context4, context13;
+  logic [UserBits-1:0] context1, context4, context13;
   logic [WordBits-1:0] read_word, write_word;
   logic [IndexBits-1:0] bonus_index, read_index, write_index;
   // Bonus and decay of each channel, and the states: in block RAM from the size on that takes a LUT or more per bit.
-  (* ram_style = Beats > 32 ? "block" : "auto" *)
-  logic [LANES*BonusBits-1:0] bonus[Beats];
+  (* ram_style = Rows > 32 ? "block" : "auto" *)
+  logic [LANES*BonusBits-1:0] bonus[Rows];
   logic [LANES*BonusBits-1:0] bonus2_q, bonus3_q;
-  (* ram_style = Beats > 32 ? "block" : "auto" *)
-  logic [LANES*DecayBits-1:0] decay[Beats];
+  (* ram_style = Rows > 32 ? "block" : "auto" *)
+  logic [LANES*DecayBits-1:0] decay[Rows];
   logic [LANES*DecayBits-1:0] decay5_q;
   (* ram_style = Words > 32 ? "block" : "auto" *)
   logic [LANES*StateBits-1:0] state[Words];
@@ -149,10 +153,18 @@ module wkv #(
   );
   delay #(
       .WIDTH (UserBits),
-      .CYCLES(4)
-  ) u_context4 (
+      .CYCLES(1)
+  ) u_context1 (
       .clk,
       .x(user >> 1),
+      .y(context1)
+  );
+  delay #(
+      .WIDTH (UserBits),
+      .CYCLES(3)
+  ) u_context4 (
+      .clk,
+      .x(context1),
       .y(context4)
   );
   delay #(
@@ -168,9 +180,9 @@ module wkv #(
 
   always_ff @(posedge clk) begin
     valid_q  <= rst ? '0 : {valid_q[12:1], valid && ready};
-    bonus2_q <= bonus[bonus_index];
+    bonus2_q <= bonus[RowBits'({context1 >> (UserBits - 1 - LayerBits), bonus_index})];
     bonus3_q <= bonus2_q;
-    decay5_q <= decay[read_index];
+    decay5_q <= decay[RowBits'({context4 >> (UserBits - 1 - LayerBits), read_index})];
     state_q  <= state[read_word];
   end
 

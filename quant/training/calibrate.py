@@ -20,10 +20,12 @@ def calibrate(network: Network, batches: Iterable[Tensor]) -> None:
     """Settle weights and gains from their values, activations from the float surrogates over ``batches`` of what the
     network reads."""
     for module in network.modules():
-        if isinstance(module, LayerNorm | Linear):
+        if isinstance(module, Linear):
             module.settle()
-    edges = [module for module in network.modules() if isinstance(module, Edge)]
-    for edge in edges:
+    for norm, *others in network.together(LayerNorm):
+        norm.settle(*others)
+    edges = network.together(Edge)
+    for edge in (edge for group in edges for edge in group):
         edge.samples = []
     for unit in network.units():
         unit.calibrating = True
@@ -32,8 +34,8 @@ def calibrate(network: Network, batches: Iterable[Tensor]) -> None:
     with torch.no_grad():
         for ids in batches:
             network(ids)
-    for edge in edges:
-        edge.settle()
+    for edge, *same in edges:
+        edge.settle(*same)
     for unit in network.units():
         unit.calibrating = False
     network.train(training)
@@ -46,6 +48,7 @@ def random_network(
     weight_bits: int | str = 8,
     vocabulary: int = 256,
     activation_bits: int | str = 8,
+    formats: str = "own",
     **kind: Any,
 ) -> QuantSpikeGPT:
     """A calibrated network of random weights, in ``eval()``, whose neurons, if it has any, fire: for tests."""
@@ -59,7 +62,7 @@ def random_network(
                 elif name != "emb.weight" and parameter.dim() == 2:
                     drive = 4 if name.endswith(("output.weight", "ffn.value.weight")) else 1  # past the threshold
                     parameter.normal_(std=drive / parameter.shape[1] ** 0.5)
-        network = QuantSpikeGPT(model.config, weight_bits, activation_bits)
+        network = QuantSpikeGPT(model.config, weight_bits, activation_bits, formats)
         network.warm_start(model)
         calibrate(network, [torch.randint(0, vocabulary, (4, 64))])
     network.eval()

@@ -59,6 +59,7 @@ def train_qat(
     neurons: str | None = None,
     placement: str = "canonical",
     hidden: str = "squared-relu",
+    formats: str = "own",
     events: float | None = None,
     teacher: str = teachers.NONE,
     layers: int | None = None,
@@ -94,7 +95,7 @@ def train_qat(
             raise ModelError(f"{init} has {config.layers} layers and {config.channels} channels: name no others")
         if body and neurons is None and placement == "canonical":
             check_neurons(body, corpus, phases[0].context, str(init))
-        network = QuantSpikeGPT(config, weight_bits, activation_bits)
+        network = QuantSpikeGPT(config, weight_bits, activation_bits, formats)
         identity = _identity(network, corpus, seed)
         if events is not None or teacher != teachers.NONE:
             identity |= {"events": events, "teacher": taught.digest(teacher)}
@@ -135,7 +136,8 @@ def _of_run(identity: dict[str, Any], network: QuantSpikeGPT, phases: tuple[Plan
 
 
 def _widths(network: QuantSpikeGPT) -> dict[str, Any]:
-    return {"weight_bits": network.weight_bits, "activation_bits": network.activation_bits}
+    shared = {} if network.formats == "own" else {"formats": network.formats}
+    return {"weight_bits": network.weight_bits, "activation_bits": network.activation_bits, **shared}
 
 
 def _learn(
@@ -204,6 +206,7 @@ def _finish(
         "tokenizer_sha256": corpus.tokenizer.sha256,
         "weight_bits": network.weight_bits,
         "activation_bits": network.activation_bits,
+        "formats": network.formats,
         "precision": recipe.precision,
         "seed": seed,
         "init": init,

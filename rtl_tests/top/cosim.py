@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, PROGRESS, TOP
+from spikegpt_hls.hls.fold.ring import layer_name
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, PROGRESS, ROUNDS, TOP
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import bursts
@@ -72,6 +73,15 @@ class Run:
     counters: Mapping[str, Any]
     progress: Ints
     order: Order | None = None  # of the tokens; None where the RTL chose them
+
+    def rounds(self) -> Ints:
+        """The layer of each token that the ring gave to its blocks, in turn; tokens never overtake each other."""
+        ring = self.dataflow.ring
+        if ring is None:
+            return np.zeros(0, np.int64)
+        bits = self.dataflow.user_bits[ring.outputs[0]]
+        marks: Ints = taps.read(self.folder / f"{ROUNDS}.hex", 1, bits)[1][:: ring.beats_in, 0]
+        return marks >> bits - (ring.layers - 1).bit_length()
 
     def transfers(self) -> dict[str, Ints]:
         """Cycle of each transfer of each block's (first) output stream: (tokens, beats)."""
@@ -225,11 +235,18 @@ def _found(run: Run) -> Iterator[tuple[str, Ints, Ints, Ints]]:
     """Name, integers, and per row of them that of the expected and its context: of every block, of every state."""
     order = run.order
     assert order is not None
+    rounds = run.rounds()
+    contexts = np.arange(len(order.last))
     for block in run.dataflow.blocks:
-        if block.operation is not None:
-            yield block.name, taps.integers(block, run.folder)[1], order.row, order.context
-            for name, value in taps.states(block, run.folder).items():
-                yield f"{block.name}.{name}", value[: len(order.last)], order.last, np.arange(len(order.last))
+        if block.operation is None:
+            continue
+        values, states = taps.integers(block, run.folder)[1], taps.states(block, run.folder)
+        for number in range(block.layers):
+            of = layer_name(block, number)
+            passed = values if block.layers == 1 else values[rounds[: len(values)] == number]
+            yield of, passed, order.row, order.context
+            for name, value in states.items():
+                yield f"{of}.{name}", value[number, : len(order.last)], order.last, contexts
 
 
 def _unequal(got: Ints, want: Ints) -> NDArray[np.bool_]:

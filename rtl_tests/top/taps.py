@@ -45,7 +45,8 @@ def signed(values: Ints, fmt: Format) -> Ints:
 
 
 def states(block: Block, folder: Path) -> dict[str, Ints]:
-    """The states (contexts, channels) that a block's memory held when the simulation ended; empty without state."""
+    """The states (layers, contexts, channels) that a block's memory held when the simulation ended; empty without
+    state."""
     layout = state_memory(block)
     if layout is None:
         return {}
@@ -54,7 +55,7 @@ def states(block: Block, folder: Path) -> dict[str, Ints]:
     found, low = {}, 0
     for name, fmt in layout.fields:
         values = signed(lanes[:, low : low + fmt.bits] @ (1 << np.arange(fmt.bits)), fmt)
-        found[name] = values.reshape(block.contexts, -1)
+        found[name] = values.reshape(block.layers, block.contexts, -1)
         low += fmt.bits
     return found
 
