@@ -6,23 +6,44 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.fold.ring import layer_name
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.sim.errors import SimulationError
 
 
 def trace_of(dataflow: Dataflow, traces: Mapping[str, Ints], stream: str) -> Ints:
-    """The integers on a stream: the trace of the block that made them, behind any forks."""
+    """The integers on a stream: the trace of the block that made them, behind any forks; in a ring layer by layer of
+    each token, (tokens * layers, channels)."""
     while stream != dataflow.source:
         block = dataflow.driver[stream]
         if block.operation is not None:
-            if block.name not in traces:
-                raise SimulationError(f"the traces lack {block.name}, whose output they should hold")
-            return np.asarray(traces[block.name])
+            return _every_layer([_of(traces, layer_name(block, number)) for number in range(block.layers)])
+        if block.places:
+            return _through(dataflow, traces, block, stream)
         stream = block.inputs[0]
     if stream not in traces and not dataflow.takes_ids:
         raise SimulationError(f"the traces lack {stream}, the integers that come in")
     return np.asarray(traces.get(stream, np.zeros((1, 1), np.int64)))
+
+
+def _of(traces: Mapping[str, Ints], name: str) -> Ints:
+    if name not in traces:
+        raise SimulationError(f"the traces lack {name}, whose output they should hold")
+    return np.asarray(traces[name])
+
+
+def _every_layer(layers: list[Ints]) -> Ints:
+    """(tokens, channels) of each layer as (tokens * layers, channels)."""
+    return np.stack(layers, axis=1).reshape(-1, layers[0].shape[1]) if len(layers) > 1 else layers[0]
+
+
+def _through(dataflow: Dataflow, traces: Mapping[str, Ints], ring: Block, stream: str) -> Ints:
+    """What the ring gives to a layer's blocks, or what leaves it."""
+    back = dataflow.driver[ring.inputs[1]]
+    layers = [_of(traces, layer_name(back, number)) for number in range(ring.layers)]
+    new = trace_of(dataflow, traces, ring.inputs[0])
+    return layers[-1] if stream == ring.outputs[1] else _every_layer([new, *layers[:-1]])
 
 
 def means(events: Mapping[str, Ints]) -> dict[str, float]:
@@ -31,7 +52,7 @@ def means(events: Mapping[str, Ints]) -> dict[str, float]:
 
 
 def events(dataflow: Dataflow, traces: Mapping[str, Ints], driven: bool = True) -> dict[str, Ints]:
-    """How many inputs of each token are not 0, (tokens,), in front of every Linear that they drive, or, not ``driven``,
+    """How many inputs of each token are not 0, (tokens,), in a ring (tokens * layers,), in front of every Linear that they drive, or, not ``driven``,
     of every Linear, by its name.
 
     ``traces``: block name to (tokens, channels) integers.

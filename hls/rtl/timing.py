@@ -28,7 +28,7 @@ _STATELESS = {"BinaryEmbedding": 1, "Sigmoid": 1, "Residual": 3, "Gate": 4, "Squ
 def timing(block: Block) -> Timing:
     """Timing of a block; a fork is a pipe of latency 0 into FIFOs of two places."""
     match block.kind:
-        case "Fork":
+        case "Fork" | "Ring":
             return Timing(0, 2)
         case "LIF":
             return Timing(3, 5, loop=3)

@@ -17,6 +17,7 @@ struct Network {
     std::vector<std::unique_ptr<Actor>> actors;
     std::deque<Actor *> waiting; // to advance
     Engine engine;
+    Ring *ring = nullptr;
     std::vector<Series *> timed; // what equations look back to: one stretch of each per token
     std::vector<Series *> others;
     Generation *generation = nullptr;
@@ -67,8 +68,13 @@ struct Network {
         for (auto &actor : actors)
             queue(actor.get());
         settle();
-        while (Member *member = engine.decide()) {
-            for (Actor *next : member->neighbours)
+        while (true) {
+            Actor *decided = engine.decide();
+            if (!decided && ring && ring->decide())
+                decided = ring;
+            if (!decided)
+                return;
+            for (Actor *next : decided->neighbours)
                 queue(next);
             settle();
         }
@@ -124,13 +130,14 @@ void add_normalize(Network *net, int64_t input, int64_t reads, int64_t beats, in
 // `constants`: the fields of Memory in their order, words = 0 for weights on the chip.
 void add_fold(Network *net, int64_t input, int64_t issues, int64_t beats, int64_t beats_out, int64_t words,
               int64_t steps, int64_t beats_per_word, int64_t result, int64_t places, int64_t banks,
-              const int64_t *constants, const int64_t *events, int64_t tokens) {
+              const int64_t *constants, const int64_t *events, int64_t tokens, int64_t inside) {
     Channel *from = &net->channels[input], *to = &net->channels[issues];
     auto *fold = net->add<Fold>({from}, {to});
     fold->banks = {from, beats, {}, banks}, fold->issues = to;
     fold->beats_out = beats_out, fold->words = words, fold->steps = steps, fold->beats_per_word = beats_per_word,
     fold->result = result, fold->places = places;
     fold->events.assign(events, events + tokens);
+    fold->rounds = inside ? &net->ring->rounds : nullptr;
     fold->memory = memory(constants);
     net->timed.push_back(&fold->last_step);
     net->others.push_back(&fold->banks.released);
@@ -149,6 +156,17 @@ void add_member(Network *net, int64_t input, int64_t output, int64_t beats, int6
     member->words = words, member->steps = steps, member->beats_per_word = beats_per_word;
     member->result = result, member->ask = ask, member->grant = grant;
     net->engine.members.insert(net->engine.members.begin(), member);
+}
+
+// To be added in front of the blocks inside: those that events drive know from it which token comes.
+void add_ring(Network *net, int64_t fresh, int64_t back, int64_t layer, int64_t out, int64_t beats, int64_t layers,
+              int64_t places) {
+    std::vector<Channel *> of;
+    for (const int64_t channel : {fresh, back, layer, out})
+        of.push_back(&net->channels[channel]);
+    auto *ring = net->ring = net->add<Ring>({of[0], of[1]}, {of[2], of[3]});
+    ring->fresh = of[0], ring->back = of[1], ring->layer = of[2], ring->out = of[3];
+    ring->beats = beats, ring->layers = layers, ring->places = places;
 }
 
 void add_sink(Network *net, int64_t input, const int64_t *wait, int64_t count) {

@@ -78,6 +78,9 @@ class Network:
     def _add(self, block: Block, timing: Timing) -> None:
         inputs = [self._index[stream] for stream in block.inputs]
         outputs = [self._channel(stream, "") for stream in block.outputs]
+        if block.places:
+            self._lib.add_ring(self._net, *inputs, *outputs, block.beats_in, block.layers, block.places)
+            return
         inner = -1 if block.engine or block.events else self._inner(block)
         fetch = self.outside.get(block.name, ON_CHIP)
         if block.kind == "BinaryEmbedding":
@@ -105,7 +108,7 @@ class Network:
             self._lib.add_fold(
                 self._net, inputs[0], issues, block.beats_in, block.beats_out, fold.words, fold.steps_per_word,
                 beats_per_word, timing.result, timing.words, timing.banks, ints(fetch.constants), ints(steps),
-                len(steps),
+                len(steps), block.layers > 1,
             )  # fmt: skip
             self.lookback = max(self.lookback, timing.banks + 1, BANKED + timing.words // fold.words)
             if fetch.bursts:

@@ -3,7 +3,7 @@
 The blocks of a dataflow become actors (``network.py``) that run until all tokens have left. Where nothing outside
 disturbs the pipeline its times become periodic, ``T(n + p) = T(n) + q`` for every stream at once; the equations look
 back over a bounded number of tokens and only add and compare, so a period seen over that many tokens holds for ever,
-and the rest of a long run is written down instead of simulated. An engine takes the tokens as they come to it: it is
+and the rest of a long run is written down instead of simulated. An engine or a ring takes the tokens as they come to it: it is
 given all of a run at once, and every one of them is simulated.
 """
 
@@ -32,7 +32,7 @@ FEW = 8  # tokens: too few to speak of a pace
 
 @dataclass(frozen=True)
 class BlockCycles:
-    """What one block did; arrays have one entry per token."""
+    """What one block did; arrays have one entry per token, and layer where it computes several."""
 
     start: Ints  # first cycle in which it took a beat of the token
     end: Ints  # last cycle in which it gave one
@@ -100,8 +100,11 @@ class Schedule:
 
     def block(self, name: str) -> BlockCycles:
         block = self.dataflow[name]
-        heads = [self.times[stream].reshape(self.tokens, -1)[:, 0] for stream in block.inputs]
-        tails = [self.times[stream].reshape(self.tokens, -1)[:, -1] for stream in block.outputs]
+        inputs, outputs, rows = block.inputs, block.outputs, self.tokens * block.layers
+        if block.places:  # the ring: from a new token to one that is through
+            inputs, outputs, rows = inputs[:1], outputs[1:], self.tokens
+        heads = [self.times[stream].reshape(rows, -1)[:, 0] for stream in inputs]
+        tails = [self.times[stream].reshape(rows, -1)[:, -1] for stream in outputs]
         stalls = {stream: self.stalls(stream) for stream in block.inputs}
         occupancy = tuple(self._occupancy(stream, name) for stream in block.inputs) if block.is_join else ()
         return BlockCycles(np.min(heads, axis=0), np.max(tails, axis=0), stalls, occupancy)
@@ -114,9 +117,9 @@ class Schedule:
 
 
 def steady(dataflow: Dataflow, ends: Ints, last: int) -> int:
-    """How many tokens left at the pace at which they come: all; with an engine those that left before the ``last`` id
-    was taken, for behind it the engine has ever fewer tokens to work at."""
-    left = int(np.searchsorted(ends, last)) if dataflow.members else len(ends)
+    """How many tokens left at the pace at which they come: all; with an engine or a ring those that left before the
+    ``last`` id was taken, for behind it there are ever fewer tokens to work at."""
+    left = int(np.searchsorted(ends, last)) if dataflow.members or dataflow.ring else len(ends)
     return left if left >= FEW else len(ends)
 
 
@@ -135,9 +138,9 @@ def needed(block: Block, timing: Timing, events: Ints | None = None) -> int:
         steps = block.reuse_factor
         if events is not None:
             steps = ceil(np.maximum(events, 1).mean() * block.folding.rows)
-        return max(steps, block.beats_in, block.beats_out)
+        return max(steps, block.beats_in, block.beats_out) * block.layers
     beats = max(block.beats_in, block.beats_out)
-    return max(beats, timing.loop, -(-beats * (timing.latency + 2) // timing.credits))
+    return max(beats, timing.loop, -(-beats * (timing.latency + 2) // timing.credits)) * block.layers
 
 
 def simulate(
@@ -157,7 +160,7 @@ def simulate(
     of ready cycles that repeats (default: always); with ``generation = d`` so many ``contexts`` generate in turn, each
     id ``d`` cycles after the last logit beat of its own text's token before it. Blocks that are ``outside`` read their
     constants from a memory beside the chip (``offchip.py``). ``events`` are the inputs of each token that are not 0, by
-    the name of each Linear that they drive; a run of more tokens repeats them. SimulationError for a deadlock, naming
+    the name of each Linear that they drive, in a ring layer by layer; a run of more tokens repeats them. SimulationError for a deadlock, naming
     the blocks that hold a beat they cannot take.
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
@@ -166,7 +169,7 @@ def simulate(
     pattern = [True] if sink_ready is None else [bool(ready) for ready in sink_ready]
     network = Network(dataflow, timing, pattern, generation, contexts, outside, events)
     longest = LONGEST_PERIOD and max(LONGEST_PERIOD, contexts)
-    if source is not None or sink_ready is not None or dataflow.members or events:
+    if source is not None or sink_ready is not None or dataflow.members or dataflow.ring or events:
         network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
     while network.tokens < tokens and period is None:
         network.run([0] * min(CHUNK, tokens - network.tokens))
@@ -261,7 +264,8 @@ def token_times(
     first = last = 0
     ends: list[Ints] = []
     while network.tokens < tokens:
-        count = tokens if dataflow.members else min(CHUNK, tokens - network.tokens)
+        whole_run = dataflow.members or dataflow.ring
+        count = tokens if whole_run else min(CHUNK, tokens - network.tokens)
         network.run([0] * count)
         if not ends:
             first = int(network.cycles(dataflow.source, count)[0, 0])
