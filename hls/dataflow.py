@@ -6,7 +6,7 @@ The RTL writer, the cycle simulator and the energy model all read this, and noth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from spikegpt_hls.hls.errors import ConversionError
@@ -34,6 +34,26 @@ class Engine(NamedTuple):
     sum_bits: int
 
 
+class Rows(NamedTuple):
+    """What the Linears have in common whose weights lie in a memory outside (``hls/fold/rows.py``)."""
+
+    members: int
+    layers: int
+    batch: int  # tokens that share a reading of a row
+    bus: int  # bits that come at once
+    weight_bits: int
+    x_bits: int  # of any input, signed
+    sum_bits: int  # of any sum
+    words: int  # of PE sums, that there are of each token
+    shift: int  # the most by which a layer's weights are coarser than the others'
+    beats: int  # of the longest token
+
+    @property
+    def pe(self) -> int:
+        """Weights that come at once."""
+        return self.bus // self.weight_bits
+
+
 @dataclass(frozen=True)
 class Block:
     """One block of the dataflow. A stream's name is the name of the port that drives it."""
@@ -54,6 +74,8 @@ class Block:
     events: bool = False  # Linear: whether it takes steps only for inputs that are not 0
     layers: int = 1  # that it computes in turn, with a state and constants for each; parameters have them in front
     places: int = 0  # the ring: tokens that may be inside
+    patience: int = 0  # the ring: cycles that a wave waits for one more token
+    rows: Rows | None = None  # Linear, embedding, ring: of a network whose weights lie in a memory
     padding: int = 0  # of the channels out: the last ones, which are always 0 and mean nothing
     engine: Engine | None = None  # Linear: whose multipliers it uses; None: its own
     params: Mapping[str, Ints] = field(default_factory=dict, compare=False)
@@ -84,6 +106,12 @@ class Block:
     def states(self) -> int:
         """How many a block keeps: the one of layer ``l`` and context ``c`` has the number ``l << context_bits | c``."""
         return self.contexts if self.layers == 1 else self.layers << self.context_bits
+
+    def of_layer(self, number: int) -> Block:
+        """What it is to one of its layers."""
+        if self.layers == 1:
+            return self
+        return replace(self, layers=1, params={name: value[number] for name, value in self.params.items()})
 
     @property
     def takes_ids(self) -> bool:
@@ -186,6 +214,7 @@ def _block_from_json(entry: Mapping[str, Any], contexts: int) -> Block:
     plain: dict[str, Any] = {name: tuple(v) if isinstance(v := entry[name], list) else v for name in _PLAIN}
     plain |= {name: entry.get(name, usual) for name, usual in _SELDOM.items()}
     plain["engine"] = entry["engine"] and Engine(*entry["engine"])
+    plain["rows"] = plain["rows"] and Rows(*plain["rows"])
     return Block(operation=operation, format_in=tuple(format_in), format_out=format_out, contexts=contexts, **plain)
 
 
@@ -193,4 +222,4 @@ _PLAIN = (
     "name", "inputs", "outputs", "channels_in", "channels_out", "lanes", "reuse_factor", "fifo_depths", "multiplier",
     "events",
 )  # fmt: skip
-_SELDOM = {"layers": 1, "places": 0, "padding": 0}
+_SELDOM = {"layers": 1, "places": 0, "patience": 0, "rows": None, "padding": 0}

@@ -146,6 +146,8 @@ class _Stacked(Mapping[str, Ints]):
         self._blocks, self._operation = blocks, operation
 
     def __getitem__(self, name: str) -> Ints:
+        if name == "shift":  # by which each layer's weights were
+            return np.array([self._shift(block, "weight") for block in self._blocks])
         stacked = [block.params[name] << self._shift(block, name) for block in self._blocks]
         return np.stack(stacked)
 
@@ -155,7 +157,9 @@ class _Stacked(Mapping[str, Ints]):
         return self._operation.weight.frac - block.operation.weight.frac
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._blocks[0].params)
+        yield from self._blocks[0].params
+        if isinstance(self._operation, Linear):
+            yield "shift"
 
     def __len__(self) -> int:
-        return len(self._blocks[0].params)
+        return len(list(iter(self)))

@@ -14,6 +14,7 @@ from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import share
 from spikegpt_hls.hls.fold.fifos import fifo_depths
 from spikegpt_hls.hls.fold.ring import PLACES, SPATIAL, folded
+from spikegpt_hls.hls.fold.rows import BUS, CHIP, outside
 from spikegpt_hls.hls.frontend.layers import Fork, OperationLayer
 from spikegpt_hls.quant.format import Ints
 
@@ -29,7 +30,10 @@ def dataflow(graph: Any) -> Dataflow:
     spatial = Dataflow(sized, graph.inputs[0], graph.outputs[0])
     if graph.config.get_config_value("Depth", SPATIAL) == SPATIAL:
         return spatial
-    return folded(spatial, graph.config.get_config_value("Places", PLACES))
+    ring = folded(spatial, graph.config.get_config_value("Places", PLACES))
+    if graph.config.get_config_value("Weights", CHIP) == CHIP:
+        return ring
+    return outside(ring, graph.config.get_config_value("Batch", 1), graph.config.get_config_value("Bus", BUS))
 
 
 class _Widened(Mapping[str, Ints]):

@@ -14,6 +14,7 @@ from hls4ml.writer.writers import Writer
 
 from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER
 from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.fold.rows import BUS, CHIP, WEIGHTS
 from spikegpt_hls.hls.fold.ring import DEPTHS, PLACES, SPATIAL
 
 
@@ -64,12 +65,18 @@ class SpikeRTLBackend(FPGABackend):
         multiplier: Sequence[int] = XC7_MULTIPLIER,
         depth: str = SPATIAL,
         places: int = PLACES,
+        weights: str = CHIP,
+        batch: int = 1,
+        bus: int = BUS,
         **_: Any,
     ) -> dict[str, Any]:
         common = {"Part": part, "ClockPeriod": clock_period, "IOType": io_type, "HLSConfig": {}}
         if depth not in DEPTHS:
             raise ConversionError(f"unknown depth {depth!r}: choose one of {', '.join(DEPTHS)}")
-        return {**common, "Multiplier": list(multiplier), "Depth": depth, "Places": places}
+        if weights not in WEIGHTS:
+            raise ConversionError(f"unknown weights {weights!r}: choose one of {', '.join(WEIGHTS)}")
+        ours = {"Multiplier": list(multiplier), "Depth": depth, "Places": places}
+        return {**common, **ours, "Weights": weights, "Batch": batch, "Bus": bus}
 
     @layer_optimizer(Layer)  # type: ignore[untyped-decorator]
     def init_base_layer(self, layer: Any) -> None:

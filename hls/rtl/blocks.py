@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Engine
-from spikegpt_hls.hls.rtl import ring
+from spikegpt_hls.hls.rtl import ring, rows
 from spikegpt_hls.hls.rtl.hierarchy import declared, needed
+from spikegpt_hls.hls.rtl.image import Image, pack
 from spikegpt_hls.hls.rtl.timing import timing
 from spikegpt_hls.quant.format import Ints, bits_for
 from spikegpt_hls.quant.ops import (
@@ -32,28 +32,6 @@ SOURCES = Path(__file__).parent
 MODULES = {kind: name for kind, name in {**NAMES, "Fork": "stream_fork", "Ring": "ring"}.items() if (SOURCES / f"{name}.sv").is_file()}
 #: That of a Linear that is driven by events.
 EVENT_LINEAR = "event_linear"
-
-
-@dataclass(frozen=True)
-class Image:
-    """A memory image: words of ``bits``, for ``$readmemh``."""
-
-    words: tuple[int, ...]
-    bits: int
-
-    def hex(self) -> str:
-        digits = (self.bits + 3) // 4
-        return "".join(f"{word:0{digits}x}\n" for word in self.words)
-
-
-def pack(values: Ints, bits: int) -> Image:
-    """One word per row of ``values``; column ``l`` lies at ``[l*bits +: bits]``, in two's complement."""
-    rows, columns = np.shape(values)
-    size = next(size for size in (1, 2, 4, 8) if bits <= 8 * size)  # bytes of the narrowest integer that holds it
-    narrow = np.asarray(values, np.int64).astype(f"<u{size}").view(np.uint8).reshape(rows, columns, size)
-    fields = np.unpackbits(narrow, axis=2, bitorder="little")[:, :, :bits].reshape(rows, columns * bits)
-    packed = np.packbits(fields, axis=1, bitorder="little")
-    return Image(tuple(int.from_bytes(row.tobytes(), "little") for row in packed), bits * columns)
 
 
 def _lanes(block: Block, name: str, bits: int) -> Image:
@@ -113,17 +91,12 @@ def images(block: Block) -> dict[str, Image]:
 
     Those of several layers lie one behind the other: a layer's rows of constants begin at the next power of two, where
     its number stands in front of a row's, its weights where those of the layer before end."""
-    if block.engine:
-        return {}  # its weights are the engine's
+    if block.engine or block.rows:
+        return {}  # its weights are the engine's, or in a memory outside
     if block.layers == 1:
         return _images(block)
-    each = [_images(layer(block, number)) for number in range(block.layers)]
+    each = [_images(block.of_layer(number)) for number in range(block.layers)]
     return {name: _joined(name, [of[name] for of in each]) for name in each[0]}
-
-
-def layer(block: Block, number: int) -> Block:
-    """What a block is to one of its layers."""
-    return replace(block, layers=1, params={name: value[number] for name, value in block.params.items()})
 
 
 def _joined(name: str, layers: list[Image]) -> Image:
@@ -194,6 +167,8 @@ def weight_image(block: Block, bits: int) -> Image:
 
 
 def module(block: Block) -> str:
+    if block.rows and not block.places:
+        return f"row_{MODULES[block.kind]}"
     return "shared_linear" if block.engine else EVENT_LINEAR if block.events else MODULES[block.kind]
 
 
@@ -251,6 +226,8 @@ def _derived(block: Block) -> Mapping[str, int]:
                 "EMPTY": exponents(op)[0],
                 "HALVINGS_BITS": _forgotten(op).bit_length(),
             }
+        case Linear() if block.rows:
+            return rows.linear(block)
         case Linear():
             simd, pe, word, *_ = block.folding
             shared = bus(block.engine) if block.engine else {}

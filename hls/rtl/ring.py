@@ -22,6 +22,8 @@ def parameters(block: Block) -> dict[str, int]:
         "LAYERS": block.layers,
         "CONTEXTS": block.contexts,
         "TOKENS": block.places,
+        "WAVES": int(block.rows is not None),
+        "PATIENCE": max(1, block.patience),
     }
 
 
@@ -31,6 +33,8 @@ def instance(block: Block) -> Iterator[str]:
     yield ",\n".join(f"      .{name}({value})" for name, value in parameters(block).items())
     yield f"  ) u_{block.name} ("
     lines = ["      .clk", "      .rst"]
+    waves = ("ring_wave", "ring_closed", "ring_taken") if block.rows else ("", "", "1'b1")
+    lines += [f"      .{port}({wire})" for port, wire in zip(("wave", "closed", "taken"), waves, strict=True)]
     for side, names, streams in zip(("s", "m"), PORTS, (block.inputs, block.outputs), strict=True):
         for name, stream in zip(names, streams, strict=True):
             lines += [f"      .{side}_axis_{name}_{wire}({stream}_{wire})" for wire in WIRES]

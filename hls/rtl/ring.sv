@@ -4,6 +4,9 @@
 // Inside, tuser is {layer, context, first}. Tokens that come round wait in a FIFO that holds all TOKENS that may be inside,
 // so `back` waits for nothing but `out`, and the blocks between can always go on. A token that has come round goes before
 // a new one.
+//
+// With WAVES, tokens go round in waves of TOKENS or fewer: a wave is `closed` when so many are in, or when no more came for
+// PATIENCE cycles, and has `wave` tokens; the next one begins when it has left and is `taken` behind the ring.
 module ring #(
     parameter int CHANNELS = 64,
     parameter int LANES    = 1,
@@ -12,10 +15,15 @@ module ring #(
     parameter int BITS     = 12,  // of a channel inside
     parameter int LAYERS   = 2,
     parameter int CONTEXTS = 1,   // outside
-    parameter int TOKENS   = 4
+    parameter int TOKENS   = 4,
+    parameter int WAVES    = 0,
+    parameter int PATIENCE = 64
 ) (
     input  logic                                        clk,
     input  logic                                        rst,
+    output logic [                $clog2(TOKENS+1)-1:0] wave,
+    output logic                                        closed,
+    input  logic                                        taken,
     input  logic [                    LANES*X_BITS-1:0] s_axis_x_tdata,
     input  logic                                        s_axis_x_tvalid,
     output logic                                        s_axis_x_tready,
@@ -97,9 +105,35 @@ module ring #(
 
   // The turnstile: it chooses at a token's first beat.
   wire round = inside_q ? round_q : round_valid;
-  wire valid = round ? round_valid : s_axis_x_tvalid && (inside_q || tokens_q != CountBits'(TOKENS));
+  logic room;
+  wire valid = round ? round_valid : s_axis_x_tvalid && (inside_q || room);
   wire move = valid && ready;
-  assign s_axis_x_tready = ready && !round && (inside_q || tokens_q != CountBits'(TOKENS));
+  wire enter = move && !inside_q && !round;
+  assign s_axis_x_tready = ready && !round && (inside_q || room);
+
+  if (WAVES != 0) begin : gen_waves
+    localparam int WaitBits = $clog2(PATIENCE + 1);
+    logic [WaitBits-1:0] wait_q;
+    wire full = wave == CountBits'(TOKENS);
+    assign room = !closed && !full;
+    always_ff @(posedge clk) begin
+      if (rst || (closed && tokens_q == '0 && taken)) begin
+        wave   <= '0;
+        closed <= 1'b0;
+        wait_q <= '0;
+      end else begin
+        wave   <= wave + CountBits'(enter);
+        closed <= closed || full || wait_q == WaitBits'(PATIENCE);
+        wait_q <= wave == '0 || s_axis_x_tvalid || closed ? '0 : wait_q + 1'b1;
+      end
+    end
+  end else begin : gen_flow
+    logic unused_taken;
+    assign unused_taken = taken;
+    assign wave   = tokens_q;
+    assign closed = 1'b0;
+    assign room   = tokens_q != CountBits'(TOKENS);
+  end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
     assign new_data[l*BITS+:BITS] = BITS'($signed({X_SIGNED != 0 && s_axis_x_tdata[l*X_BITS+X_BITS-1], s_axis_x_tdata[l*X_BITS+:X_BITS]}));
@@ -122,7 +156,7 @@ module ring #(
     end else begin
       if (move) inside_q <= !beat_last;
       if (!inside_q) round_q <= round_valid;
-      tokens_q <= tokens_q + CountBits'(move && !inside_q && !round) - CountBits'(back && leaves && back_last);
+      tokens_q <= tokens_q + CountBits'(enter) - CountBits'(back && leaves && back_last);
     end
   end
 

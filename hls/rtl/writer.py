@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.fold.engine import NAME as ENGINE
-from spikegpt_hls.hls.rtl import engine, ring
+from spikegpt_hls.hls.memory import Layout
+from spikegpt_hls.hls.rtl import engine, ring, rows
 from spikegpt_hls.hls.rtl.blocks import files, image_file, images, module, parameters
 from spikegpt_hls.hls.rtl.states import state_memory
 from spikegpt_hls.hls.rtl.timing import interval
 
 TOP = "spikegpt"
+#: What the memory outside holds, where there is one.
+MEMORY = "memory.bin"
 COUNTER_BITS = 48
 COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
 #: The testbench's tap on ``busy_cycles`` and ``cycles`` behind each token; no stream has a dot in its name.
@@ -34,6 +38,7 @@ def write(dataflow: Dataflow, folder: Path) -> None:
     """Write ``folder/*.sv``, ``folder/images/*.hex`` and ``folder/dataflow.json``."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     modules = [*map(module, dataflow.blocks), "counters", *([ENGINE] if dataflow.members else [])]
+    modules += rows.MODULES if rows.of(dataflow) else ()
     for path in sorted(set(files(*modules))):
         shutil.copyfile(path, folder / path.name)
     for block in dataflow.blocks:
@@ -41,6 +46,10 @@ def write(dataflow: Dataflow, folder: Path) -> None:
             (folder / image_file(block.name, name)).write_text(image.hex())
     for name, image in engine.images(dataflow.members).items():
         (folder / image_file(ENGINE, name)).write_text(image.hex())
+    for name, image in rows.images(dataflow).items():
+        (folder / image_file(rows.ENGINE, name)).write_text(image.hex())
+    if rows.of(dataflow):
+        Layout(dataflow).write(folder / MEMORY)
     (folder / f"{TOP}.sv").write_text("\n".join(top(dataflow)) + "\n")
     (folder / "testbench.sv").write_text("\n".join(testbench(dataflow)) + "\n")
     (folder / "dataflow.json").write_text(json.dumps(dataflow.to_json(), indent=1))
@@ -60,7 +69,7 @@ def lif_blocks(dataflow: Dataflow) -> list[Block]:
 
 def event_blocks(dataflow: Dataflow) -> list[Block]:
     """The Linears whose events the counters count, first layer first."""
-    return [block for block in dataflow.blocks if block.events]
+    return [block for block in dataflow.blocks if block.events and not block.rows]
 
 
 def counted(dataflow: Dataflow) -> int:
@@ -80,9 +89,11 @@ def source_bits(dataflow: Dataflow) -> int:
 
 def bottleneck(dataflow: Dataflow) -> Block | None:
     """The Linear whose multipliers the counters watch: the slowest, of equals the first; None: the engine."""
-    private = [block for block in dataflow.blocks if block.kind == "Linear" and not block.engine]
+    private = [block for block in dataflow.blocks if block.kind == "Linear" and not block.engine and not block.rows]
     slowest = max(private, key=interval, default=None)
     shared = dataflow.members and dataflow.members[0].engine
+    if not private and rows.of(dataflow):
+        return None
     return None if shared and (slowest is None or shared.steps >= interval(slowest)) else slowest
 
 
@@ -110,12 +121,18 @@ def top(dataflow: Dataflow) -> Iterator[str]:
     if watched in driven:
         yield f"  assign busy = adding[{driven.index(watched)}];"
     yield from engine.instance(dataflow, "busy" if watched is None else "")
+    paths = {name: image_file(rows.ENGINE, name) for name in rows.images(dataflow)}
+    yield from rows.instance(dataflow, "busy", paths)
     for block in dataflow.blocks:
         yield ""
-        shared = engine.ports(dataflow, block) if block.engine else []
-        works = f"adding[{driven.index(block)}]" if block.events else "busy" if block is watched else ""
-        yield from instance(block, shared or [f"      .busy({works})"])
-    if not driven:
+        shared, more = engine.ports(dataflow, block) if block.engine else [], {}
+        if rows.is_linear(block):
+            shared = rows.linear_ports(dataflow, block)
+        elif block.rows and not block.places:
+            shared, more = rows.embedding_ports(dataflow), rows.embedding(dataflow)
+        works = f"adding[{driven.index(block)}]" if block in driven else "busy" if block is watched else ""
+        yield from instance(block, shared or [f"      .busy({works})"], more)
+    if not [block for block in driven if not block.rows]:
         yield "  assign adding = '0;"
     yield ""
     yield from _counters(dataflow)
@@ -148,6 +165,7 @@ def _ports(dataflow: Dataflow) -> Iterator[str]:
         for wire in (*_WIRES, "tid"):
             direction = "input " if inward != (wire == "tready") else "output"
             yield f"    {direction} logic {_range(bits[wire][stream]) + ' ' if wire in bits else ''}{prefix}_{wire},"
+    yield from rows.top_ports(dataflow)
     yield from _counter_ports(dataflow)
 
 
@@ -158,12 +176,12 @@ def _counter_ports(dataflow: Dataflow) -> Iterator[str]:
     yield f"    output logic {_range(COUNTER_BITS * max(1, len(event_blocks(dataflow))))} event_counts"
 
 
-def instance(block: Block, beside: Sequence[str] = ()) -> Iterator[str]:
+def instance(block: Block, beside: Sequence[str] = (), more: Mapping[str, int] = MappingProxyType({})) -> Iterator[str]:
     """The lines that instantiate a block with its parameters, images and streams; ``beside`` are a Linear's others."""
     if block.places:
         yield from ring.instance(block)
         return
-    values = {name: str(value) for name, value in parameters(block).items()}
+    values = {name: str(value) for name, value in {**parameters(block), **more}.items()}
     values |= {name: f'"{image_file(block.name, name)}"' for name in images(block)}
     yield f"  {module(block)} #("
     yield ",\n".join(f"      .{name}({value})" for name, value in values.items())
@@ -175,7 +193,7 @@ def instance(block: Block, beside: Sequence[str] = ()) -> Iterator[str]:
     for wire in _WIRES:
         joined = ", ".join(f"{stream}_{wire}" for stream in reversed(block.outputs))
         lines.append(f"      .m_axis_{wire}({'{' + joined + '}' if len(block.outputs) > 1 else joined})")
-    if block.kind == "Linear":
+    if block.kind == "Linear" or more:
         lines += beside
     yield ",\n".join(lines)
     yield "  );"
@@ -211,9 +229,12 @@ def testbench(dataflow: Dataflow) -> Iterator[str]:
     yield "    input  logic [31:0] feeds,"
     yield "    output logic [31:0] packets,"
     yield f"    output logic {_range(tid_bits(dataflow) + 34)} packet,"
+    if rows.of(dataflow):
+        yield "    output logic [47:0] memory_beats,"
     yield from _counter_ports(dataflow)
     yield ");"
     yield from _driver(dataflow)
+    yield from rows.testbench(dataflow)
     yield f"  {TOP} u_{TOP} (.*);"
     yield "  logic [31:0] cycle;"
     yield "  always_ff @(posedge clk) cycle <= rst ? '0 : cycle + 1'b1;"

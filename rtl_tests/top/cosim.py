@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.ring import layer_name
-from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, PROGRESS, ROUNDS, TOP
+from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, MEMORY, PROGRESS, ROUNDS, TOP
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import bursts
@@ -24,7 +24,7 @@ from spikegpt_hls.rtl_tests.simulator import ToolError
 from spikegpt_hls.rtl_tests.top import driver, taps
 
 _HERE = Path(__file__).parent
-_BENCH = tuple(_HERE / name for name in ("driver.sv", "pauses.sv", "tap.sv", "tap.cpp"))
+_BENCH = tuple(_HERE / name for name in ("driver.sv", "pauses.sv", "tap.sv", "tap.cpp", "memory.sv"))
 _STALL_CYCLES = 1024  # of a pattern of stalls, per token; then it begins anew
 
 
@@ -106,6 +106,7 @@ class Model:
 
     def __init__(self, rtl: Path, work: Path, waves: bool = False) -> None:
         self.rtl, self.work, self.waves = rtl.resolve(), work.resolve(), waves
+        self.plusargs: list[str] = []  # of the memory (memory.sv)
         self.simulator = self.work / "simulator"
         self.dataflow = Dataflow.from_json(json.loads((rtl / "dataflow.json").read_text()))
 
@@ -184,7 +185,7 @@ class Model:
             "spikegpt_hls.rtl_tests.top.model",
             self.simulator,
             {"REQUEST": str(folder / "request.json")},
-            plusargs=[f"+TAPS={folder}", f"+WINDOW={window}"],
+            plusargs=[f"+TAPS={folder}", f"+WINDOW={window}", f"+IMAGE={self.rtl / MEMORY}", *self.plusargs],
             test=test,
             waves=self.waves,
             cwd=self.rtl,
