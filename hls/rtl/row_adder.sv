@@ -1,8 +1,8 @@
 // The half of row_engine.sv that adds rows: a beat of PE weights a cycle, times the step's input in every token, to a word
 // of sums. At a tile's end the member gets the sums, token by token, word by word, LANES a cycle, if it has room.
 //
-// Stage 1 holds weights, inputs and the sums as read, stage 2 the products; their sum is written at its end. So a word can
-// be read again three cycles later, and shorter rows wait that long.
+// Stage 1 holds weights, inputs and the sums as read, stage 2 the products; their sum is written at its end. A word that is
+// in one of them waits: a short row, or one that has been interrupted.
 module row_adder #(
     parameter int MEMBERS     = 2,
     parameter int LANES       = 1,
@@ -39,7 +39,6 @@ module row_adder #(
   localparam int TokenBits = BATCH > 1 ? $clog2(BATCH) : 1;
   localparam int Sends = PE / LANES;
   localparam int SendBits = Sends > 1 ? $clog2(Sends) : 1;
-  localparam int Latency = 3;
   localparam int Product = X_BITS + WEIGHT_BITS;
 
   typedef enum logic [1:0] {
@@ -53,12 +52,12 @@ module row_adder #(
   logic [WORD_BITS-1:0] word_q, word1_q, word2_q;
   logic [TokenBits-1:0] token_q;
   logic [SendBits-1:0] send_q;
-  logic [1:0] age_q;  // cycles since the row began, up to Latency
   logic none_q;  // no row has been added
   logic add1_q, add2_q, none1_q, none2_q;
 
   wire row_last = word_q == job_words;
-  assign data_ready = state_q == Add && step_valid && !step_end && job_valid && (word_q != '0 || age_q == 2'(Latency));
+  wire written = !(add1_q && word1_q == word_q) && !(add2_q && word2_q == word_q);
+  assign data_ready = state_q == Add && step_valid && !step_end && job_valid && written;
   wire add = data_ready && data_valid;
   wire tile_end = state_q == Add && step_valid && step_end && job_valid;
   assign step_ready = (add && row_last) || tile_end;
@@ -84,7 +83,6 @@ module row_adder #(
       word_q  <= '0;
       token_q <= '0;
       send_q  <= '0;
-      age_q   <= 2'(Latency);
       none_q  <= 1'b1;
       add1_q  <= 1'b0;
       add2_q  <= 1'b0;
@@ -92,8 +90,6 @@ module row_adder #(
       if (add || word_sent) word_q <= row_last ? '0 : word_q + 1'b1;
       if (token_sent) token_q <= last_sent ? '0 : token_q + 1'b1;
       if (sends) send_q <= word_sent ? '0 : send_q + 1'b1;
-      if (add && word_q == '0) age_q <= 2'd1;
-      else if (age_q != 2'(Latency)) age_q <= age_q + 1'b1;
       if (last_sent) none_q <= 1'b1;
       else if (add && row_last) none_q <= 1'b0;
       add1_q <= add;
