@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.fold.ring import layer_name
@@ -44,6 +45,16 @@ def _through(dataflow: Dataflow, traces: Mapping[str, Ints], ring: Block, stream
     layers = [_of(traces, layer_name(back, number)) for number in range(ring.layers)]
     new = trace_of(dataflow, traces, ring.inputs[0])
     return layers[-1] if stream == ring.outputs[1] else _every_layer([new, *layers[:-1]])
+
+
+def rows(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, NDArray[np.bool_]]:
+    """Which inputs of each token are not 0, (tokens, or in a ring tokens * layers, inputs), in front of every Linear whose
+    rows are read from a memory for them alone."""
+    return {
+        block.name: trace_of(dataflow, traces, block.inputs[0]) != 0
+        for block in dataflow.blocks
+        if block.rows and block.events
+    }
 
 
 def means(events: Mapping[str, Ints]) -> dict[str, float]:

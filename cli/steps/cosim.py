@@ -16,6 +16,7 @@ from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.planning import plan_of
+from spikegpt_hls.hls.fold.ring import block_of
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests.simulator import require_tools
 from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
@@ -74,8 +75,9 @@ def verified(place: Workspace, console: Console) -> dict[str, Any]:
     fired = events(model.dataflow, golden)
     order = runs["flowing"][0].order
     assert order is not None
-    fired = {name: counts[order.row] for name, counts in fired.items()}
-    schedule = simulate(model.dataflow, len(golden["tokens"]), events=fired)
+    tokens = len(golden["tokens"])
+    fired = {name: counts.reshape(tokens, -1)[order.row].ravel() for name, counts in fired.items()}
+    schedule = simulate(model.dataflow, tokens, events=fired)
     result = _result(model.dataflow, golden, runs, schedule, fired)
     if result["transfers"]["equal"] != result["transfers"]["compared"]:
         raise MismatchError(
@@ -138,7 +140,7 @@ def _reads(
     The RTL counts the words that Linears driven by events read; a word may have places for outputs that there are not.
     MismatchError where it read others than its events'."""
     fired = events(dataflow, golden, driven=False)
-    sizes = {name: dataflow[name].channels_in * dataflow[name].channels_out for name in fired}
+    sizes = {name: (block := dataflow[name]).layers * block.channels_in * block.channels_out for name in fired}
     added = {name: int(counts.sum()) * dataflow[name].channels_out for name, counts in fired.items()}
     for kind, (run, _) in runs.items():
         for name, count in run.counters["weights_added"].items():
@@ -164,7 +166,8 @@ def _reads(
 
 def _kind(dataflow: Dataflow, trace: str) -> str:
     name, _, state = trace.partition(".")
-    return f"{dataflow[name].kind} state" if state else dataflow[name].kind
+    kind = block_of(dataflow, name).kind
+    return f"{kind} state" if state else kind
 
 
 def _run_result(run: Run, found: Comparison) -> dict[str, Any]:

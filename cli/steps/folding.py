@@ -18,6 +18,8 @@ from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.folding import pace
+from spikegpt_hls.hls.fold.ring import DEPTHS, FOLDED, SPATIAL
+from spikegpt_hls.hls.fold.rows import CHIP, MAX_BATCH, MEMORY, WEIGHTS
 from spikegpt_hls.quant.ops import Linear, Operation
 
 WAYS = (("lanes", "reuse"), ("multipliers",), ("rate",), ("folding",))
@@ -30,7 +32,7 @@ POSITIVE = click.FloatRange(0, min_open=True)
 class Folding(Settings):
     """How large and how fast the hardware is to be. There are four ways to say so, and one is named at a time: by hand
     (``lanes``, ``reuse``), by a budget (``multipliers``), by a rate (``rate``, ``clock``), by a file (``folding``).
-    ``contexts`` and ``zeros`` go with any of them."""
+    ``contexts``, ``zeros``, ``depth``, ``weights`` and ``batch`` go with any of them."""
 
     lanes: int | None = setting(
         None,
@@ -71,6 +73,20 @@ class Folding(Settings):
         "what the file of folding= says, or skip where the placement is spike-driven",
     )
 
+    depth: str = setting(
+        SPATIAL,
+        "Blocks for every layer (spatial), or those of one layer for all of them (folded; formats=shared).",
+        click.Choice(DEPTHS),
+        FOLDED,
+    )
+    weights: str = setting(
+        CHIP,
+        "Where weights lie: on the chip, or in a memory outside, of which rows are read as they are needed (depth=folded).",
+        click.Choice(WEIGHTS),
+        MEMORY,
+    )
+    batch: int = setting(1, "Tokens that share a reading of weights=memory.", click.IntRange(1, MAX_BATCH), 8)
+
     @classmethod
     def kept(cls, before: Mapping[str, Any], asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """The way that is named now makes the ones before it void; ConversionError for two at once."""
@@ -84,6 +100,11 @@ class Folding(Settings):
     def free(self) -> bool:
         """Whether nobody says how to fold."""
         return all(getattr(self, name) is None for way in WAYS for name in way)
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """What one layer's blocks do for others, and a memory for all: options of the backend."""
+        return {"depth": self.depth, "weights": self.weights, "batch": self.batch}
 
     def named(self) -> dict[str, Any]:
         """The settings that fold like this again."""

@@ -15,6 +15,8 @@ from spikegpt_hls.cli.targets import Build, Target
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import RTL, Workspace, replacing
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.fold.rows import MEMORY
 
 
 def outputs(place: Workspace) -> tuple[str, ...]:
@@ -25,9 +27,11 @@ def outputs(place: Workspace) -> tuple[str, ...]:
 def run(place: Workspace, settings: Folding, console: Console) -> None:
     """``hls/<target>/`` of the workspace."""
     target = targets.target(place.target)
+    if settings.weights == MEMORY and not target.memory:
+        raise ConversionError(f"weights=memory is not built for target={place.target} yet: verilog and ecp5 have it")
     folded = folding.chosen(place, settings, target.budget)
     with replacing(place.hls) as folder:
-        dataflow = _write_rtl(place, folder, folded, target, console)
+        dataflow = _write_rtl(place, folder, {**folded, **settings.shape}, target, console)
         folding.write(dataflow, folder, activity.measured(place, dataflow))
         target.finish(Build(place, console, folder, folded, dataflow))
     for block in dataflow.blocks:

@@ -66,6 +66,13 @@ def layer_name(block: Block, number: int) -> str:
     return f"blocks_{number}_{inside}" if inside != block.name else block.name
 
 
+def block_of(dataflow: Dataflow, name: str) -> Block:
+    """The block that computes what the network calls ``name``."""
+    match = _LAYER.fullmatch(name)
+    inside = f"{PREFIX}{match[2]}" if match else name
+    return next(block for block in dataflow.blocks if block.name in (name, inside))
+
+
 def _layers(dataflow: Dataflow) -> list[list[Block]]:
     """The blocks of each layer, its first one a fork of what it reads."""
     found: dict[int, list[Block]] = {}

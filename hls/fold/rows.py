@@ -16,6 +16,7 @@ from spikegpt_hls.quant.ops import BinaryEmbedding, Linear
 
 CHIP, MEMORY = WEIGHTS = ("chip", "memory")
 BUS = 64  # bits: a port of a Zynq
+MAX_BATCH = 16  # tokens: beyond, almost every row is needed by one of them
 
 
 class Tiling(NamedTuple):
@@ -48,6 +49,8 @@ def outside(dataflow: Dataflow, batch: int = 1, bus: int = BUS) -> Dataflow:
     if pe % lanes or bus % lanes:
         raise ConversionError(f"{lanes} lanes do not divide the {pe} weights that a bus of {bus} bits brings at once")
     inside = [block for block in linears if block.layers == ring.layers and block.name.startswith("layer_")]
+    if not 1 <= batch <= MAX_BATCH:
+        raise ConversionError(f"{batch} tokens cannot share a reading of weights: 1 to {MAX_BATCH} can")
     rows = Rows(
         members=len(linears),
         layers=ring.layers,

@@ -11,7 +11,7 @@ from spikegpt_hls.host.errors import HostError
 from spikegpt_hls.sim.errors import SimulationError
 
 SOURCE = Path(__file__).with_name("network.cpp")
-HEADER = Path(__file__).with_name("actors.h")
+HEADERS = [Path(__file__).with_name(name) for name in ("actors.h", "island.h")]
 FLAGS = ("-std=c++17", "-O2")
 
 _int, _ints, _network = ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p
@@ -23,6 +23,8 @@ SIGNATURES = {
     "add_normalize": ((_int,) * 4, None),
     "add_fold": (((_int,) * 10) + (_ints, _ints, _int, _int), None),
     "add_ring": ((_int,) * 7, None),
+    "add_island": ((_ints, _ints, _int, _int, _ints, _int), None),
+    "add_row_linear": ((_int, _int, _ints, _int, _int, _ints, _int, _ints, _int), None),
     "add_member": ((_int,) * 9, None),
     "add_sink": ((_int, _ints, _int), None),
     "add_generation": ((_int,) * 5, None),
@@ -40,7 +42,7 @@ SIGNATURES = {
 def library() -> ctypes.CDLL:
     """The compiled actors; SimulationError where there is no compiler for them."""
     try:
-        loaded = host.library([SOURCE], FLAGS, [HEADER])
+        loaded = host.library([SOURCE], FLAGS, HEADERS)
     except HostError as error:
         raise SimulationError(f"the cycle simulator cannot be compiled: {error}") from error
     loaded.network_new.restype = _network

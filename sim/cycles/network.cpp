@@ -1,6 +1,7 @@
 // A network of actors (actors.h), and the functions by which network.py builds it, runs it and reads its times.
 
 #include "actors.h"
+#include "island.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -18,6 +19,7 @@ struct Network {
     std::deque<Actor *> waiting; // to advance
     Engine engine;
     Ring *ring = nullptr;
+    Island *island = nullptr;
     std::vector<Series *> timed; // what equations look back to: one stretch of each per token
     std::vector<Series *> others;
     Generation *generation = nullptr;
@@ -64,10 +66,37 @@ struct Network {
         }
     }
 
+    // Cycle by cycle; where nothing changes, on to the next one in which somebody offers or takes a beat.
+    void run_island() {
+        while (true) {
+            const bool changed = island->step();
+            const bool woken = !island->woken.empty();
+            for (Actor *next : island->woken)
+                queue(next);
+            island->woken.clear();
+            settle();
+            if (changed || woken)
+                continue;
+            Cycle soonest = INT64_MAX;
+            for (const Channel &channel : channels) {
+                const int64_t beat = channel.time.size();
+                if (channel.reader == island && beat < channel.offer.size() && channel.offer[beat] >= island->now)
+                    soonest = std::min(soonest, channel.offer[beat]);
+                if (channel.writer == island && beat && channel.time.last() >= island->now)
+                    soonest = std::min(soonest, island->now);
+            }
+            if (soonest == INT64_MAX)
+                return;
+            island->now = std::max(island->now, soonest);
+        }
+    }
+
     void run() {
         for (auto &actor : actors)
             queue(actor.get());
         settle();
+        if (island)
+            run_island();
         while (true) {
             Actor *decided = engine.decide();
             if (!decided && ring && ring->decide())
@@ -167,6 +196,46 @@ void add_ring(Network *net, int64_t fresh, int64_t back, int64_t layer, int64_t 
     auto *ring = net->ring = net->add<Ring>({of[0], of[1]}, {of[2], of[3]});
     ring->fresh = of[0], ring->back = of[1], ring->layer = of[2], ring->out = of[3];
     ring->beats = beats, ring->layers = layers, ring->places = places;
+}
+
+// `shape`: the numbers of Island in their order, then the ring's streams, the embedding's, and what a row of it takes.
+void add_island(Network *net, const int64_t *shape, const int64_t *streams, int64_t row_beats, int64_t row_out,
+                const int64_t *asked, int64_t tokens) {
+    auto *island = net->island = net->add<Island>({}, {});
+    int64_t *const fields[] = {&island->lanes, &island->batch,       &island->sends, &island->layers,
+                               &island->beats, &island->page,        &island->burst, &island->outstanding,
+                               &island->room,  &island->steps,       &island->latency, &island->patience};
+    for (int64_t *field : fields)
+        *field = *shape++;
+    island->vacant = island->room;
+    In *const in[] = {&island->fresh, &island->back, &island->ids};
+    Out *const out[] = {&island->layer, &island->leave, &island->rows};
+    for (In *end : in) {
+        end->channel = &net->channels[*streams++];
+        end->channel->reader = island;
+    }
+    for (Out *end : out) {
+        end->channel = &net->channels[*streams++];
+        end->channel->writer = island;
+    }
+    island->row_beats = row_beats, island->row_out = row_out;
+    island->asked.assign(asked, asked + tokens);
+}
+
+// The first in line first. `nonzero` has `inputs` bytes a row; none where the member is dense.
+void add_row_linear(Network *net, int64_t input, int64_t output, const int64_t *shape, int64_t reorder, int64_t head,
+                    const int64_t *first, int64_t layers, const uint8_t *nonzero, int64_t rows) {
+    Island *island = net->island;
+    if (head)
+        island->head = island->members.size();
+    RowLinear &member = island->members.emplace_back();
+    member.in.channel = &net->channels[input], member.out.channel = &net->channels[output];
+    member.in.channel->reader = island, member.out.channel->writer = island;
+    member.beats = shape[0], member.inputs = shape[1], member.out_beats = shape[2];
+    member.tiles = shape[3], member.words = shape[4], member.last = shape[5];
+    member.dense = rows == 0, member.inside = !head, member.reorder = reorder;
+    member.first.assign(first, first + layers);
+    member.nonzero.assign(nonzero, nonzero + rows * member.inputs);
 }
 
 void add_sink(Network *net, int64_t input, const int64_t *wait, int64_t count) {

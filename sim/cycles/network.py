@@ -5,17 +5,35 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.fold.ring import PREFIX
+from spikegpt_hls.hls.fold.rows import tiling
+from spikegpt_hls.hls.memory import Layout
+from spikegpt_hls.hls.rtl.rows import BURST, STEPS
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.sim.cycles.compiled import library
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.offchip import ON_CHIP, Fetch
 
+#: Of the read master and the engine (``read_master.sv``, ``row_engine.sv``).
+OUTSTANDING, ROOM = 8, 128
 BANKED = 3  # tokens: two banks, and the token that fills them
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a memory outside is asked for: the ids of the tokens, the inputs of each Linear that events drive that are not
+    0, (tokens, or tokens * layers, inputs), and after how many cycles the memory answers."""
+
+    tokens: Sequence[int] | Ints
+    nonzero: Mapping[str, NDArray[np.bool_]]
+    latency: int = 20
 
 
 class Network:
@@ -30,6 +48,7 @@ class Network:
         contexts: int = 1,
         outside: Mapping[str, Fetch] | None = None,
         events: Mapping[str, Ints] | None = None,
+        wave: Rows | None = None,
     ) -> None:
         wait = waits(sink_ready)
         self.dataflow, self.tokens, self.contexts = dataflow, 0, contexts
@@ -45,8 +64,13 @@ class Network:
         for name, (block, _) in dataflow.reader.items():
             self._channel(name, block.name)
         self._channel(dataflow.sink, "the sink")
+        if dataflow.ring and dataflow.ring.rows:
+            if wave is None:
+                raise SimulationError("what weights in a memory take depends on the tokens, and none are named")
+            self._island(wave)
         for block in dataflow.blocks:
-            self._add(block, timing(block))
+            if not block.rows:
+                self._add(block, timing(block))
         logits = self._index[dataflow.sink]
         self._lib.add_sink(self._net, logits, ints(wait), len(wait))
         if generation is not None:
@@ -66,6 +90,37 @@ class Network:
     def _inner(self, block: Block, port: int = 0) -> int:
         """A channel inside a block."""
         return self._channel(f"{block.name}.{port}", block.name)
+
+    def _island(self, wave: Rows) -> None:
+        """What shares the memory: the ring, the embedding, and the Linears whose rows are read."""
+        dataflow, layout = self.dataflow, Layout(self.dataflow)
+        ring, embedding = dataflow.ring, layout.embedding
+        assert ring is not None and ring.rows is not None
+        for block in dataflow.blocks:
+            for stream in block.outputs:
+                self._channel(stream, "")
+        rows = ring.rows
+        shape = [
+            ring.lanes, rows.batch, rows.pe // ring.lanes, ring.layers, ring.beats_in, 4096 * 8 // rows.bus, BURST,
+            OUTSTANDING, ROOM, STEPS, wave.latency, ring.patience,
+        ]  # fmt: skip
+        inputs, outputs = (*ring.inputs, embedding.inputs[0]), (*ring.outputs, embedding.outputs[0])
+        streams = [self._index[stream] for stream in (*inputs, *outputs)]
+        first = layout.first(embedding)
+        asked = [first + int(token) * layout.row_beats for token in wave.tokens]
+        self._lib.add_island(
+            self._net, ints(shape), ints(streams), layout.row_beats, embedding.beats_out, ints(asked), len(asked)
+        )
+        for block in layout.members:
+            tiles, head = tiling(block), block.layers < ring.layers or not block.name.startswith(PREFIX)
+            nonzero = np.ascontiguousarray(wave.nonzero[block.name], np.uint8) if block.events else np.zeros((0, 1), np.uint8)
+            each = [block.beats_in, block.channels_in, block.beats_out, *tiles]
+            places = [layout.first(block, number) for number in range(block.layers)]
+            self._lib.add_row_linear(
+                self._net, self._index[block.inputs[0]], self._index[block.outputs[0]], ints(each),
+                tiles.tiles > 1 and rows.batch > 1, head, ints(places), len(places),
+                nonzero.ctypes.data, len(nonzero),
+            )  # fmt: skip
 
     def _pipe(
         self, inputs: Sequence[int], outputs: Sequence[int], latency: int, credits: int, beats: int, loop: int = 0

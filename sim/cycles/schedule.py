@@ -21,7 +21,7 @@ from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.hls.rtl.timing import timing as rtl_timing
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.sim.cycles.network import Network
+from spikegpt_hls.sim.cycles.network import Network, Rows
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.offchip import Fetch
 
@@ -153,6 +153,7 @@ def simulate(
     contexts: int = 1,
     outside: Mapping[str, Fetch] | None = None,
     events: Mapping[str, Ints] | None = None,
+    rows: Rows | None = None,
 ) -> Schedule:
     """Run ``tokens`` tokens through a dataflow.
 
@@ -160,14 +161,14 @@ def simulate(
     of ready cycles that repeats (default: always); with ``generation = d`` so many ``contexts`` generate in turn, each
     id ``d`` cycles after the last logit beat of its own text's token before it. Blocks that are ``outside`` read their
     constants from a memory beside the chip (``offchip.py``). ``events`` are the inputs of each token that are not 0, by
-    the name of each Linear that they drive, in a ring layer by layer; a run of more tokens repeats them. SimulationError for a deadlock, naming
+    the name of each Linear that they drive, in a ring layer by layer; a run of more tokens repeats them. ``rows``: what is read of weights in a memory. SimulationError for a deadlock, naming
     the blocks that hold a beat they cannot take.
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
         raise SimulationError(f"a run needs at least one token and one offer per token, not {tokens}")
     period = None
     pattern = [True] if sink_ready is None else [bool(ready) for ready in sink_ready]
-    network = Network(dataflow, timing, pattern, generation, contexts, outside, events)
+    network = Network(dataflow, timing, pattern, generation, contexts, outside, events, rows)
     longest = LONGEST_PERIOD and max(LONGEST_PERIOD, contexts)
     if source is not None or sink_ready is not None or dataflow.members or dataflow.ring or events:
         network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
@@ -185,7 +186,11 @@ def simulate(
         _Cycles(network, tokens, period, streams),
         _Cycles(network, tokens, period, streams, offers=True, known=at_once),
         _Cycles(network, tokens, period, joins),
-        {block.name: needed(block, timing(block), (events or {}).get(block.name)) for block in dataflow.blocks},
+        {
+            block.name: needed(block, timing(block), (events or {}).get(block.name))
+            for block in dataflow.blocks
+            if not block.rows
+        },
     )
 
 

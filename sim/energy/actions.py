@@ -107,7 +107,7 @@ def layernorm(op: LayerNorm, block: Block) -> Iterator[Action]:
     yield Action("shift", "normalise", product, c)
     yield from requantized(product, op.norm, c)
     affine = op.gain.bits + op.bias.bits
-    yield read("gain and bias", affine, c, per_channel(block, affine))
+    yield read("gain and bias", affine, c, per_channel(block, affine, block.layers))
     yield Action("multiply", "gain", op.norm.bits, c, other=op.gain.bits)
     yield Action("add", "bias", op.norm.bits + op.gain.bits, c)
     yield from requantized(op.norm.bits + op.gain.bits, op.out, c)
@@ -115,10 +115,10 @@ def layernorm(op: LayerNorm, block: Block) -> Iterator[Action]:
 
 def token_shift(op: TokenShift, block: Block) -> Iterator[Action]:
     c, x, mu = op.channels, op.x.bits, op.mu.bits
-    previous = per_channel(block, x, block.contexts)
+    previous = per_channel(block, x, block.states)
     yield read("previous token", x, c, previous)
     yield write("previous token", x, c, previous)
-    yield read("mu", mu, c, per_channel(block, mu))
+    yield read("mu", mu, c, per_channel(block, mu, block.layers))
     yield Action("add", "difference", x + 1, c)
     yield Action("multiply", "mu x difference", x + 1, c, other=mu)
     yield Action("add", "mix", x + 1 + mu, c)
@@ -129,7 +129,7 @@ def _multiplied(op: Linear, block: Block) -> tuple[int, int, int, int]:
     """Words of the weights' memory, and bits of a weight, an input and a sum, where they are multiplied."""
     if (engine := block.engine) is not None:
         return engine.steps, engine.weight_bits, engine.x_bits, engine.sum_bits
-    return block.folding.steps, op.weight.bits, op.x.bits, op.accumulator.bits
+    return block.layers * block.folding.steps, op.weight.bits, op.x.bits, op.accumulator.bits
 
 
 def _results(op: Linear, total: int, word: int) -> Iterator[Action]:
@@ -167,7 +167,7 @@ def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
     yield write("event lists", place + value, events, lists)
     yield read("event lists", place + value, events * rows, lists)
     yield Action("add", "address", (op.inputs * rows - 1).bit_length(), 2 * events * rows)
-    yield read("weights", weight, added, bank(op.inputs * rows, folding.pe * weight))
+    yield read("weights", weight, added, bank(block.layers * op.inputs * rows, folding.pe * weight))
     if value:
         yield Action("multiply", "weight x input", weight, added, other=value)
     yield Action("add", "accumulate", total, added)
@@ -183,10 +183,10 @@ def wkv(op: WKV, block: Block) -> Iterator[Action]:
     a, b = op.state_format("a").bits, op.state_format("b").bits
     state, constants = a + b + EXPONENT.bits, LOSS.bits + HALVINGS.bits + BONUS.bits
     exponent = EXPONENT.bits + OCTAVE_FRAC
-    states = per_channel(block, state, block.contexts)
+    states = per_channel(block, state, block.states)
     yield read("state", state, c, states)
     yield write("state", state, c, states)
-    yield read("decay and bonus", constants, c, per_channel(block, constants))
+    yield read("decay and bonus", constants, c, per_channel(block, constants, block.layers))
     yield Action("multiply", "key in octaves", op.k.bits, c, other=op.key_factor.bit_length())
     yield Action("add", "key and bonus", exponent, 2 * c)
     yield read("2**f table", table, 2 * c, table << OCTAVE_FRAC)
@@ -212,7 +212,7 @@ def gate(op: Gate, block: Block) -> Iterator[Action]:
 
 def lif(op: LIF, block: Block) -> Iterator[Action]:
     c, bits = op.channels, op.membrane.bits
-    membranes = per_channel(block, bits, block.contexts)
+    membranes = per_channel(block, bits, block.states)
     yield read("membrane", bits, c, membranes)
     yield write("membrane", bits, c, membranes)
     yield Action("add", "integrate", bits + 1, c)
@@ -273,7 +273,8 @@ def actions(block: Block, timing: Timing, outside: bool = False, events: float |
         own = tuple(_ACTIONS[block.kind](block.operation, block))
     if outside:
         own = tuple(_fetched(block, own))
-    return own + tuple(_fifos(block, timing))
+    spent = own + tuple(_fifos(block, timing))
+    return tuple(replace(action, count=action.count * block.layers) for action in spent)
 
 
 def _fetched(block: Block, own: Iterable[Action]) -> Iterator[Action]:
