@@ -111,6 +111,7 @@ class Edge(nn.Module):
 
     def __init__(self, bits: int = 8, signed: bool = True) -> None:
         super().__init__()
+        self.bits = bits
         self.quantizer = qnn.QuantIdentity(
             act_quant=SignedAct if signed else UnsignedAct, bit_width=bits, return_quant_tensor=False
         )
@@ -130,12 +131,9 @@ class Edge(nn.Module):
 
     def share(self, other: Self) -> None:
         """Have the other edge's scale from now on."""
-        if self.quant.bits != other.quant.bits:
-            raise ModelError(
-                f"edges that share a format need one width: there are {other.quant.bits} and {self.quant.bits} bits"
-            )
+        if self.bits != other.bits:
+            raise ModelError(f"edges that share a format need one width: there are {other.bits} and {self.bits} bits")
         self.quantizer = other.quantizer
-        del self.quant
 
     def settle(self, *others: Self) -> None:
         """Choose the scale from what was observed, here and by ``others`` that share it; without, it stays."""

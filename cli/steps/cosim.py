@@ -18,10 +18,12 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.planning import plan_of
 from spikegpt_hls.hls.fold.ring import block_of
 from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.rtl_tests.contexts import Order, interleave
 from spikegpt_hls.rtl_tests.simulator import require_tools
-from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
+from spikegpt_hls.rtl_tests.top.cosim import LATENCY, Comparison, Model, Run, compare
+from spikegpt_hls.sim.cycles.network import Rows
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
-from spikegpt_hls.sim.traces import events
+from spikegpt_hls.sim.traces import events, rows
 
 STALL_SEED = 20231
 HEAD = "head"
@@ -77,13 +79,27 @@ def verified(place: Workspace, console: Console) -> dict[str, Any]:
     assert order is not None
     tokens = len(golden["tokens"])
     fired = {name: counts.reshape(tokens, -1)[order.row].ravel() for name, counts in fired.items()}
-    schedule = simulate(model.dataflow, tokens, events=fired)
+    schedule = simulate(model.dataflow, tokens, events=fired, rows=asked(model.dataflow, golden, order))
     result = _result(model.dataflow, golden, runs, schedule, fired)
     if result["transfers"]["equal"] != result["transfers"]["compared"]:
         raise MismatchError(
             "the cycle simulator is not exact: {equal} of {compared} beats".format(**result["transfers"])
         )
     return result
+
+
+def asked(dataflow: Dataflow, golden: Mapping[str, Ints], order: Order | None = None) -> Rows | None:
+    """What the tokens ask of a memory outside, in the order in which they were sent: that of a run without stalls, where
+    none is named."""
+    if dataflow.ring is None or dataflow.ring.rows is None:
+        return None
+    golden = _repeated(golden, dataflow.contexts)
+    order = order or interleave(golden["lengths"].tolist(), dataflow.contexts, seed=0)
+    tokens = len(order.row)
+    found = rows(dataflow, golden)
+    nonzero = {name: mask.reshape(tokens, -1, mask.shape[1])[order.row] for name, mask in found.items()}
+    each = {name: mask.reshape(-1, mask.shape[-1]) for name, mask in nonzero.items()}
+    return Rows(golden["tokens"][order.row], each, LATENCY)
 
 
 def _repeated(golden: Mapping[str, Ints], contexts: int) -> dict[str, Ints]:
@@ -126,6 +142,7 @@ def _result(
         "blocks": {block.name: _block_cycles(schedule, block.name) for block in dataflow.blocks},
         "energy_per_token_j": _energy(dataflow, golden),
         **_reads(dataflow, golden, runs, schedule),
+        **_memory(dataflow, runs),
         "events": {name: counts.tolist() for name, counts in fired.items()},
         "provenance": _provenance(),
     }
@@ -151,6 +168,10 @@ def _reads(
     flowing, tokens = runs["flowing"][0], len(golden["tokens"])
     reads = {name: size * tokens for name, size in sizes.items()} | flowing.counters["weight_reads"]
     multipliers = plan_of(dataflow).multipliers
+    if outside := dataflow.ring and dataflow.ring.rows:  # read for all tokens of a wave at once
+        came = flowing.counters["memory_beats"] * outside.pe
+        shared = {name: sizes[name] * tokens for name in sizes}
+        reads = {name: came * size / sum(shared.values()) for name, size in shared.items()}
     work = sum(added[name] if dataflow[name].events else sizes[name] * tokens for name in fired)
     inside = [name for name in fired if name != HEAD]
     dense = sum(sizes[name] for name in inside)
@@ -161,6 +182,23 @@ def _reads(
         "multipliers": multipliers,
         "busy": sum(reads.values()) / tokens / multipliers / schedule.cycles_per_token,
         "useful": work / tokens / multipliers / schedule.cycles_per_token,
+    }
+
+
+def _memory(dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]]) -> dict[str, Any]:
+    """What came from a memory outside, by the RTL's own counters: ``bus_share`` of the cycles."""
+    if dataflow.ring is None or (found := dataflow.ring.rows) is None:
+        return {}
+    counters = runs["flowing"][0].counters
+    beats, tokens, cycles = counters["memory_beats"], counters["tokens"], counters["cycles"]
+    return {
+        "memory": {
+            "bytes_per_token": beats * found.bus / 8 / tokens,
+            "bus_share": beats / cycles,
+            "bus_bits": found.bus,
+            "batch": found.batch,
+            "latency": LATENCY,
+        }
     }
 
 

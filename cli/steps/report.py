@@ -33,6 +33,7 @@ def check(place: Workspace, settings: Parts) -> None:
 
 def run(place: Workspace, settings: Parts, console: Console) -> None:
     """``report/index.html`` and ``report.json``."""
+    from spikegpt_hls.cli.steps.cosim import asked
     from spikegpt_hls.sim.cycles.schedule import simulate
     from spikegpt_hls.sim.energy.model import energy
     from spikegpt_hls.sim.report.page import write_report
@@ -47,7 +48,7 @@ def run(place: Workspace, settings: Parts, console: Console) -> None:
     results = Results(
         dataflow=dataflow,
         traces=traces,
-        schedule=simulate(dataflow, cosim["tokens"], events=fired),
+        schedule=simulate(dataflow, cosim["tokens"], events=fired, rows=asked(dataflow, traces)),
         energy=energy(dataflow, traces),
         metrics=json.loads(place.metrics.read_text()),
         cosim=cosim,

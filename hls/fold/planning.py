@@ -21,6 +21,8 @@ from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.engine import NAME, share, shareable
 from spikegpt_hls.hls.fold.folding import legal_factors
 from spikegpt_hls.hls.fold.limits import padded
+from spikegpt_hls.hls.fold.rows import NAME as ROWS
+from spikegpt_hls.hls.fold.rows import tiling
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import interval
 from spikegpt_hls.quant.ops import Linear, Operation
@@ -110,13 +112,16 @@ def plan_of(dataflow: Dataflow, events: Events = DENSE) -> Plan:
     """How a dataflow was folded. A Linear whose ``events`` are not named is reckoned with as many as it has inputs."""
     blocks = {block.name: block for block in dataflow.blocks if block.operation is not None}
     linears = {name: block for name, block in blocks.items() if isinstance(block.operation, Linear)}
-    private = [block for block in linears.values() if not block.engine]
+    private = [block for block in linears.values() if not block.engine and not block.rows]
+    outside = [block.rows for block in linears.values() if block.rows]
     members = [block for block in linears.values() if block.engine]
     return Plan(
         dataflow.blocks[0].lanes,
         {name: block.reuse_factor for name, block in linears.items()},
-        {name: interval(block, events.get(name)) for name, block in blocks.items()} | _engine_interval(members),
-        sum(block.folding.multipliers for block in [*private, *members[:1]]),
+        {name: interval(block, events.get(name)) for name, block in blocks.items() if not block.rows}
+        | _engine_interval(members) | _rows_interval(dataflow, events),
+        sum(block.folding.multipliers for block in [*private, *members[:1]])
+        + sum(rows.pe * rows.batch for rows in outside[:1]),
         tuple(block.name for block in members),
     )
 
@@ -128,6 +133,13 @@ def without_engine(dataflow: Dataflow, events: Events = DENSE) -> Mapping[str, i
     space = _Space(operations, dataflow.blocks[0].lanes, 0, events)
     plan = space.fastest(plan_of(dataflow).multipliers) or space.at(float("inf"))
     return plan.reuse_factors
+
+
+def _rows_interval(dataflow: Dataflow, events: Events) -> dict[str, float]:
+    """What one token takes whose weights come from a memory, a beat a cycle."""
+    linears = [block for block in dataflow.blocks if block.rows and isinstance(block.operation, Linear)]
+    beats = sum(block.layers * events.get(block.name, block.channels_in) * tiling(block).beats for block in linears)
+    return {ROWS: float(beats)} if linears else {}
 
 
 def _engine_interval(members: Sequence[Block]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.quant.format import bits_for
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear
 
+NAME = "rows"  # of what reads and adds them, as a block among others
 CHIP, MEMORY = WEIGHTS = ("chip", "memory")
 BUS = 64  # bits: a port of a Zynq
 MAX_BATCH = 16  # tokens: beyond, almost every row is needed by one of them
@@ -85,6 +86,11 @@ def tiling(block: Block) -> Tiling:
     tiles = -(-words // rows.words)
     each = -(-words // tiles)
     return Tiling(tiles, each, words - (tiles - 1) * each)
+
+
+def weights_of_row(block: Block) -> int:
+    """That are read for one input of a Linear which events drive; the last of them may have no output."""
+    return tiling(block).beats * block.rows.pe if block.rows else block.folding.rows * block.folding.pe
 
 
 def shifts(block: Block) -> list[int]:

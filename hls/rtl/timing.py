@@ -40,6 +40,8 @@ def timing(block: Block) -> Timing:
             v, out = block.format_in[1], block.format_out
             latency = 15 + v.bits - v.signed + out.frac - v.frac  # one cycle per bit of the largest quotient
             return Timing(latency, latency + 2, loop=10)
+        case "Linear" if block.rows:
+            return Timing(0, 8)
         case "Linear" if block.engine:
             return Timing(0, 2 * block.folding.word // block.lanes, result=11, ask=2, grant=3)
         case "Linear" if block.events:

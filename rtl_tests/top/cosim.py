@@ -25,6 +25,7 @@ from spikegpt_hls.rtl_tests.top import driver, taps
 
 _HERE = Path(__file__).parent
 _BENCH = tuple(_HERE / name for name in ("driver.sv", "pauses.sv", "tap.sv", "tap.cpp", "memory.sv"))
+LATENCY = 20  # cycles of the memory outside (memory.sv)
 _STALL_CYCLES = 1024  # of a pattern of stalls, per token; then it begins anew
 
 

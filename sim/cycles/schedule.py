@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.fold.rows import tiling
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.hls.rtl.timing import timing as rtl_timing
 from spikegpt_hls.quant.format import Ints
@@ -136,7 +137,9 @@ def needed(block: Block, timing: Timing, events: Ints | None = None) -> int:
     """
     if block.kind == "Linear":
         steps = block.reuse_factor
-        if events is not None:
+        if block.rows:
+            steps = ceil((block.channels_in if events is None else events.mean()) * tiling(block).beats)
+        elif events is not None:
             steps = ceil(np.maximum(events, 1).mean() * block.folding.rows)
         return max(steps, block.beats_in, block.beats_out) * block.layers
     beats = max(block.beats_in, block.beats_out)
@@ -189,7 +192,6 @@ def simulate(
         {
             block.name: needed(block, timing(block), (events or {}).get(block.name))
             for block in dataflow.blocks
-            if not block.rows
         },
     )
 

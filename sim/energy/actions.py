@@ -17,6 +17,7 @@ from math import ceil
 import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.fold.rows import tiling
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops.embedding import BinaryEmbedding
@@ -174,6 +175,26 @@ def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
     yield from _results(op, total, bank(2, folding.word * total))
 
 
+def row_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
+    """Of so many inputs for which a row is read from a memory outside: a beat of PE weights at a time, which is multiplied and
+    added to a word of sums. With several tokens that share a reading, one token's share of it is what it would read
+    alone at most."""
+    rows, tiles = block.rows, tiling(block)
+    assert rows is not None
+    weights = events * tiles.beats * rows.pe
+    sums = bank(rows.words, rows.pe * rows.sum_bits)
+    yield Action("compare", "scanner", op.x.bits, op.inputs * tiles.tiles)
+    yield write("wave", op.x.bits, op.inputs, per_channel(block, op.x.bits))
+    yield read("wave", op.x.bits, op.inputs * tiles.tiles, per_channel(block, op.x.bits))
+    yield Action("fetch", "weights", rows.weight_bits, weights)
+    yield Action("multiply", "weight x input", rows.weight_bits, weights, other=rows.x_bits)
+    yield read("sums", rows.sum_bits, weights, sums)
+    yield Action("add", "accumulate", rows.sum_bits, weights)
+    yield write("sums", rows.sum_bits, weights, sums)
+    yield read("sums", rows.sum_bits, op.outputs, sums)
+    yield from requantized(rows.sum_bits + rows.shift, op.out, op.outputs)
+
+
 def sigmoid(op: Sigmoid, block: Block) -> Iterator[Action]:
     yield read("table", op.out.bits, op.channels, op.out.bits << op.x.bits)
 
@@ -260,7 +281,9 @@ def actions(block: Block, timing: Timing, outside: bool = False, events: float |
     embedding's table) are read from a memory off the chip; ``events``: the inputs that are not 0, on average, of a
     Linear that they drive."""
     own: tuple[Action, ...] = ()
-    if block.events:
+    if block.rows and isinstance(block.operation, Linear):
+        own = tuple(row_linear(block.operation, block, block.channels_in if events is None else events))
+    elif block.events:
         if events is None:
             raise SimulationError(f"the events of a token in {block.name} are not known, so neither is what it spends")
         assert isinstance(block.operation, Linear)
@@ -271,7 +294,7 @@ def actions(block: Block, timing: Timing, outside: bool = False, events: float |
                 f"{block.name}: no actions are known for a {block.kind}; known: {', '.join(_ACTIONS)}"
             )
         own = tuple(_ACTIONS[block.kind](block.operation, block))
-    if outside:
+    if outside or block.rows and block.kind == "BinaryEmbedding":
         own = tuple(_fetched(block, own))
     spent = own + tuple(_fifos(block, timing))
     return tuple(replace(action, count=action.count * block.layers) for action in spent)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.fold.ring import layer_name
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.sim.traces import trace_of
 
 LONGEST = 256  # the last bin of the histogram holds what is longer
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -52,11 +52,14 @@ class Layer:
 
 def count(dataflow: Dataflow, traces: Mapping[str, Ints], lengths: Sequence[int]) -> dict[str, Counts]:
     """Of every LIF, the embedding and every squared ReLU, for sequences of ``lengths`` back to back."""
-    return {b.name: _count(b, trace_of(dataflow, traces, b.outputs[0]), lengths) for b in watched(dataflow)}
+    return {name: _count(block, np.asarray(traces[name]), lengths) for name, block in watched(dataflow).items()}
 
 
-def watched(dataflow: Dataflow) -> list[Block]:
-    return [block for block in dataflow.blocks if block.kind in ("BinaryEmbedding", "LIF", "SquaredReLU")]
+def watched(dataflow: Dataflow) -> dict[str, Block]:
+    """Under the name of the operation that a block computes, each layer's."""
+    kinds = ("BinaryEmbedding", "LIF", "SquaredReLU")
+    watched = [block for block in dataflow.blocks if block.kind in kinds]
+    return {layer_name(block, number): block for block in watched for number in range(block.layers)}
 
 
 def _count(block: Block, values: Ints, lengths: Sequence[int]) -> Counts:
@@ -77,7 +80,7 @@ def _intervals(spikes: np.ndarray, lengths: Sequence[int]) -> Ints:
 def firing(dataflow: Dataflow, counts: Mapping[str, Counts]) -> dict[str, Any]:
     """Plain data: ``layers`` of LIF and embedding by name, ``sparsity`` after each squared ReLU, and the ``rate`` of
     all LIF neurons (None where there are none)."""
-    kinds = {block.name: block.kind for block in watched(dataflow)}
+    kinds = {name: block.kind for name, block in watched(dataflow).items()}
     spiking = {name: _layer(name, c) for name, c in counts.items() if kinds[name] != "SquaredReLU"}
     return {
         "layers": {name: asdict(layer) for name, layer in spiking.items()},

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.ops.lif import LIF
 from spikegpt_hls.sim.errors import SimulationError
@@ -27,9 +26,9 @@ def potentials(operation: LIF, inputs: Ints, spikes: Ints, starts: list[int]) ->
     return reached
 
 
-def typical_neuron(lifs: list[Block], spikes: Mapping[str, Ints]) -> tuple[Block, int]:
-    """The neuron whose firing rate is closest to 15 %, the rate that the paper assumes, so that both states show."""
+def typical_neuron(spikes: Mapping[str, Ints]) -> tuple[str, int]:
+    """The neuron whose firing rate is closest to 15 %, the rate that the paper assumes, so that both states show: its
+    layer's name and its number."""
     best = [(float(np.abs(layer.mean(0) - 0.15).min()), name) for name, layer in spikes.items()]
     name = min(best)[1]
-    block = next(block for block in lifs if block.name == name)
-    return block, int(np.abs(spikes[name].mean(0) - 0.15).argmin())
+    return name, int(np.abs(spikes[name].mean(0) - 0.15).argmin())

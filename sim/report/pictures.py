@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.engine import NAME
+from spikegpt_hls.hls.fold.ring import layer_name
 from spikegpt_hls.quant.ops.lif import LIF
 from spikegpt_hls.sim.report.membrane import potentials, typical_neuron
 from spikegpt_hls.sim.report.plots import cycles, energy, events, spikes, training
@@ -37,17 +38,20 @@ def pictures(results: Results, content: Mapping[str, Any]) -> dict[str, Markup]:
     if content["loss_curve"]:
         drawn["loss"] = training.loss_curve(content["loss_curve"], results.metrics.get("steps_float"))
     if lifs:
-        fired = {block.name: np.asarray(results.traces[block.name])[:RASTER_TOKENS] for block in lifs}
+        layers = {layer_name(block, number): (block, number) for block in lifs for number in range(block.layers)}
+        fired = {name: np.asarray(results.traces[name])[:RASTER_TOKENS] for name in layers}
         drawn["raster"] = spikes.spike_raster(fired, starts)
-        block, neuron = typical_neuron(lifs, fired)
-        operation, inputs = block.operation, trace_of(results.dataflow, results.traces, block.inputs[0])
+        name, neuron = typical_neuron(fired)
+        block, number = layers[name]
+        operation = block.operation
+        inputs = trace_of(results.dataflow, results.traces, block.inputs[0])[number :: block.layers]
         assert isinstance(operation, LIF)
-        own_spikes = fired[block.name][:, neuron]
+        own_spikes = fired[name][:, neuron]
         drawn["membrane"] = spikes.membrane(
             potentials(operation, inputs[: len(own_spikes), neuron], own_spikes, starts),
             own_spikes,
             starts,
-            f"{short(block.name)}, neuron {neuron}",
+            f"{short(name)}, neuron {neuron}",
         )
         drawn["intervals"] = spikes.intervals(content["firing"]["layers"])
     if content["events"]:

@@ -11,6 +11,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from spikegpt_hls.hls.dataflow import Block
+from spikegpt_hls.hls.fold.rows import weights_of_row
 from spikegpt_hls.sim.energy.firing import count, firing
 from spikegpt_hls.sim.report.headline import headline
 from spikegpt_hls.sim.report.results import Results
@@ -61,11 +62,11 @@ def _events(results: Results) -> list[dict[str, Any]]:
     found = []
     for block in results.dataflow.blocks:
         if block.events and block.name in counted:
-            counts, folding = counted[block.name], block.folding
+            counts = counted[block.name]
             mean = sum(counts) / len(counts)
             row = {"name": block.name, "inputs": block.channels_in, "mean": mean, "most": max(counts)}
             weights = block.channels_in * block.channels_out
-            found.append({**row, "weights": weights, "reads": mean * folding.rows * folding.pe})
+            found.append({**row, "weights": weights, "reads": mean * weights_of_row(block)})
     return found
 
 
