@@ -28,7 +28,7 @@ def run(place: Workspace, settings: Folding, console: Console) -> None:
     """``hls/<target>/`` of the workspace."""
     target = targets.target(place.target)
     if settings.weights == MEMORY and not target.memory:
-        raise ConversionError(f"weights=memory is not built for target={place.target} yet: verilog and ecp5 have it")
+        raise ConversionError(f"weights=memory is not built for target={place.target} yet: target=verilog has it")
     folded = folding.chosen(place, settings, target.budget)
     with replacing(place.hls) as folder:
         dataflow = _write_rtl(place, folder, {**folded, **settings.shape}, target, console)

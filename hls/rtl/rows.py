@@ -229,7 +229,6 @@ def testbench(dataflow: Dataflow) -> Iterator[str]:
     beat, size = widths(dataflow)["BEAT_BITS"], Layout(dataflow).bytes
     yield f"  logic [{ADDRESS_BITS - 1}:0] memory_base = 32'h4000_0000;"
     yield f"  logic [{beat}:0] memory_size = {beat + 1}'d{size * 8 // rows.bus};"
-    yield "  logic [3:0] memory_fault;"
     for name, width, _ in channel(rows):
         yield f"  logic {f'[{width - 1}:0] ' if width > 1 else ''}m_axi_{name};"
     yield f"  memory #(.DATA_BITS({rows.bus}), .WORDS({size * 8 // rows.bus})) u_memory (.base(memory_base), .*);"

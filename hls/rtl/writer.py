@@ -231,6 +231,7 @@ def testbench(dataflow: Dataflow) -> Iterator[str]:
     yield f"    output logic {_range(tid_bits(dataflow) + 34)} packet,"
     if rows.of(dataflow):
         yield "    output logic [47:0] memory_beats,"
+        yield "    output logic [3:0] memory_fault,"
     yield from _counter_ports(dataflow)
     yield ");"
     yield from _driver(dataflow)

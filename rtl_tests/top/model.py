@@ -90,7 +90,7 @@ class ModelTB:
         counters: dict[str, Any] = {name: int(getattr(self.dut, name).value) for name in COUNTERS}
         if self.dataflow.ring and self.dataflow.ring.rows:
             counters["memory_beats"] = int(self.dut.memory_beats.value)
-            assert int(self.dut.u_spikegpt.memory_fault.value) == 0, "the memory's reader met a fault"
+            assert int(self.dut.memory_fault.value) == 0, "the memory's reader met a fault"
         counters["spikes"] = self._counts(self.dut.spike_counts, lif_blocks(self.dataflow))
         words = self._counts(self.dut.event_counts, event_blocks(self.dataflow))  # of PE weights each
         driven = {name: self.dataflow[name] for name in words}

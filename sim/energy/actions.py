@@ -175,18 +175,17 @@ def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
     yield from _results(op, total, bank(2, folding.word * total))
 
 
-def row_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
-    """Of so many inputs for which a row is read from a memory outside: a beat of PE weights at a time, which is multiplied and
-    added to a word of sums. With several tokens that share a reading, one token's share of it is what it would read
-    alone at most."""
+def row_linear(op: Linear, block: Block, read_rows: float) -> Iterator[Action]:
+    """Of so many inputs a row is read from a memory outside for a wave of tokens: a beat of PE weights at a time, which is
+    multiplied and added to a word of sums of each. So a token has its share of the reading, and all of the sums."""
     rows, tiles = block.rows, tiling(block)
     assert rows is not None
-    weights = events * tiles.beats * rows.pe
+    weights = read_rows * tiles.beats * rows.pe
     sums = bank(rows.words, rows.pe * rows.sum_bits)
     yield Action("compare", "scanner", op.x.bits, op.inputs * tiles.tiles)
     yield write("wave", op.x.bits, op.inputs, per_channel(block, op.x.bits))
     yield read("wave", op.x.bits, op.inputs * tiles.tiles, per_channel(block, op.x.bits))
-    yield Action("fetch", "weights", rows.weight_bits, weights)
+    yield Action("fetch", "weights", rows.weight_bits, weights / rows.batch)
     yield Action("multiply", "weight x input", rows.weight_bits, weights, other=rows.x_bits)
     yield read("sums", rows.sum_bits, weights, sums)
     yield Action("add", "accumulate", rows.sum_bits, weights)
@@ -276,13 +275,19 @@ _ACTIONS: dict[str, Callable[..., Iterator[Action]]] = {
 }
 
 
-def actions(block: Block, timing: Timing, outside: bool = False, events: float | None = None) -> tuple[Action, ...]:
+def actions(
+    block: Block,
+    timing: Timing,
+    outside: bool = False,
+    events: float | None = None,
+    rows: float | None = None,
+) -> tuple[Action, ...]:
     """Everything a block does for one token, the FIFOs at its ports included; ``outside``: its constants (weights, the
     embedding's table) are read from a memory off the chip; ``events``: the inputs that are not 0, on average, of a
-    Linear that they drive."""
+    Linear that they drive; ``rows``: of a Linear whose weights lie in a memory, those that its wave reads."""
     own: tuple[Action, ...] = ()
     if block.rows and isinstance(block.operation, Linear):
-        own = tuple(row_linear(block.operation, block, block.channels_in if events is None else events))
+        own = tuple(row_linear(block.operation, block, block.channels_in if rows is None else rows))
     elif block.events:
         if events is None:
             raise SimulationError(f"the events of a token in {block.name} are not known, so neither is what it spends")
@@ -335,6 +340,8 @@ def activity(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, dict[s
         sources = [trace_of(dataflow, traces, stream) for stream in block.inputs]
         if block.kind != "BinaryEmbedding":
             found["zero_operands"] = float(sum(_per_token(source == 0) for source in sources))
+        if block.rows and block.kind == "Linear":
+            found["rows"] = _rows(block, sources[0])
         if block.events:
             found["events"] = block.channels_in - found["zero_operands"]
         elif block.kind == "Linear":
@@ -344,6 +351,16 @@ def activity(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, dict[s
             found["rate"] = found["spikes"] / block.channels_out
         counts[block.name] = found
     return counts
+
+
+def _rows(block: Block, inputs: Ints) -> float:
+    """Rows that a wave reads in one layer: of tokens that come one behind the other, as many as share a reading."""
+    assert block.rows is not None
+    if not block.events:
+        return float(block.channels_in)
+    tokens = (inputs != 0).reshape(-1, block.layers, block.channels_in)
+    waves = np.split(tokens, range(block.rows.batch, len(tokens), block.rows.batch))
+    return float(np.mean([wave.any(0).sum(1).mean() for wave in waves]))
 
 
 def _per_token(hits: np.ndarray) -> float:

@@ -172,7 +172,7 @@ def priced(
     blocks = []
     for block in dataflow.blocks:
         found = counted.get(block.name, {})
-        spent = actions(block, timing(block), block.name in outside, found.get("events"))
+        spent = actions(block, timing(block), block.name in outside, found.get("events"), found.get("rows"))
         items = tuple((a, a.count * table.pj(a)) for a in spent)
         blocks.append(BlockEnergy(block.name, block.kind, items, found))
     return EnergyReport(table, tokens, tuple(blocks), switching)
