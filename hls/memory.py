@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.fold.ring import is_inside
 from spikegpt_hls.hls.fold.rows import shifts, tiling
 from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.quant.ops import BinaryEmbedding
@@ -68,7 +69,7 @@ class Layout:
 
     def matrices(self) -> Iterator[tuple[Block, int]]:
         """Every Linear with its layer, in the order in which a token needs them."""
-        inside = [block for block in reversed(self.members) if block.name.startswith("layer_")]
+        inside = [block for block in reversed(self.members) if is_inside(block)]
         layers = max(block.layers for block in self.members)
         for number in range(layers):
             for block in inside:

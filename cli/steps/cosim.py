@@ -88,7 +88,9 @@ def verified(place: Workspace, console: Console) -> dict[str, Any]:
     return result
 
 
-def asked(dataflow: Dataflow, golden: Mapping[str, Ints], order: Order | None = None) -> Rows | None:
+def asked(
+    dataflow: Dataflow, golden: Mapping[str, Ints], order: Order | None = None, latency: int = LATENCY
+) -> Rows | None:
     """What the tokens ask of a memory outside, in the order in which they were sent: that of a run without stalls, where
     none is named."""
     if dataflow.ring is None or dataflow.ring.rows is None:
@@ -99,7 +101,7 @@ def asked(dataflow: Dataflow, golden: Mapping[str, Ints], order: Order | None = 
     found = rows(dataflow, golden)
     nonzero = {name: mask.reshape(tokens, -1, mask.shape[1])[order.row] for name, mask in found.items()}
     each = {name: mask.reshape(-1, mask.shape[-1]) for name, mask in nonzero.items()}
-    return Rows(golden["tokens"][order.row], each, LATENCY)
+    return Rows(golden["tokens"][order.row], each, latency)
 
 
 def _repeated(golden: Mapping[str, Ints], contexts: int) -> dict[str, Ints]:

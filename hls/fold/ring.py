@@ -60,6 +60,11 @@ def folded(dataflow: Dataflow, places: int = PLACES) -> Dataflow:
     return Dataflow((*before, ring, *merged, *behind), dataflow.source, dataflow.sink)
 
 
+def is_inside(block: Block) -> bool:
+    """Whether the ring's tokens pass it."""
+    return block.name.startswith(PREFIX)
+
+
 def layer_name(block: Block, number: int) -> str:
     """What the network calls a block's operation in a layer."""
     inside = block.name.removeprefix(PREFIX)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow, Rows
 from spikegpt_hls.hls.errors import ConversionError
+from spikegpt_hls.hls.fold.ring import is_inside
 from spikegpt_hls.quant.format import bits_for
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear
 
@@ -49,7 +50,7 @@ def outside(dataflow: Dataflow, batch: int = 1, bus: int = BUS) -> Dataflow:
     lanes, pe = ring.lanes, bus // weight_bits
     if pe % lanes or bus % lanes:
         raise ConversionError(f"{lanes} lanes do not divide the {pe} weights that a bus of {bus} bits brings at once")
-    inside = [block for block in linears if block.layers == ring.layers and block.name.startswith("layer_")]
+    inside = [block for block in linears if is_inside(block)]
     if not 1 <= batch <= MAX_BATCH:
         raise ConversionError(f"{batch} tokens cannot share a reading of weights: 1 to {MAX_BATCH} can")
     rows = Rows(

@@ -27,13 +27,12 @@ def dataflow(graph: Any) -> Dataflow:
     depths = fifo_depths(blocks)
     multiplier = tuple(graph.config.get_config_value("Multiplier", XC7_MULTIPLIER))
     sized = tuple(replace(b, fifo_depths=depths.get(b.name, ()), multiplier=multiplier) for b in blocks)
-    spatial = Dataflow(sized, graph.inputs[0], graph.outputs[0])
-    if graph.config.get_config_value("Depth", SPATIAL) == SPATIAL:
-        return spatial
-    ring = folded(spatial, graph.config.get_config_value("Places", PLACES))
+    made = Dataflow(sized, graph.inputs[0], graph.outputs[0])
+    if graph.config.get_config_value("Depth", SPATIAL) != SPATIAL:
+        made = folded(made, graph.config.get_config_value("Places", PLACES))
     if graph.config.get_config_value("Weights", CHIP) == CHIP:
-        return ring
-    return outside(ring, graph.config.get_config_value("Batch", 1), graph.config.get_config_value("Bus", BUS))
+        return made
+    return outside(made, graph.config.get_config_value("Batch", 1), graph.config.get_config_value("Bus", BUS))
 
 
 class _Widened(Mapping[str, Ints]):

@@ -61,7 +61,8 @@ module read_master #(
     if (int'(page_left) < BURST) length = BurstBits'(page_left);
     if (int'(left_q) < int'(length)) length = BurstBits'(left_q);
   end
-  wire asks = !outside_q && !dead_q;
+  logic asks;
+  assign asks = !outside_q && !dead_q;
   assign issue = busy_q && room_q >= RoomBits'(length) && entry_ready && !(asks && m_axi_arvalid && !m_axi_arready);
   wire pop = valid && ready;
 

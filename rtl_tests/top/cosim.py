@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.fold.ring import layer_name
+from spikegpt_hls.hls.fold.ring import is_inside, layer_name
 from spikegpt_hls.hls.rtl.writer import COUNTER_BITS, MEMORY, PROGRESS, ROUNDS, TOP
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests import simulator
@@ -234,21 +234,27 @@ def compare(run: Run, expected: Mapping[str, Ints]) -> Comparison:
 
 
 def _found(run: Run) -> Iterator[tuple[str, Ints, Ints, Ints]]:
-    """Name, integers, and per row of them that of the expected and its context: of every block, of every state."""
+    """Name, integers, and per row of them that of the expected and its context: of every operation in the order of the
+    network, layer by layer, and of every state."""
     order = run.order
     assert order is not None
-    rounds = run.rounds()
-    contexts = np.arange(len(order.last))
-    for block in run.dataflow.blocks:
-        if block.operation is None:
-            continue
-        values, states = taps.integers(block, run.folder)[1], taps.states(block, run.folder)
-        for number in range(block.layers):
-            of = layer_name(block, number)
-            passed = values if block.layers == 1 else values[rounds[: len(values)] == number]
-            yield of, passed, order.row, order.context
-            for name, value in states.items():
-                yield f"{of}.{name}", value[number, : len(order.last)], order.last, contexts
+    rounds, contexts = run.rounds(), np.arange(len(order.last))
+    blocks = [block for block in run.dataflow.blocks if block.operation is not None]
+    layers = max(block.layers for block in blocks)
+    inside = [block for block in blocks if is_inside(block)]
+    head = blocks.index(inside[0]) if inside else len(blocks)
+    path = [(block, 0) for block in blocks[:head]]
+    path += [(block, number) for number in range(layers) for block in inside]
+    path += [(block, 0) for block in blocks[head + len(inside) :]]
+    values = {block.name: taps.integers(block, run.folder)[1] for block in inside}
+    for block, number in path:
+        of, all_layers = layer_name(block, number), values.get(block.name)
+        if all_layers is None:
+            yield of, taps.integers(block, run.folder)[1], order.row, order.context
+        else:
+            yield of, all_layers[rounds[: len(all_layers)] == number], order.row, order.context
+        for name, value in taps.states(block, run.folder).items():
+            yield f"{of}.{name}", value[number, : len(order.last)], order.last, contexts
 
 
 def _unequal(got: Ints, want: Ints) -> NDArray[np.bool_]:

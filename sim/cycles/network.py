@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.fold.ring import PREFIX
+from spikegpt_hls.hls.fold.ring import is_inside
 from spikegpt_hls.hls.fold.rows import tiling
 from spikegpt_hls.hls.memory import Layout
 from spikegpt_hls.hls.rtl.rows import BURST, STEPS
@@ -112,7 +112,7 @@ class Network:
             self._net, ints(shape), ints(streams), layout.row_beats, embedding.beats_out, ints(asked), len(asked)
         )
         for block in layout.members:
-            tiles, head = tiling(block), block.layers < ring.layers or not block.name.startswith(PREFIX)
+            tiles, head = tiling(block), not is_inside(block)
             nonzero = np.ascontiguousarray(wave.nonzero[block.name], np.uint8) if block.events else np.zeros((0, 1), np.uint8)
             each = [block.beats_in, block.channels_in, block.beats_out, *tiles]
             places = [layout.first(block, number) for number in range(block.layers)]

@@ -1,0 +1,88 @@
+"""A random network whose layers share their blocks, as RTL, beside PyTorch's traces of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikegpt_hls.cli.steps.cosim import asked
+from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.quant.export.qonnx import export
+from spikegpt_hls.quant.export.vectors import trace
+from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.quant.training.calibrate import random_network
+from spikegpt_hls.rtl_tests.contexts import interleave
+from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
+from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
+from spikegpt_hls.sim.traces import events
+
+LENGTHS = (9, 1, 14)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The RTL, ready to run, the sequences that it is given, and what PyTorch made of them."""
+
+    model: Model
+    sequences: list[Ints]
+    golden: dict[str, Ints]
+
+    def run(self, name: str, stall: int = 0, memory: Sequence[str] = ()) -> tuple[Run, Comparison]:
+        """``memory``: plusargs of ``memory.sv``."""
+        self.model.plusargs = list(memory)
+        run = self.model.run(name, self.sequences, stall)
+        return run, compare(run, self.golden)
+
+    def schedule(self, latency: int = 0) -> Schedule:
+        """Of the run without stalls."""
+        dataflow = self.model.dataflow
+        order = interleave([len(ids) for ids in self.sequences], dataflow.contexts, seed=0)
+        tokens = len(order.row)
+        fired = events(dataflow, self.golden)
+        fired = {name: counts.reshape(tokens, -1)[order.row].ravel() for name, counts in fired.items()}
+        rows = asked(dataflow, self.golden, order, latency) if latency else None
+        return simulate(dataflow, tokens, events=fired, rows=rows)
+
+
+def folded(
+    folder: Path, layers: int, channels: int, lanes: int, contexts: int = 1, vocabulary: int = 32, **asked_for: Any
+) -> Folded:
+    """``asked_for``: placement and weight_bits of the network, and the backend's options."""
+    kind = {name: asked_for.pop(name) for name in ("placement", "weight_bits") if name in asked_for}
+    network = random_network(layers, channels, seed=1, vocabulary=vocabulary, formats="shared", **kind)
+    export(network, folder)
+    quiet = kind.get("placement") == "spike-driven"
+    names = [f"blocks_{n}_{matrix}" for n in range(layers) for matrix in _INSIDE] if quiet else []
+    graph = convert(
+        folder / "model.onnx", folder / "hls", "SpikeRTL", lanes=lanes, events=names, contexts=contexts,
+        depth="folded", **asked_for,
+    )  # fmt: skip
+    graph.write()
+    rng = np.random.default_rng(1)
+    sequences = [rng.integers(0, vocabulary, length) for length in LENGTHS]
+    model = Model(folder / "hls" / "rtl", folder / "run")
+    model.build(level=0)
+    return Folded(model, sequences, trace(network, sequences))
+
+
+def assert_equal(folded: Folded, run: Run, comparison: Comparison) -> None:
+    """Every value that left a block, in every layer of every token, and every state that a context was left with."""
+    assert comparison.mismatches == 0, comparison.first
+    outputs = sum(value.size for name, value in folded.golden.items() if "." not in name and value.ndim == 2)
+    assert comparison.compared >= outputs
+    assert run.counters["tokens"] == sum(LENGTHS)
+
+
+def assert_cycles(run: Run, schedule: Schedule) -> None:
+    """Every transfer of every stream in the very cycle that the simulator says."""
+    moves, start = run.moves(), run.source_cycles()[0]
+    for stream, cycles in moves.items():
+        assert np.array_equal(cycles.ravel() - start, schedule.times[stream] - schedule.first), stream
+    assert run.counters["cycles"] == schedule.cycles
+
+
+_INSIDE = ("att_key", "att_value", "att_receptance", "att_output", "ffn_key", "ffn_receptance", "ffn_value")
