@@ -172,7 +172,7 @@ class Dataflow:
 
     @property
     def user_bits(self) -> dict[str, int]:
-        """Bits of every stream's ``tuser``: the layer where tokens go round, the context, and the first token's mark."""
+        """Bits of every stream's ``tuser``: the layer where tokens go round, the context, the first token's mark."""
         bits = {stream: 1 + (b.states - 1).bit_length() for b in self.blocks for stream in b.outputs}
         outside = 1 + (self.contexts - 1).bit_length()
         return {self.source: outside, **bits, **({self.ring.outputs[1]: outside} if self.ring else {})}

@@ -1,8 +1,8 @@
 """The image of a memory outside: where each row lies, and the bytes (docs/memory.md).
 
-All places are counted in beats of the bus from the window's start. A header comes first, then the embedding's rows, then
-layer by layer the matrices in the order in which a token needs them, each at a multiple of 4 KB, input by input; then the
-head. A beat is little-endian: weight ``p`` of a beat lies at bit ``p * weight_bits``.
+All places are counted in beats of the bus from the window's start. A header comes first, then the embedding's rows,
+then layer by layer the matrices in the order in which a token needs them, each at a multiple of 4 KB, input by input;
+then the head. A beat is little-endian: weight ``p`` of a beat lies at bit ``p * weight_bits``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Layout:
                 yield block, 0
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
+        """Of the image, in bytes."""
         return self._places[2]
 
     def first(self, block: Block, number: int = 0) -> int:
@@ -91,11 +92,11 @@ class Layout:
     @property
     def beat_bits(self) -> int:
         """Of a beat's number."""
-        return (self.bytes // self.bus_bytes).bit_length()
+        return (self.size // self.bus_bytes).bit_length()
 
     def image(self) -> NDArray[np.uint8]:
         """The bytes."""
-        image = np.zeros(self.bytes, np.uint8)
+        image = np.zeros(self.size, np.uint8)
         table = np.asarray(self.embedding.params["table"], np.uint8)
         _place(image, self.first(self.embedding) * self.bus_bytes, _packed(table, 1, self.row_beats * self.bus_bytes))
         for block, number in self.matrices():
@@ -127,7 +128,7 @@ class Layout:
             "outputs": head.channels_out - head.padding,
             "weight_bits": rows.weight_bits,
             "bus_bits": rows.bus,
-            "bytes": self.bytes,
+            "bytes": self.size,
             "sha256": hashlib.sha256(body.tobytes()).hexdigest(),
         }
         text = json.dumps(described, sort_keys=True).encode()

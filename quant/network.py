@@ -28,7 +28,6 @@ from spikegpt_hls.quant.trained_units import (
 from spikegpt_hls.quant.units import Module, Network, Node, Run, Stream
 from spikegpt_hls.quant.widths import Precision
 
-
 FORMATS = ("own", "shared")
 _ANY_LAYER = re.compile(r"^blocks\.\d+\.")
 

@@ -7,7 +7,6 @@ that weights and binary points train together (TQT, arXiv 1903.08066). Calibrati
 from __future__ import annotations
 
 from functools import cached_property
-
 from typing import Self
 
 import brevitas.nn as qnn

@@ -39,7 +39,7 @@ def load_network(path: str | Path) -> tuple[QuantSpikeGPT, dict[str, Any]]:
     widths = [width for key in ("weight_bits", "activation_bits") if isinstance(width := header.get(key), int | str)]
     if described != asdict(config) or len(widths) != 2:
         raise ModelError(f"{path.name} does not say which network it holds, or holds another one")
-    network = QuantSpikeGPT(config, *widths, str(header.get("formats", "own")))
+    network = QuantSpikeGPT(config, widths[0], widths[1], str(header.get("formats", "own")))
     load_exactly(network, tensors, path.name)
     return network.eval(), header
 

@@ -23,7 +23,8 @@ from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
-from spikegpt_hls.hls.rtl.blocks import Image, files, images, module, pack, parameters
+from spikegpt_hls.hls.rtl.blocks import files, images, module, parameters
+from spikegpt_hls.hls.rtl.image import Image, pack
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import BIT, OPERATIONS, BinaryEmbedding, Operation
 from spikegpt_hls.rtl_tests import simulator

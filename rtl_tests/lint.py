@@ -7,6 +7,7 @@ import sys
 
 from spikegpt_hls.hls.boards import ulx3s
 from spikegpt_hls.hls.ip import writer as ip
+from spikegpt_hls.hls.rtl import rows
 from spikegpt_hls.hls.rtl.blocks import MODULES, files, sources
 from spikegpt_hls.rtl_tests import verilate
 
@@ -25,7 +26,7 @@ def main() -> int:
     units = {module: [str(path) for path in sources(kind)] for kind, module in MODULES.items()}
     units |= {
         module: [str(path) for path in files(module)]
-        for module in ("shared_linear", "event_linear", "engine", "counters")
+        for module in ("shared_linear", "event_linear", "engine", "counters", *rows.MODULES)
     }
     around = (*ip.MODULES, *ulx3s.MODULES)
     units |= {module: [str(path) for path in ip.sources(module)] for module in around}

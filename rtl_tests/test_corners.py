@@ -19,7 +19,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from spikegpt_hls.hls.dataflow import Block
 from spikegpt_hls.hls.fold.folding import legal_factors
-from spikegpt_hls.hls.rtl.blocks import image_file, images, pack, single, sources
+from spikegpt_hls.hls.rtl.blocks import image_file, images, single, sources
+from spikegpt_hls.hls.rtl.image import pack
 from spikegpt_hls.hls.rtl.writer import instance
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.quant.ops import BinaryEmbedding, Linear, Operation

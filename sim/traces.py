@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,14 +48,26 @@ def _through(dataflow: Dataflow, traces: Mapping[str, Ints], ring: Block, stream
     return layers[-1] if stream == ring.outputs[1] else _every_layer([new, *layers[:-1]])
 
 
-def rows(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, NDArray[np.bool_]]:
-    """Which inputs of each token are not 0, (tokens, or in a ring tokens * layers, inputs), in front of every Linear whose
-    rows are read from a memory for them alone."""
-    return {
-        block.name: trace_of(dataflow, traces, block.inputs[0]) != 0
-        for block in dataflow.blocks
-        if block.rows and block.events
-    }
+@dataclass(frozen=True)
+class Asked:
+    """What the tokens of a run ask of a memory outside: their ids, the inputs that are not 0 of each Linear that events
+    drive, (tokens, or in a ring tokens * layers, inputs), and the cycles until the memory answers."""
+
+    tokens: Ints
+    nonzero: Mapping[str, NDArray[np.bool_]]
+    latency: int
+
+
+def asked(dataflow: Dataflow, traces: Mapping[str, Ints], row: Ints, latency: int) -> Asked | None:
+    """Of tokens that are sent in the order ``row``; None where all weights lie on the chip."""
+    if dataflow.ring is None or dataflow.ring.rows is None:
+        return None
+    nonzero = {}
+    for block in dataflow.blocks:
+        if block.rows and block.events:
+            inputs = trace_of(dataflow, traces, block.inputs[0]) != 0
+            nonzero[block.name] = inputs.reshape(len(row), block.layers, -1)[row].reshape(-1, block.channels_in)
+    return Asked(np.asarray(traces["tokens"])[row], nonzero, latency)
 
 
 def means(events: Mapping[str, Ints]) -> dict[str, float]:
@@ -63,8 +76,8 @@ def means(events: Mapping[str, Ints]) -> dict[str, float]:
 
 
 def events(dataflow: Dataflow, traces: Mapping[str, Ints], driven: bool = True) -> dict[str, Ints]:
-    """How many inputs of each token are not 0, (tokens,), in a ring (tokens * layers,), in front of every Linear that they drive, or, not ``driven``,
-    of every Linear, by its name.
+    """How many inputs of each token are not 0, (tokens,), in a ring (tokens * layers,), in front of every Linear that
+    they drive, or, not ``driven``, of every Linear, by its name.
 
     ``traces``: block name to (tokens, channels) integers.
     """

@@ -18,12 +18,11 @@ from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.planning import plan_of
 from spikegpt_hls.hls.fold.ring import block_of
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.rtl_tests.contexts import Order, interleave
+from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.rtl_tests.simulator import require_tools
 from spikegpt_hls.rtl_tests.top.cosim import LATENCY, Comparison, Model, Run, compare
-from spikegpt_hls.sim.cycles.network import Rows
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
-from spikegpt_hls.sim.traces import events, rows
+from spikegpt_hls.sim.traces import asked, events
 
 STALL_SEED = 20231
 HEAD = "head"
@@ -79,7 +78,8 @@ def verified(place: Workspace, console: Console) -> dict[str, Any]:
     assert order is not None
     tokens = len(golden["tokens"])
     fired = {name: counts.reshape(tokens, -1)[order.row].ravel() for name, counts in fired.items()}
-    schedule = simulate(model.dataflow, tokens, events=fired, rows=asked(model.dataflow, golden, order))
+    reads = asked(model.dataflow, golden, order.row, LATENCY)
+    schedule = simulate(model.dataflow, tokens, events=fired, asked=reads)
     result = _result(model.dataflow, golden, runs, schedule, fired)
     if result["transfers"]["equal"] != result["transfers"]["compared"]:
         raise MismatchError(
@@ -88,20 +88,10 @@ def verified(place: Workspace, console: Console) -> dict[str, Any]:
     return result
 
 
-def asked(
-    dataflow: Dataflow, golden: Mapping[str, Ints], order: Order | None = None, latency: int = LATENCY
-) -> Rows | None:
-    """What the tokens ask of a memory outside, in the order in which they were sent: that of a run without stalls, where
-    none is named."""
-    if dataflow.ring is None or dataflow.ring.rows is None:
-        return None
+def sent(dataflow: Dataflow, golden: Mapping[str, Ints]) -> tuple[Mapping[str, Ints], Ints]:
+    """The vectors, each sequence as often as it is sent, and the order of their tokens in a run without stalls."""
     golden = _repeated(golden, dataflow.contexts)
-    order = order or interleave(golden["lengths"].tolist(), dataflow.contexts, seed=0)
-    tokens = len(order.row)
-    found = rows(dataflow, golden)
-    nonzero = {name: mask.reshape(tokens, -1, mask.shape[1])[order.row] for name, mask in found.items()}
-    each = {name: mask.reshape(-1, mask.shape[-1]) for name, mask in nonzero.items()}
-    return Rows(golden["tokens"][order.row], each, latency)
+    return golden, interleave(golden["lengths"].tolist(), dataflow.contexts, seed=0).row
 
 
 def _repeated(golden: Mapping[str, Ints], contexts: int) -> dict[str, Ints]:

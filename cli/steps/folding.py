@@ -81,7 +81,7 @@ class Folding(Settings):
     )
     weights: str = setting(
         CHIP,
-        "Where weights lie: on the chip, or in a memory outside, of which rows are read as they are needed (depth=folded).",
+        "Where weights lie: on the chip, or in a memory outside, whose rows are read as needed (depth=folded).",
         click.Choice(WEIGHTS),
         MEMORY,
     )

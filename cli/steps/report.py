@@ -33,11 +33,13 @@ def check(place: Workspace, settings: Parts) -> None:
 
 def run(place: Workspace, settings: Parts, console: Console) -> None:
     """``report/index.html`` and ``report.json``."""
-    from spikegpt_hls.cli.steps.cosim import asked
+    from spikegpt_hls.cli.steps.cosim import sent
+    from spikegpt_hls.rtl_tests.top.cosim import LATENCY
     from spikegpt_hls.sim.cycles.schedule import simulate
     from spikegpt_hls.sim.energy.model import energy
     from spikegpt_hls.sim.report.page import write_report
     from spikegpt_hls.sim.report.results import Results
+    from spikegpt_hls.sim.traces import asked
 
     cosim = json.loads(place.cosim.read_text())
     dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
@@ -48,7 +50,9 @@ def run(place: Workspace, settings: Parts, console: Console) -> None:
     results = Results(
         dataflow=dataflow,
         traces=traces,
-        schedule=simulate(dataflow, cosim["tokens"], events=fired, rows=asked(dataflow, traces)),
+        schedule=simulate(
+            dataflow, cosim["tokens"], events=fired, asked=asked(dataflow, *sent(dataflow, traces), LATENCY)
+        ),
         energy=energy(dataflow, traces),
         metrics=json.loads(place.metrics.read_text()),
         cosim=cosim,

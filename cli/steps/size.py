@@ -24,6 +24,7 @@ from spikegpt_hls.hls.convert import reuse_factors
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.geometry import Network, alike, assemble, widened
+from spikegpt_hls.hls.fold.ring import SPATIAL
 from spikegpt_hls.model.config import Config, preset
 from spikegpt_hls.sim.roms import rom
 
@@ -81,6 +82,8 @@ def workspace(place: Workspace) -> Workspace:
 
 def run(place: Workspace, settings: Sizing, console: Console) -> None:
     """``dataflow.json``, ``resources.json`` and ``memory.json`` of ``hls/size/``; the geometry, as ``metrics.json``."""
+    if settings.depth != SPATIAL:
+        raise ConversionError("make size knows networks with blocks for every layer: leave depth= out")
     config = geometry(place.preset) if settings.init is None else _geometry_in(Path(settings.init), settings)
     dataflow, events = _dataflow(place, config, settings, console)
     described = {"weights": "random", **asdict(config), **settings.network(), "events": events}

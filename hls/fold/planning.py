@@ -119,7 +119,8 @@ def plan_of(dataflow: Dataflow, events: Events = DENSE) -> Plan:
         dataflow.blocks[0].lanes,
         {name: block.reuse_factor for name, block in linears.items()},
         {name: interval(block, events.get(name)) for name, block in blocks.items() if not block.rows}
-        | _engine_interval(members) | _rows_interval(dataflow, events),
+        | _engine_interval(members)
+        | _rows_interval(dataflow, events),
         sum(block.folding.multipliers for block in [*private, *members[:1]])
         + sum(rows.pe * rows.batch for rows in outside[:1]),
         tuple(block.name for block in members),

@@ -41,7 +41,9 @@ def folded(dataflow: Dataflow, places: int = PLACES) -> Dataflow:
     stream = leave.format_out
     new = dataflow.driver[entry]
     if (new.format_out.frac, new.format_out.signed) != (stream.frac, stream.signed):
-        raise ConversionError(f"{new.name} and {leave.name} differ in format, and both are read by a layer's first blocks")
+        raise ConversionError(
+            f"{new.name} and {leave.name} differ in format, and both are read by a layer's first blocks"
+        )
     names = {stream: _renamed(stream, entry) for block in first for stream in (*block.inputs, *block.outputs)}
     merged = [_merged(blocks, names, stream) for blocks in zip(*layers, strict=True)]
     back = merged[-1].outputs[0]
@@ -51,7 +53,8 @@ def folded(dataflow: Dataflow, places: int = PLACES) -> Dataflow:
         contexts=leave.contexts, layers=len(layers), places=places,
     )  # fmt: skip
     inside = {block.name for layer in layers for block in layer}
-    before, behind = [], []
+    before: list[Block] = []
+    behind: list[Block] = []
     for block in dataflow.blocks:
         if block.name in inside:
             continue
@@ -110,12 +113,14 @@ def _merged(blocks: Sequence[Block], names: Mapping[str, str], stream: Format) -
     else:
         inside = {s for s, name in names.items() if name.startswith(PREFIX) and name.removeprefix(PREFIX).isdigit()}
         reads = {port: stream for port, s in zip(first.operation.streams, first.inputs, strict=True) if s in inside}
-        operation = _operation([replace(b.operation, **reads) for b in blocks], first.name)  # type: ignore[type-var]
+        operation = _operation([replace(b.operation, **reads) for b in blocks if b.operation is not None], first.name)
         formats = tuple(operation.stream_format(port) for port in operation.streams)
         fmt_out = operation.out
     plain = [(b.kind, b.channels_in, b.channels_out, b.lanes, b.events, len(b.inputs)) for b in blocks]
     if len(set(plain)) != 1:
-        raise ConversionError(f"{first.name} differs between layers in more than its numbers: depth=folded needs them alike")
+        raise ConversionError(
+            f"{first.name} differs between layers in more than its numbers: depth=folded needs them alike"
+        )
     depths = tuple(max(each) for each in zip(*(block.fifo_depths for block in blocks), strict=True))
     return replace(
         first,
@@ -143,7 +148,7 @@ def _operation(operations: Sequence[Operation], name: str) -> Operation:
         elif isinstance(found[0], Format):
             if len({(fmt.frac, fmt.signed) for fmt in found}) > 1:
                 raise ConversionError(
-                    f"{name} has other formats in other layers ({field.name}): train with formats=shared for depth=folded"
+                    f"{name} has other formats in other layers ({field.name}): train with formats=shared"
                 )
             values[field.name] = max(found, key=lambda fmt: fmt.bits)
         elif len(set(found)) > 1:

@@ -1,7 +1,8 @@
 """Weights in a memory outside: what the Linears have in common that one engine reads row by row (docs/memory.md).
 
-A row is what one input is multiplied with: the weights of a tile of outputs, as many of them as there are sums. The bus of
-``bus`` bits brings PE weights a cycle, so a dense matrix takes inputs x outputs / PE cycles for a wave of ``batch`` tokens.
+A row is what one input is multiplied with: the weights of a tile of outputs, as many of them as there are sums. The bus
+of ``bus`` bits brings PE weights a cycle, so a dense matrix takes inputs x outputs / PE cycles for a wave of ``batch``
+tokens.
 """
 
 from __future__ import annotations
@@ -35,15 +36,18 @@ class Tiling(NamedTuple):
 
 
 def outside(dataflow: Dataflow, batch: int = 1, bus: int = BUS) -> Dataflow:
-    """A folded dataflow with the weights of its Linears, and its embedding, in a memory; ConversionError where it cannot
-    be."""
+    """A folded dataflow with its Linears' weights and its embedding in a memory; ConversionError where it cannot be."""
     ring = dataflow.ring
     if ring is None:
-        raise ConversionError("weights=memory goes with depth=folded: one layer's blocks, and a memory that serves them")
+        raise ConversionError(
+            "weights=memory goes with depth=folded: one layer's blocks, and a memory that serves them"
+        )
     linears = [block for block in dataflow.blocks if isinstance(block.operation, Linear)]
     widths = {raw_bits(block) for block in linears}
     if len(widths) > 1:
-        raise ConversionError(f"in a memory all weights have the same width, and not {', '.join(map(str, sorted(widths)))} bits")
+        raise ConversionError(
+            f"in a memory all weights have the same width, and not {', '.join(map(str, sorted(widths)))} bits"
+        )
     (weight_bits,) = widths
     if bus % weight_bits or bus not in (32, 64, 128, 256, 512):
         raise ConversionError(f"a memory's bus has 32, 64, 128, 256 or 512 bits, not {bus}")

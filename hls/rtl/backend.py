@@ -14,8 +14,8 @@ from hls4ml.writer.writers import Writer
 
 from spikegpt_hls.hls.dataflow import XC7_MULTIPLIER
 from spikegpt_hls.hls.errors import ConversionError
-from spikegpt_hls.hls.fold.rows import BUS, CHIP, WEIGHTS
 from spikegpt_hls.hls.fold.ring import DEPTHS, PLACES, SPATIAL
+from spikegpt_hls.hls.fold.rows import BUS, CHIP, WEIGHTS
 
 
 class SpikeRTLWriter(Writer):

@@ -29,7 +29,11 @@ from spikegpt_hls.quant.ops.wkv import BONUS, LOSS, MANTISSA_BITS, OCTAVE_FRAC, 
 
 SOURCES = Path(__file__).parent
 #: The module of each kind of block; none of an operation that has no file here.
-MODULES = {kind: name for kind, name in {**NAMES, "Fork": "stream_fork", "Ring": "ring"}.items() if (SOURCES / f"{name}.sv").is_file()}
+MODULES = {
+    kind: name
+    for kind, name in {**NAMES, "Fork": "stream_fork", "Ring": "ring"}.items()
+    if (SOURCES / f"{name}.sv").is_file()
+}
 #: That of a Linear that is driven by events.
 EVENT_LINEAR = "event_linear"
 

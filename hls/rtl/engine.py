@@ -9,7 +9,8 @@ import numpy as np
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow, Engine
 from spikegpt_hls.hls.fold.engine import NAME
-from spikegpt_hls.hls.rtl.blocks import Image, bus, image_file, pack, weight_image
+from spikegpt_hls.hls.rtl.blocks import bus, image_file, weight_image
+from spikegpt_hls.hls.rtl.image import Image, pack
 
 #: Of each member: one bit, or what stands here.
 _WIRES = ("request", "first", "grant", "selected", "done", "valid")

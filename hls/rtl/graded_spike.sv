@@ -56,7 +56,7 @@ module graded_spike #(
 
   always_ff @(posedge clk) begin
     x_q      <= s_axis_x_tdata;
-    theta_q  <= theta[RowBits'({s_axis_x_tuser >> (UserBits - LayerBits), index})];
+    theta_q  <= theta[RowBits'({s_axis_x_tuser>>(UserBits-LayerBits), index})];
     result_q <= result;
   end
 

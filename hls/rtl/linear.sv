@@ -104,7 +104,7 @@ module linear #(
   logic [GroupBits-1:0] group;
   logic [ StepBits-1:0] step_index;
   /* verilator lint_off UNUSEDSIGNAL */
-  logic [UserBits-1:0] layer;  // of use where there are several
+  logic [ UserBits-1:0] layer;  // of use where there are several
   /* verilator lint_on UNUSEDSIGNAL */
   logic [AddressBits-1:0] layer_base, address;
   logic part_last, beat_last, group_last, word_last;

@@ -9,11 +9,11 @@
 module read_master #(
     parameter int ADDRESS_BITS = 32,
     parameter int DATA_BITS    = 64,
-    parameter int BEAT_BITS    = 20,  // of a beat's number in the window
-    parameter int LENGTH_BITS  = 9,   // of a run's beats
+    parameter int BEAT_BITS    = 20,   // of a beat's number in the window
+    parameter int LENGTH_BITS  = 9,    // of a run's beats
     parameter int BURST        = 16,
     parameter int OUTSTANDING  = 8,
-    parameter int ROOM         = 128, // beats of the FIFO
+    parameter int ROOM         = 128,  // beats of the FIFO
     parameter int PATIENCE     = 4096
 ) (
     input  logic                    clk,
@@ -46,7 +46,7 @@ module read_master #(
   localparam int WaitBits = $clog2(PATIENCE + 1);
 
   // The run that is cut: what is left of it, and whether it lies outside.
-  logic [BEAT_BITS-1:0] first_q;
+  logic [  BEAT_BITS-1:0] first_q;
   logic [LENGTH_BITS-1:0] left_q;
   logic outside_q, busy_q;
   logic [RoomBits-1:0] room_q;  // places of the FIFO that no burst has taken
@@ -62,7 +62,7 @@ module read_master #(
     if (int'(left_q) < int'(length)) length = BurstBits'(left_q);
   end
   logic asks;
-  assign asks = !outside_q && !dead_q;
+  assign asks  = !outside_q && !dead_q;
   assign issue = busy_q && room_q >= RoomBits'(length) && entry_ready && !(asks && m_axi_arvalid && !m_axi_arready);
   wire pop = valid && ready;
 

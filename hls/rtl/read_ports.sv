@@ -3,7 +3,7 @@
 module read_ports #(
     parameter int BEAT_BITS   = 20,
     parameter int LENGTH_BITS = 9,
-    parameter int RUNS        = 32  // on their way
+    parameter int RUNS        = 32   // on their way
 ) (
     input  logic                     clk,
     input  logic                     rst,

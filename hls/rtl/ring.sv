@@ -19,31 +19,31 @@ module ring #(
     parameter int WAVES    = 0,
     parameter int PATIENCE = 64
 ) (
-    input  logic                                        clk,
-    input  logic                                        rst,
-    output logic [                $clog2(TOKENS+1)-1:0] wave,
-    output logic                                        closed,
-    input  logic                                        taken,
-    input  logic [                    LANES*X_BITS-1:0] s_axis_x_tdata,
-    input  logic                                        s_axis_x_tvalid,
-    output logic                                        s_axis_x_tready,
-    input  logic                                        s_axis_x_tlast,
-    input  logic [                  $clog2(CONTEXTS):0] s_axis_x_tuser,
-    input  logic [                      LANES*BITS-1:0] s_axis_back_tdata,
-    input  logic                                        s_axis_back_tvalid,
-    output logic                                        s_axis_back_tready,
-    input  logic                                        s_axis_back_tlast,
+    input  logic                                       clk,
+    input  logic                                       rst,
+    output logic [               $clog2(TOKENS+1)-1:0] wave,
+    output logic                                       closed,
+    input  logic                                       taken,
+    input  logic [                   LANES*X_BITS-1:0] s_axis_x_tdata,
+    input  logic                                       s_axis_x_tvalid,
+    output logic                                       s_axis_x_tready,
+    input  logic                                       s_axis_x_tlast,
+    input  logic [                 $clog2(CONTEXTS):0] s_axis_x_tuser,
+    input  logic [                     LANES*BITS-1:0] s_axis_back_tdata,
+    input  logic                                       s_axis_back_tvalid,
+    output logic                                       s_axis_back_tready,
+    input  logic                                       s_axis_back_tlast,
     input  logic [$clog2(CONTEXTS) + $clog2(LAYERS):0] s_axis_back_tuser,
-    output logic [                      LANES*BITS-1:0] m_axis_layer_tdata,
-    output logic                                        m_axis_layer_tvalid,
-    input  logic                                        m_axis_layer_tready,
-    output logic                                        m_axis_layer_tlast,
+    output logic [                     LANES*BITS-1:0] m_axis_layer_tdata,
+    output logic                                       m_axis_layer_tvalid,
+    input  logic                                       m_axis_layer_tready,
+    output logic                                       m_axis_layer_tlast,
     output logic [$clog2(CONTEXTS) + $clog2(LAYERS):0] m_axis_layer_tuser,
-    output logic [                      LANES*BITS-1:0] m_axis_out_tdata,
-    output logic                                        m_axis_out_tvalid,
-    input  logic                                        m_axis_out_tready,
-    output logic                                        m_axis_out_tlast,
-    output logic [                  $clog2(CONTEXTS):0] m_axis_out_tuser
+    output logic [                     LANES*BITS-1:0] m_axis_out_tdata,
+    output logic                                       m_axis_out_tvalid,
+    input  logic                                       m_axis_out_tready,
+    output logic                                       m_axis_out_tlast,
+    output logic [                 $clog2(CONTEXTS):0] m_axis_out_tuser
 );
   localparam int OuterBits = 1 + $clog2(CONTEXTS);
   localparam int UserBits = OuterBits + $clog2(LAYERS);
@@ -104,11 +104,11 @@ module ring #(
   );
 
   // The turnstile: it chooses at a token's first beat.
-  wire round = inside_q ? round_q : round_valid;
+  wire  round = inside_q ? round_q : round_valid;
   logic room;
-  wire valid = round ? round_valid : s_axis_x_tvalid && (inside_q || room);
-  wire move = valid && ready;
-  wire enter = move && !inside_q && !round;
+  wire  valid = round ? round_valid : s_axis_x_tvalid && (inside_q || room);
+  wire  move = valid && ready;
+  wire  enter = move && !inside_q && !round;
   assign s_axis_x_tready = ready && !round && (inside_q || room);
 
   if (WAVES != 0) begin : gen_waves
@@ -130,13 +130,15 @@ module ring #(
   end else begin : gen_flow
     logic unused_taken;
     assign unused_taken = taken;
-    assign wave   = tokens_q;
+    assign wave = tokens_q;
     assign closed = 1'b0;
-    assign room   = tokens_q != CountBits'(TOKENS);
+    assign room = tokens_q != CountBits'(TOKENS);
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
-    assign new_data[l*BITS+:BITS] = BITS'($signed({X_SIGNED != 0 && s_axis_x_tdata[l*X_BITS+X_BITS-1], s_axis_x_tdata[l*X_BITS+:X_BITS]}));
+    assign new_data[l*BITS+:BITS] = BITS'($signed(
+        {X_SIGNED != 0 && s_axis_x_tdata[l*X_BITS+X_BITS-1], s_axis_x_tdata[l*X_BITS+:X_BITS]}
+    ));
   end
 
   beat_counter #(

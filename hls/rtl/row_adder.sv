@@ -12,7 +12,6 @@ module row_adder #(
     parameter int WEIGHT_BITS = 4,
     parameter int SUM_BITS    = 24,
     parameter int WORD_BITS   = 5,
-    parameter int SHIFT_BITS  = 2,
     parameter int MEMBER_BITS = MEMBERS > 1 ? $clog2(MEMBERS) : 1,
     parameter int WAVE_BITS   = $clog2(BATCH + 1)
 ) (

@@ -53,7 +53,7 @@ module row_embedding #(
   logic id_valid, part_last, fill_last, last;
   logic [PartBits-1:0] part;
   logic [RowBits-1:0] row, fill;
-  logic [DATA_BITS-1:0] rows[2**RowBits];
+  logic [DATA_BITS-1:0] rows [2**RowBits];
   logic [DATA_BITS-1:0] word;
 
   fifo #(
@@ -115,7 +115,7 @@ module row_embedding #(
   assign part_last = part == PartBits'(Parts - 1);
   always_ff @(posedge clk) if (filled) rows[fill] <= data;
   assign word = rows[row];
-  assign m_axis_tdata  = word[part*LANES+:LANES];
+  assign m_axis_tdata = word[part*LANES+:LANES];
   assign m_axis_tvalid = state_q == Give;
-  assign m_axis_tlast  = last;
+  assign m_axis_tlast = last;
 endmodule

@@ -15,11 +15,11 @@ module row_engine #(
     parameter int X_BITS      = 9,
     parameter int WEIGHT_BITS = 4,
     parameter int SUM_BITS    = 24,
-    parameter int SCAN_BITS   = 7,   // of a beat of inputs
-    parameter int WORD_BITS   = 5,   // of a word of sums
+    parameter int SCAN_BITS   = 7,                  // of a beat of inputs
+    parameter int WORD_BITS   = 5,                  // of a word of sums
     parameter int TILE_BITS   = 1,
-    parameter int BEAT_BITS   = 20,  // of a beat in the memory
-    parameter int LENGTH_BITS = 9,   // of a run
+    parameter int BEAT_BITS   = 20,                 // of a beat in the memory
+    parameter int LENGTH_BITS = 9,                  // of a run
     parameter int SHIFT_BITS  = 2,
     parameter int LAYER_BITS  = 1,
     parameter int STEPS       = 16,
@@ -27,30 +27,30 @@ module row_engine #(
     parameter     TABLE_FILE  = "",
     parameter     BASE_FILE   = ""
 ) (
-    input  logic                                 clk,
-    input  logic                                 rst,
+    input  logic                                  clk,
+    input  logic                                  rst,
     // members
-    input  logic [                  MEMBERS-1:0] request,
-    input  logic [       MEMBERS*LAYER_BITS-1:0] layer,
-    input  logic [        MEMBERS*WAVE_BITS-1:0] tokens,
-    output logic [                  MEMBERS-1:0] grant,
-    output logic [                  MEMBERS-1:0] selected,
-    output logic [                SCAN_BITS-1:0] beat,
-    input  logic [MEMBERS*LANES*BATCH*X_BITS-1:0] x,         // 0 but for the member that was selected a cycle before
-    output logic [                  MEMBERS-1:0] valid,
-    output logic [           LANES*SUM_BITS-1:0] sum,
-    output logic [               SHIFT_BITS-1:0] shift,
-    input  logic [                  MEMBERS-1:0] room,
-    output logic [                  MEMBERS-1:0] done,
+    input  logic [                   MEMBERS-1:0] request,
+    input  logic [        MEMBERS*LAYER_BITS-1:0] layer,
+    input  logic [         MEMBERS*WAVE_BITS-1:0] tokens,
+    output logic [                   MEMBERS-1:0] grant,
+    output logic [                   MEMBERS-1:0] selected,
+    output logic [                 SCAN_BITS-1:0] beat,
+    input  logic [MEMBERS*LANES*BATCH*X_BITS-1:0] x,           // 0 but for the member that was selected a cycle before
+    output logic [                   MEMBERS-1:0] valid,
+    output logic [            LANES*SUM_BITS-1:0] sum,
+    output logic [                SHIFT_BITS-1:0] shift,
+    input  logic [                   MEMBERS-1:0] room,
+    output logic [                   MEMBERS-1:0] done,
     // memory
-    output logic [                BEAT_BITS-1:0] run_first,
-    output logic [              LENGTH_BITS-1:0] run_beats,
-    output logic                                 run_valid,
-    input  logic                                 run_ready,
-    input  logic [           PE*WEIGHT_BITS-1:0] data,
-    input  logic                                 data_valid,
-    output logic                                 data_ready,
-    output logic                                 busy        // weights are added
+    output logic [                 BEAT_BITS-1:0] run_first,
+    output logic [               LENGTH_BITS-1:0] run_beats,
+    output logic                                  run_valid,
+    input  logic                                  run_ready,
+    input  logic [            PE*WEIGHT_BITS-1:0] data,
+    input  logic                                  data_valid,
+    output logic                                  data_ready,
+    output logic                                  busy         // weights are added
 );
   localparam int MemberBits = MEMBERS > 1 ? $clog2(MEMBERS) : 1;
   localparam int Inner = BATCH * X_BITS;

@@ -5,54 +5,54 @@
 // by what the layer's weights are coarser, re-quantized, and sent token by token. Where they come in another order, they
 // are kept until all are there. `whole`: the wave is here.
 module row_linear #(
-    parameter int INPUTS      = 64,
-    parameter int OUTPUTS     = 64,
-    parameter int LANES       = 1,
-    parameter int BATCH       = 1,
-    parameter int TILES       = 1,
-    parameter int TILE_BEATS  = 64,  // sums of a tile, LANES a beat
-    parameter int LAST_BEATS  = 64,  // of the last one
-    parameter int X_BITS      = 8,
-    parameter int X_FRAC      = 4,
-    parameter int X_SIGNED    = 1,
+    parameter int INPUTS = 64,
+    parameter int OUTPUTS = 64,
+    parameter int LANES = 1,
+    parameter int BATCH = 1,
+    parameter int TILES = 1,
+    parameter int TILE_BEATS = 64,  // sums of a tile, LANES a beat
+    parameter int LAST_BEATS = 64,  // of the last one
+    parameter int X_BITS = 8,
+    parameter int X_FRAC = 4,
+    parameter int X_SIGNED = 1,
     parameter int WEIGHT_FRAC = 7,
-    parameter int OUT_BITS    = 8,
-    parameter int OUT_FRAC    = 4,
-    parameter int OUT_SIGNED  = 1,
-    parameter int CONTEXTS    = 1,
-    parameter int LAYERS      = 1,
-    parameter int SCAN_BITS   = 6,   // of the engine: its count of beats, its inputs, its sums and their shift, layers
-    parameter int BUS_BITS    = 9,
-    parameter int SUM_BITS    = 24,
-    parameter int SHIFT_BITS  = 2,
-    parameter int LAYER_BITS  = 1,
-    parameter int WAVE_BITS   = $clog2(BATCH + 1)
+    parameter int OUT_BITS = 8,
+    parameter int OUT_FRAC = 4,
+    parameter int OUT_SIGNED = 1,
+    parameter int CONTEXTS = 1,
+    parameter int LAYERS = 1,
+    parameter int SCAN_BITS = 6,  // of the engine: its count of beats, its inputs, its sums and their shift, layers
+    parameter int BUS_BITS = 9,
+    parameter int SUM_BITS = 24,
+    parameter int SHIFT_BITS = 2,
+    parameter int LAYER_BITS = 1,
+    parameter int WAVE_BITS = $clog2(BATCH + 1)
 ) (
     input  logic                            clk,
     input  logic                            rst,
-    input  logic [         LANES*X_BITS-1:0] s_axis_x_tdata,
+    input  logic [        LANES*X_BITS-1:0] s_axis_x_tdata,
     input  logic                            s_axis_x_tvalid,
     output logic                            s_axis_x_tready,
     input  logic                            s_axis_x_tlast,
-    input  logic [       $clog2(CONTEXTS):0] s_axis_x_tuser,
-    output logic [       LANES*OUT_BITS-1:0] m_axis_tdata,
+    input  logic [      $clog2(CONTEXTS):0] s_axis_x_tuser,
+    output logic [      LANES*OUT_BITS-1:0] m_axis_tdata,
     output logic                            m_axis_tvalid,
     input  logic                            m_axis_tready,
     output logic                            m_axis_tlast,
-    output logic [       $clog2(CONTEXTS):0] m_axis_tuser,
-    input  logic [            WAVE_BITS-1:0] wave,
+    output logic [      $clog2(CONTEXTS):0] m_axis_tuser,
+    input  logic [           WAVE_BITS-1:0] wave,
     input  logic                            closed,
     output logic                            whole,
     output logic                            request,
-    output logic [           LAYER_BITS-1:0] layer,
-    output logic [            WAVE_BITS-1:0] tokens,
+    output logic [          LAYER_BITS-1:0] layer,
+    output logic [           WAVE_BITS-1:0] tokens,
     input  logic                            grant,
     input  logic                            selected,
-    input  logic [            SCAN_BITS-1:0] beat,
+    input  logic [           SCAN_BITS-1:0] beat,
     output logic [LANES*BATCH*BUS_BITS-1:0] x,
     input  logic                            valid,
-    input  logic [       LANES*SUM_BITS-1:0] sum,
-    input  logic [           SHIFT_BITS-1:0] shift,
+    input  logic [      LANES*SUM_BITS-1:0] sum,
+    input  logic [          SHIFT_BITS-1:0] shift,
     output logic                            room,
     input  logic                            done
 );
@@ -81,7 +81,7 @@ module row_linear #(
   logic whole_q;
   assign s_axis_x_tready = !whole_q && tokens != WAVE_BITS'(BATCH);
   assign request = whole_q && !granted_q;
-  assign layer   = LAYER_BITS'(users_q[UserBits-1:0] >> (UserBits - $clog2(LAYERS)));
+  assign layer = LAYER_BITS'(users_q[UserBits-1:0] >> (UserBits - $clog2(LAYERS)));
 
   beat_counter #(
       .BEATS(Beats)
@@ -144,8 +144,8 @@ module row_linear #(
   end
 
   logic [LANES*OUT_BITS-1:0] out, out_q, ready_data;
-  logic [UserBits-1:0] ready_user;
-  logic [OutBits-1:0] index_q;
+  logic [ UserBits-1:0] ready_user;
+  logic [  OutBits-1:0] index_q;
   logic [TokenBits-1:0] place_q;
   logic kept_q, ready_valid, ready_last;
   for (genvar l = 0; l < LANES; l++) begin : gen_sum
@@ -169,7 +169,7 @@ module row_linear #(
   end
 
   logic fifo_room;
-  wire leave = m_axis_tvalid && m_axis_tready;
+  wire  leave = m_axis_tvalid && m_axis_tready;
   if (TILES > 1 && BATCH > 1) begin : gen_reorder
     // Kept until the last tile is there, then sent token by token: stage 1 holds what was read.
     localparam int Words = BATCH * OutBeats;

@@ -8,11 +8,11 @@ module row_reader #(
     parameter int LANES       = 1,
     parameter int BATCH       = 1,
     parameter int X_BITS      = 9,
-    parameter int SCAN_BITS   = 7,   // of a beat of inputs
-    parameter int WORD_BITS   = 5,   // of a word of sums
+    parameter int SCAN_BITS   = 7,                                  // of a beat of inputs
+    parameter int WORD_BITS   = 5,                                  // of a word of sums
     parameter int TILE_BITS   = 1,
-    parameter int BEAT_BITS   = 20,  // of a beat in the memory
-    parameter int LENGTH_BITS = 9,   // of a run
+    parameter int BEAT_BITS   = 20,                                 // of a beat in the memory
+    parameter int LENGTH_BITS = 9,                                  // of a run
     parameter int SHIFT_BITS  = 2,
     parameter int LAYER_BITS  = 1,
     parameter int MEMBER_BITS = MEMBERS > 1 ? $clog2(MEMBERS) : 1,
@@ -20,30 +20,30 @@ module row_reader #(
     parameter     TABLE_FILE  = "",
     parameter     BASE_FILE   = ""
 ) (
-    input  logic                                 clk,
-    input  logic                                 rst,
-    input  logic [                  MEMBERS-1:0] request,
-    input  logic [       MEMBERS*LAYER_BITS-1:0] layer,
-    input  logic [        MEMBERS*WAVE_BITS-1:0] tokens,
-    output logic [                  MEMBERS-1:0] grant,
-    output logic [                  MEMBERS-1:0] selected,
-    output logic [                SCAN_BITS-1:0] beat,
+    input  logic                                  clk,
+    input  logic                                  rst,
+    input  logic [                   MEMBERS-1:0] request,
+    input  logic [        MEMBERS*LAYER_BITS-1:0] layer,
+    input  logic [         MEMBERS*WAVE_BITS-1:0] tokens,
+    output logic [                   MEMBERS-1:0] grant,
+    output logic [                   MEMBERS-1:0] selected,
+    output logic [                 SCAN_BITS-1:0] beat,
     input  logic [MEMBERS*LANES*BATCH*X_BITS-1:0] x,
-    output logic [                BEAT_BITS-1:0] run_first,
-    output logic [              LENGTH_BITS-1:0] run_beats,
-    output logic                                 run_valid,
-    input  logic                                 run_ready,
-    output logic                                 step_valid,
-    output logic                                 step_end,
-    output logic [             BATCH*X_BITS-1:0] step_x,
-    input  logic                                 step_ready,
-    output logic                                 job_valid,
-    output logic [              MEMBER_BITS-1:0] job_member,
-    output logic                                 job_last,
-    output logic [                WORD_BITS-1:0] job_words,
-    output logic [               SHIFT_BITS-1:0] job_shift,
-    output logic [                WAVE_BITS-1:0] job_tokens,
-    input  logic                                 job_ready
+    output logic [                 BEAT_BITS-1:0] run_first,
+    output logic [               LENGTH_BITS-1:0] run_beats,
+    output logic                                  run_valid,
+    input  logic                                  run_ready,
+    output logic                                  step_valid,
+    output logic                                  step_end,
+    output logic [              BATCH*X_BITS-1:0] step_x,
+    input  logic                                  step_ready,
+    output logic                                  job_valid,
+    output logic [               MEMBER_BITS-1:0] job_member,
+    output logic                                  job_last,
+    output logic [                 WORD_BITS-1:0] job_words,
+    output logic [                SHIFT_BITS-1:0] job_shift,
+    output logic [                 WAVE_BITS-1:0] job_tokens,
+    input  logic                                  job_ready
 );
   localparam int TableBits = 1 + 2 * WORD_BITS + TILE_BITS + SCAN_BITS;
   localparam int Inner = BATCH * X_BITS;  // an input of every token

@@ -1,4 +1,4 @@
-"""Weights in a memory outside, in the top: the engine that reads rows, the read master, and the wires of their users."""
+"""Weights in a memory outside, in the top: the engine that reads rows, the read master, and their users' wires."""
 
 from __future__ import annotations
 
@@ -191,7 +191,8 @@ def linear_ports(dataflow: Dataflow, block: Block) -> list[str]:
     wave, layer, x = rows.batch.bit_length(), bits["LAYER_BITS"], block.lanes * rows.batch * rows.x_bits
     own = [f"      .{wire}(rows_{wire}[{number}])" for wire in (*_ONE, "whole")]
     return [
-        *own, f"      .layer(rows_layer[{number * layer}+:{layer}])", f"      .tokens(rows_tokens[{number * wave}+:{wave}])",
+        *own, f"      .layer(rows_layer[{number * layer}+:{layer}])",
+        f"      .tokens(rows_tokens[{number * wave}+:{wave}])",
         f"      .x(rows_x[{number * x}+:{x}])", "      .beat(rows_beat)", "      .sum(rows_sum)",
         "      .shift(rows_shift)", "      .wave(ring_wave)", "      .closed(ring_closed)",
     ]  # fmt: skip
@@ -226,7 +227,7 @@ def testbench(dataflow: Dataflow) -> Iterator[str]:
     rows = of(dataflow)
     if rows is None:
         return
-    beat, size = widths(dataflow)["BEAT_BITS"], Layout(dataflow).bytes
+    beat, size = widths(dataflow)["BEAT_BITS"], Layout(dataflow).size
     yield f"  logic [{ADDRESS_BITS - 1}:0] memory_base = 32'h4000_0000;"
     yield f"  logic [{beat}:0] memory_size = {beat + 1}'d{size * 8 // rows.bus};"
     for name, width, _ in channel(rows):

@@ -44,7 +44,7 @@ module token_shift #(
   localparam int MixBits = XW + 1 + MU_BITS + 1;
 
   logic [ LANES*X_BITS-1:0] row[Words];
-  logic [LANES*MU_BITS-1:0] mu [Rows];
+  logic [LANES*MU_BITS-1:0] mu [ Rows];
   initial $readmemh(MU_FILE, mu);
 
   logic [LANES*X_BITS-1:0] x_q, prev_q;
@@ -70,7 +70,7 @@ module token_shift #(
   always_ff @(posedge clk) begin
     if (accept) row[word] <= s_axis_x_tdata;
     prev_q   <= row[word];
-    mu_q     <= mu[RowBits'({s_axis_x_tuser >> (UserBits - LayerBits), index})];
+    mu_q     <= mu[RowBits'({s_axis_x_tuser>>(UserBits-LayerBits), index})];
     x_q      <= s_axis_x_tdata;
     first_q  <= s_axis_x_tuser[0];
     result_q <= result;

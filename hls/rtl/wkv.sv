@@ -180,9 +180,9 @@ module wkv #(
 
   always_ff @(posedge clk) begin
     valid_q  <= rst ? '0 : {valid_q[12:1], valid && ready};
-    bonus2_q <= bonus[RowBits'({context1 >> (UserBits - 1 - LayerBits), bonus_index})];
+    bonus2_q <= bonus[RowBits'({context1>>(UserBits-1-LayerBits), bonus_index})];
     bonus3_q <= bonus2_q;
-    decay5_q <= decay[RowBits'({context4 >> (UserBits - 1 - LayerBits), read_index})];
+    decay5_q <= decay[RowBits'({context4>>(UserBits-1-LayerBits), read_index})];
     state_q  <= state[read_word];
   end
 

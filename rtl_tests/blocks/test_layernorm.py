@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from spikegpt_hls.hls.rtl.blocks import Image, single
+from spikegpt_hls.hls.rtl.blocks import single
+from spikegpt_hls.hls.rtl.image import Image
 from spikegpt_hls.quant.format import Format, requantize
 from spikegpt_hls.quant.ops import BIT, LayerNorm
 from spikegpt_hls.quant.ops.layernorm import MANTISSA_FRAC, NORM_FRAC, reciprocal_root

@@ -15,7 +15,8 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from spikegpt_hls.hls.rtl.blocks import SOURCES, pack
+from spikegpt_hls.hls.rtl.blocks import SOURCES
+from spikegpt_hls.hls.rtl.image import pack
 from spikegpt_hls.quant.format import Format, Ints
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD

@@ -16,7 +16,7 @@ import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from spikegpt_hls.hls.ip.writer import sources
-from spikegpt_hls.hls.rtl.blocks import pack
+from spikegpt_hls.hls.rtl.image import pack
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops.class_sum import ClassSum
 from spikegpt_hls.rtl_tests import simulator

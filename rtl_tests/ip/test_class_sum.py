@@ -10,7 +10,7 @@ import pytest
 from cocotb.triggers import ClockCycles
 
 from spikegpt_hls.hls.ip.writer import sources
-from spikegpt_hls.hls.rtl.blocks import pack
+from spikegpt_hls.hls.rtl.image import pack
 from spikegpt_hls.quant.errors import GraphError
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops.class_sum import ClassSum

@@ -9,7 +9,7 @@ import pytest
 from cocotb.triggers import ClockCycles
 
 from spikegpt_hls.hls.ip.writer import sources
-from spikegpt_hls.hls.rtl.blocks import pack
+from spikegpt_hls.hls.rtl.image import pack
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD
 from spikegpt_hls.rtl_tests.ip.ports import broken, drive, start, until, watch

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from spikegpt_hls.cli.steps.cosim import asked
 from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.quant.export.qonnx import export
 from spikegpt_hls.quant.export.vectors import trace
@@ -18,7 +17,7 @@ from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
-from spikegpt_hls.sim.traces import events
+from spikegpt_hls.sim.traces import asked, events
 
 LENGTHS = (9, 1, 14)
 
@@ -44,8 +43,7 @@ class Folded:
         tokens = len(order.row)
         fired = events(dataflow, self.golden)
         fired = {name: counts.reshape(tokens, -1)[order.row].ravel() for name, counts in fired.items()}
-        rows = asked(dataflow, self.golden, order, latency) if latency else None
-        return simulate(dataflow, tokens, events=fired, rows=rows)
+        return simulate(dataflow, tokens, events=fired, asked=asked(dataflow, self.golden, order.row, latency))
 
 
 def folded(

@@ -1,20 +1,28 @@
-"""Weights in a memory outside: equal to PyTorch whatever the memory's pace, and simulated to the cycle where it is even."""
+"""Weights in a memory outside: equal to PyTorch whatever its pace, and simulated to the cycle where it is even."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.rows import tiling
 from spikegpt_hls.hls.memory import HEADER, MAGIC, Layout
+from spikegpt_hls.quant.export.qonnx import export
+from spikegpt_hls.quant.format import Ints
+from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.ring.folded import assert_cycles, assert_equal, folded
+from spikegpt_hls.sim.traces import trace_of
 
 #: Layers, channels, lanes, contexts, batch, placement, bits of weights, vocabulary.
 SHAPES = [
@@ -55,13 +63,12 @@ def test_rows_from_a_memory_are_pytorch(
         assert read == {expected_beats(ring.model.dataflow, ring.golden)}
 
 
-def expected_beats(dataflow, golden) -> int:  # type: ignore[no-untyped-def]
+def expected_beats(dataflow: Dataflow, golden: Mapping[str, Ints]) -> int:
     """What the text asks for: the embedding's rows, and of each wave the rows of inputs that are not 0."""
-    from spikegpt_hls.sim.traces import trace_of
-
     layout, tokens = Layout(dataflow), len(golden["tokens"])
     beats = tokens * layout.row_beats
     for block in layout.members:
+        assert block.rows is not None
         batch = block.rows.batch
         inputs = trace_of(dataflow, golden, block.inputs[0]).reshape(tokens, block.layers, -1) != 0
         inputs |= not block.events
@@ -107,12 +114,8 @@ def test_the_image_says_what_it_holds(tmp_path: Path) -> None:
         ({"weight_bits": "4,head=8"}, "the same width, and not 4, 8 bits"),
     ],
 )
-def test_what_no_memory_serves_is_said(options: dict[str, object], message: str, tmp_path: Path) -> None:
-    from spikegpt_hls.hls.convert import convert
-    from spikegpt_hls.quant.export.qonnx import export
-    from spikegpt_hls.quant.training.calibrate import random_network
-
-    options = {"lanes": 2, "depth": "folded", "weights": "memory"} | options
+def test_what_no_memory_serves_is_said(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    options = {"lanes": 2, "depth": "folded", "weights": "memory", **options}
     bits = options.pop("weight_bits", 8)
     export(random_network(1, 12, seed=4, vocabulary=16, formats="shared", weight_bits=bits), tmp_path)
     with pytest.raises(ConversionError, match=message):

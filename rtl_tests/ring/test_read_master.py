@@ -1,11 +1,10 @@
-"""The read master: runs come out whole and in their order from a memory of cocotbext-axi's, and whatever a broken memory does,
-all beats that were asked for come, right or with a fault that is named.
+"""The read master: runs come out whole and in their order from a memory of cocotbext-axi's, and whatever a broken
+memory does, all beats that were asked for come, right or with a fault that is named.
 
 The cocotb tests below run inside the simulation that the pytest functions build.
 """
 
 from __future__ import annotations
-
 
 import random
 from collections.abc import Iterator
@@ -185,7 +184,7 @@ def check(address: int, length: int) -> None:
     """The rules of AXI4 for what is asked for, and the window."""
     assert 1 <= length <= BURST
     assert address // 4096 == (address + length * BYTES - 1) // 4096, "a burst crosses 4 KB"
-    assert BASE <= address
+    assert address >= BASE
     assert address + length * BYTES <= BASE + SIZE * BYTES, "outside the window"
     assert address % BYTES == 0
 

@@ -67,4 +67,6 @@ def test_what_cannot_be_folded_is_said(
         network.blocks[1].att.key.out.quant.log2_range.data.add_(1)
     export(network, tmp_path)
     with pytest.raises(ConversionError, match=message):
-        convert(tmp_path / "model.onnx", tmp_path / "hls", "SpikeRTL", lanes=2, **{"depth": "folded", **options}).write()
+        convert(
+            tmp_path / "model.onnx", tmp_path / "hls", "SpikeRTL", lanes=2, **{"depth": "folded", **options}
+        ).write()

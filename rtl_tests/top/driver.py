@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.rtl.blocks import pack
+from spikegpt_hls.hls.rtl.image import pack
 from spikegpt_hls.hls.rtl.writer import widths
 
 #: A token's id or the integers of its channels, its mark of the first, and its context.

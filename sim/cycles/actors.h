@@ -187,8 +187,8 @@ struct Fold : Actor {
     Channel *issues;
     int64_t beats_out, words, steps, beats_per_word; // of a token; steps of one word
     int64_t result;
-    int64_t places;              // result words that may have begun and not left
-    std::vector<int64_t> events; // steps of a word of each token, over and over, where they differ
+    int64_t places;                               // result words that may have begun and not left
+    std::vector<int64_t> events;                  // steps of a word of each token, over and over, where they differ
     const std::vector<int64_t> *rounds = nullptr; // in the ring: which of them each token is that comes
     Memory memory;
     Series last_step; // of each result word
@@ -298,19 +298,19 @@ struct Engine {
     }
 };
 
-// The ring (ring.sv): what comes back goes on to `out` behind the last layer, or waits and goes round again, in front of
-// new tokens, of which `places` may be inside. Whether a token has come back in time depends on all that moved before
-// it. So it decides when nothing else moves any more: every token that was let in has come back by then.
+// The ring (ring.sv): what comes back goes on to `out` behind the last layer, or waits and goes round again, in front
+// of new tokens, of which `places` may be inside. Whether a token has come back in time depends on all that moved
+// before it. So it decides when nothing else moves any more: every token that was let in has come back by then.
 struct Ring : Actor {
     Channel *fresh, *back, *layer, *out;
     int64_t beats, layers, places;
-    int64_t admitted = 0, rounded = 0, returned = 0;   // tokens let in; let round; come back, counted by their beats
-    int64_t moving = 0;                                // beats of the token that was chosen still to move
-    bool round = false;                                // it has come back
-    Cycle chosen = 0;                                  // in which it was
-    std::vector<int64_t> rounds;                       // of each token let in or round: token * layers + layer
-    std::vector<int64_t> waiting;                      // those that have come back to go round, in order
-    Series arrived, left;                              // beats that wait to go round, and tokens that are out
+    int64_t admitted = 0, rounded = 0, returned = 0; // tokens let in; let round; come back, counted by their beats
+    int64_t moving = 0;                              // beats of the token that was chosen still to move
+    bool round = false;                              // it has come back
+    Cycle chosen = 0;                                // in which it was
+    std::vector<int64_t> rounds;                     // of each token let in or round: token * layers + layer
+    std::vector<int64_t> waiting;                    // those that have come back to go round, in order
+    Series arrived, left;                            // beats that wait to go round, and tokens that are out
 
     bool advance() override {
         const bool came = come();

@@ -1,9 +1,9 @@
-// What shares a memory outside, clocked: the ring in waves, the Linears whose rows are read, their engine, the read master,
-// the embedding, and a memory that answers after so many cycles (docs/memory.md; ring.sv, row_*.sv, read_*.sv).
+// What shares a memory outside, clocked: the ring in waves, the Linears whose rows are read, their engine, the read
+// master, the embedding, and a memory that answers after so many cycles (docs/memory.md; ring.sv, row_*.sv, read_*.sv).
 //
-// Who is served depends on who asks first, so this part has a clock, where all other actors pass timestamps. It sees a beat
-// in the cycle from which it is offered; the others have gone on as far as they can whenever a cycle ends in which it gave
-// or took one. A cycle has two halves: what holds in it follows from the registers, then they change.
+// Who is served depends on who asks first, so this part has a clock, where all other actors pass timestamps. It sees a
+// beat in the cycle from which it is offered; the others have gone on as far as they can whenever a cycle ends in which
+// it gave or took one. A cycle has two halves: what holds in it follows from the registers, then they change.
 
 #pragma once
 
@@ -59,9 +59,9 @@ struct Island : Actor {
     // ---- registers of the ring
     In fresh, back;
     Out layer, leave;
-    std::vector<int64_t> rounds;    // of each token that was let in, or round: token * layers + layer
-    std::deque<int64_t> turns;      // those that wait to go round
-    int64_t round_beats = 0;        // of them, in the FIFO
+    std::vector<int64_t> rounds; // of each token that was let in, or round: token * layers + layer
+    std::deque<int64_t> turns;   // those that wait to go round
+    int64_t round_beats = 0;     // of them, in the FIFO
     int64_t inside = 0, wave = 0, wait = 0, admitted = 0, moved = 0, returned = 0;
     bool closed = false, moving_round = false;
 
@@ -154,7 +154,8 @@ struct Island : Actor {
         // -- read_master, and the memory
         const int64_t length = std::min(std::min(burst, run_left), page - run_first % page);
         const bool ar_ready = memory.size() < 64;
-        const bool issue = busy && vacant >= length && static_cast<int64_t>(burst_q.size()) < outstanding && !(ar && !ar_ready);
+        const bool issue =
+            busy && vacant >= length && static_cast<int64_t>(burst_q.size()) < outstanding && !(ar && !ar_ready);
         const bool asks = ar && ar_ready;
         const bool come = !memory.empty() && now >= memory.front().due && !burst_q.empty();
         // -- row_adder, and who takes the data
@@ -224,7 +225,8 @@ struct Island : Actor {
         any |= turn(head_whole);
 
         // -- The embedding.
-        const bool gave = embedding == Give && rows.channel->time.size() == rows.sent && rows.channel->time.last() <= now;
+        const bool gave =
+            embedding == Give && rows.channel->time.size() == rows.sent && rows.channel->time.last() <= now;
         if (ids_in - ids_done < 2 && ids.next() <= now) {
             take(ids);
             ids_in++;

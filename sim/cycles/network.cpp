@@ -202,9 +202,9 @@ void add_ring(Network *net, int64_t fresh, int64_t back, int64_t layer, int64_t 
 void add_island(Network *net, const int64_t *shape, const int64_t *streams, int64_t row_beats, int64_t row_out,
                 const int64_t *asked, int64_t tokens) {
     auto *island = net->island = net->add<Island>({}, {});
-    int64_t *const fields[] = {&island->lanes, &island->batch,       &island->sends, &island->layers,
-                               &island->beats, &island->page,        &island->burst, &island->outstanding,
-                               &island->room,  &island->steps,       &island->latency, &island->patience};
+    int64_t *const fields[] = {&island->lanes, &island->batch, &island->sends,   &island->layers,
+                               &island->beats, &island->page,  &island->burst,   &island->outstanding,
+                               &island->room,  &island->steps, &island->latency, &island->patience};
     for (int64_t *field : fields)
         *field = *shape++;
     island->vacant = island->room;

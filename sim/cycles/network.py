@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.fold.ring import is_inside
@@ -20,20 +18,11 @@ from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.sim.cycles.compiled import library
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.offchip import ON_CHIP, Fetch
+from spikegpt_hls.sim.traces import Asked
 
 #: Of the read master and the engine (``read_master.sv``, ``row_engine.sv``).
 OUTSTANDING, ROOM = 8, 128
 BANKED = 3  # tokens: two banks, and the token that fills them
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a memory outside is asked for: the ids of the tokens, the inputs of each Linear that events drive that are not
-    0, (tokens, or tokens * layers, inputs), and after how many cycles the memory answers."""
-
-    tokens: Sequence[int] | Ints
-    nonzero: Mapping[str, NDArray[np.bool_]]
-    latency: int = 20
 
 
 class Network:
@@ -48,7 +37,7 @@ class Network:
         contexts: int = 1,
         outside: Mapping[str, Fetch] | None = None,
         events: Mapping[str, Ints] | None = None,
-        wave: Rows | None = None,
+        asked: Asked | None = None,
     ) -> None:
         wait = waits(sink_ready)
         self.dataflow, self.tokens, self.contexts = dataflow, 0, contexts
@@ -65,9 +54,9 @@ class Network:
             self._channel(name, block.name)
         self._channel(dataflow.sink, "the sink")
         if dataflow.ring and dataflow.ring.rows:
-            if wave is None:
+            if asked is None:
                 raise SimulationError("what weights in a memory take depends on the tokens, and none are named")
-            self._island(wave)
+            self._island(asked)
         for block in dataflow.blocks:
             if not block.rows:
                 self._add(block, timing(block))
@@ -91,11 +80,12 @@ class Network:
         """A channel inside a block."""
         return self._channel(f"{block.name}.{port}", block.name)
 
-    def _island(self, wave: Rows) -> None:
+    def _island(self, wave: Asked) -> None:
         """What shares the memory: the ring, the embedding, and the Linears whose rows are read."""
         dataflow, layout = self.dataflow, Layout(self.dataflow)
         ring, embedding = dataflow.ring, layout.embedding
-        assert ring is not None and ring.rows is not None
+        assert ring is not None
+        assert ring.rows is not None
         for block in dataflow.blocks:
             for stream in block.outputs:
                 self._channel(stream, "")
@@ -113,7 +103,9 @@ class Network:
         )
         for block in layout.members:
             tiles, head = tiling(block), not is_inside(block)
-            nonzero = np.ascontiguousarray(wave.nonzero[block.name], np.uint8) if block.events else np.zeros((0, 1), np.uint8)
+            nonzero = np.zeros((0, 1), np.uint8)  # none where every row is read
+            if block.events:
+                nonzero = np.ascontiguousarray(wave.nonzero[block.name], np.uint8)
             each = [block.beats_in, block.channels_in, block.beats_out, *tiles]
             places = [layout.first(block, number) for number in range(block.layers)]
             self._lib.add_row_linear(

@@ -3,8 +3,8 @@
 The blocks of a dataflow become actors (``network.py``) that run until all tokens have left. Where nothing outside
 disturbs the pipeline its times become periodic, ``T(n + p) = T(n) + q`` for every stream at once; the equations look
 back over a bounded number of tokens and only add and compare, so a period seen over that many tokens holds for ever,
-and the rest of a long run is written down instead of simulated. An engine or a ring takes the tokens as they come to it: it is
-given all of a run at once, and every one of them is simulated.
+and the rest of a long run is written down instead of simulated. An engine or a ring takes the tokens as they
+come to it: it is given all of a run at once, and every one of them is simulated.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from spikegpt_hls.hls.fold.rows import tiling
 from spikegpt_hls.hls.rtl.timing import Timing
 from spikegpt_hls.hls.rtl.timing import timing as rtl_timing
 from spikegpt_hls.quant.format import Ints
-from spikegpt_hls.sim.cycles.network import Network, Rows
+from spikegpt_hls.sim.cycles.network import Network
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.offchip import Fetch
+from spikegpt_hls.sim.traces import Asked
 
 LONGEST_PERIOD = 8  # tokens
 CHUNK = 4  # tokens between two looks for a period
@@ -156,7 +157,7 @@ def simulate(
     contexts: int = 1,
     outside: Mapping[str, Fetch] | None = None,
     events: Mapping[str, Ints] | None = None,
-    rows: Rows | None = None,
+    asked: Asked | None = None,
 ) -> Schedule:
     """Run ``tokens`` tokens through a dataflow.
 
@@ -164,14 +165,14 @@ def simulate(
     of ready cycles that repeats (default: always); with ``generation = d`` so many ``contexts`` generate in turn, each
     id ``d`` cycles after the last logit beat of its own text's token before it. Blocks that are ``outside`` read their
     constants from a memory beside the chip (``offchip.py``). ``events`` are the inputs of each token that are not 0, by
-    the name of each Linear that they drive, in a ring layer by layer; a run of more tokens repeats them. ``rows``: what is read of weights in a memory. SimulationError for a deadlock, naming
-    the blocks that hold a beat they cannot take.
+    the name of each Linear that they drive, in a ring layer by layer; a run of more tokens repeats them. ``asked``: what
+    is read of weights in a memory. SimulationError for a deadlock, naming blocks with beats that they cannot take.
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
         raise SimulationError(f"a run needs at least one token and one offer per token, not {tokens}")
     period = None
     pattern = [True] if sink_ready is None else [bool(ready) for ready in sink_ready]
-    network = Network(dataflow, timing, pattern, generation, contexts, outside, events, rows)
+    network = Network(dataflow, timing, pattern, generation, contexts, outside, events, asked)
     longest = LONGEST_PERIOD and max(LONGEST_PERIOD, contexts)
     if source is not None or sink_ready is not None or dataflow.members or dataflow.ring or events:
         network.run([0] * tokens if source is None else [int(cycle) for cycle in source])
@@ -189,10 +190,7 @@ def simulate(
         _Cycles(network, tokens, period, streams),
         _Cycles(network, tokens, period, streams, offers=True, known=at_once),
         _Cycles(network, tokens, period, joins),
-        {
-            block.name: needed(block, timing(block), (events or {}).get(block.name))
-            for block in dataflow.blocks
-        },
+        {block.name: needed(block, timing(block), (events or {}).get(block.name)) for block in dataflow.blocks},
     )
 
 

@@ -176,8 +176,8 @@ def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
 
 
 def row_linear(op: Linear, block: Block, read_rows: float) -> Iterator[Action]:
-    """Of so many inputs a row is read from a memory outside for a wave of tokens: a beat of PE weights at a time, which is
-    multiplied and added to a word of sums of each. So a token has its share of the reading, and all of the sums."""
+    """Of so many inputs a row is read from a memory outside for a wave of tokens: a beat of PE weights at a time, which
+    is multiplied and added to a word of sums of each. So a token has its share of the reading, and all of the sums."""
     rows, tiles = block.rows, tiling(block)
     assert rows is not None
     weights = read_rows * tiles.beats * rows.pe
@@ -299,7 +299,7 @@ def actions(
                 f"{block.name}: no actions are known for a {block.kind}; known: {', '.join(_ACTIONS)}"
             )
         own = tuple(_ACTIONS[block.kind](block.operation, block))
-    if outside or block.rows and block.kind == "BinaryEmbedding":
+    if outside or (block.rows and block.kind == "BinaryEmbedding"):
         own = tuple(_fetched(block, own))
     spent = own + tuple(_fifos(block, timing))
     return tuple(replace(action, count=action.count * block.layers) for action in spent)
