@@ -123,6 +123,15 @@ def _fork() -> Case:
     return Case(claim, files, {"stream_fork": ("assign s_axis_x_tready = &place", "assign s_axis_x_tready = |place")})
 
 
+def _ring() -> Case:
+    """Tokens of two beats, two of them inside, through two layers; the blocks of a layer hold one token."""
+    claim = Claim(
+        "ring_cell", {}, (Port("x", 1, 2),), Port("m", 1, 2), (6,), 24, carries=True, cut=(),
+    )  # fmt: skip
+    mutant = {"ring": ("inside_q ? round_q : round_valid", "round_valid")}
+    return Case(claim, tuple(SOURCES / f"{name}.sv" for name in ("ring", "beat_counter", *_PIPE)), mutant, depth=18)
+
+
 def _engine(rival: bool, mutant: Edits, depth: int) -> Case:
     """Table: last beat 2, 3 steps a word, weights from step 0 and 6 on. How long it may wait is not claimed."""
     images = {"WEIGHT_FILE.hex": "5\n" * 12, "TABLE_FILE.hex": f"{3 << 2 | 2:02x}\n{6 << 4 | 3 << 2 | 2:02x}\n"}
@@ -187,6 +196,7 @@ CASES = {
         {"event_linear": ("assign s_axis_x_tready = !full_q[BANK_BITS]", "assign s_axis_x_tready = 1'b1")},
         reuse_factor=4, depth=30, events=True, PLACES=2,  # a token needs 21 cycles to leave
     ),
+    "ring": _ring(),
     "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && room", "pending_q != 2'd0")}, 32),
     "engine with a rival": _engine(True, {"engine": ("count - COUNT_BITS'(2)", "count - COUNT_BITS'(3)")}, 32),
 }  # fmt: skip

@@ -21,7 +21,7 @@ from spikegpt_hls.sim.resources import tools
 
 HERE = Path(__file__).parent
 SECONDS = 1800  # at most, of an unbounded proof, of which the longest takes 100 on an idle machine
-CELLS = ("fifo_cell", "pipe_cell", "join_cell", "engine_cell")
+CELLS = ("fifo_cell", "pipe_cell", "join_cell", "engine_cell", "ring_cell")
 CHECKERS = tuple(HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", *CELLS))
 
 _TO_AIGER = """
