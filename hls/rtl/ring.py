@@ -33,8 +33,8 @@ def instance(block: Block) -> Iterator[str]:
     yield ",\n".join(f"      .{name}({value})" for name, value in parameters(block).items())
     yield f"  ) u_{block.name} ("
     lines = ["      .clk", "      .rst"]
-    waves = ("ring_wave", "ring_closed", "ring_taken") if block.rows else ("", "", "1'b1")
-    lines += [f"      .{port}({wire})" for port, wire in zip(("wave", "closed", "taken"), waves, strict=True)]
+    waves = {"wave": "", "closed": "", "taken": "1'b1", "coming": "1'b0"}
+    lines += [f"      .{port}({f'ring_{port}' if block.rows else alone})" for port, alone in waves.items()]
     for side, names, streams in zip(("s", "m"), PORTS, (block.inputs, block.outputs), strict=True):
         for name, stream in zip(names, streams, strict=True):
             lines += [f"      .{side}_axis_{name}_{wire}({stream}_{wire})" for wire in WIRES]

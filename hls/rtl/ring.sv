@@ -5,8 +5,8 @@
 // so `back` waits for nothing but `out`, and the blocks between can always go on. A token that has come round goes before
 // a new one.
 //
-// With WAVES, tokens go round in waves of TOKENS or fewer: a wave is `closed` when so many are in, or when no more came for
-// PATIENCE cycles, and has `wave` tokens; the next one begins when it has left and is `taken` behind the ring.
+// With WAVES, tokens go round in waves of TOKENS or fewer: a wave is `closed` when so many are in, or when none was `coming`
+// for PATIENCE cycles, and has `wave` tokens; the next one begins when it has left and is `taken` behind the ring.
 module ring #(
     parameter int CHANNELS = 64,
     parameter int LANES    = 1,
@@ -24,6 +24,7 @@ module ring #(
     output logic [               $clog2(TOKENS+1)-1:0] wave,
     output logic                                       closed,
     input  logic                                       taken,
+    input  logic                                       coming,               // a token is on its way to `x`
     input  logic [                   LANES*X_BITS-1:0] s_axis_x_tdata,
     input  logic                                       s_axis_x_tvalid,
     output logic                                       s_axis_x_tready,
@@ -124,12 +125,12 @@ module ring #(
       end else begin
         wave   <= wave + CountBits'(enter);
         closed <= closed || full || wait_q == WaitBits'(PATIENCE);
-        wait_q <= wave == '0 || s_axis_x_tvalid || closed ? '0 : wait_q + 1'b1;
+        wait_q <= wave == '0 || s_axis_x_tvalid || coming || closed ? '0 : wait_q + 1'b1;
       end
     end
   end else begin : gen_flow
     logic unused_taken;
-    assign unused_taken = taken;
+    assign unused_taken = taken || coming;
     assign wave = tokens_q;
     assign closed = 1'b0;
     assign room = tokens_q != CountBits'(TOKENS);

@@ -27,6 +27,7 @@ module row_embedding #(
     output logic [$clog2(CONTEXTS):0] m_axis_tuser,
     output logic [     BEAT_BITS-1:0] run_first,
     output logic [   LENGTH_BITS-1:0] run_beats,
+    output logic                      coming,             // a token is on its way
     output logic                      run_valid,
     input  logic                      run_ready,
     input  logic [     DATA_BITS-1:0] data,
@@ -71,6 +72,7 @@ module row_embedding #(
   );
   assign run_first  = BEAT_BITS'(FIRST) + BEAT_BITS'(id) * BEAT_BITS'(ROW_BEATS);
   assign run_beats  = LENGTH_BITS'(ROW_BEATS);
+  assign coming     = id_valid;
   assign run_valid  = state_q == Ask && id_valid;
   assign data_ready = state_q == Fill;
   wire filled = data_ready && data_valid;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -78,6 +78,36 @@ def engine(dataflow: Dataflow) -> dict[str, int]:
     }
 
 
+def ports(dataflow: Dataflow) -> dict[str, int]:
+    """Of ``read_ports.sv``."""
+    bits = widths(dataflow)
+    return {name: bits[name] for name in ("BEAT_BITS", "LENGTH_BITS")}
+
+
+def master(dataflow: Dataflow) -> dict[str, int]:
+    """Of ``read_master.sv``."""
+    rows = of(dataflow)
+    assert rows is not None
+    return {"ADDRESS_BITS": ADDRESS_BITS, "DATA_BITS": rows.bus, **ports(dataflow), "BURST": BURST}
+
+
+def modules(dataflow: Dataflow) -> dict[str, tuple[str, dict[str, int]]]:
+    """What the top has for a memory outside beside its blocks, by the name that a report gives it."""
+    if of(dataflow) is None:
+        return {}
+    found = {ENGINE: engine(dataflow), "read_master": master(dataflow), "read_ports": ports(dataflow)}
+    return {name: (name, values) for name, values in found.items()}
+
+
+def beside(dataflow: Dataflow, block: Block) -> dict[str, int]:
+    """Parameters of a block that depend on what lies in the memory in front of it."""
+    return embedding(dataflow) if block.rows and block.kind == "BinaryEmbedding" else {}
+
+
+def _values(parameters: Mapping[str, int]) -> str:
+    return ", ".join(f".{name}({value})" for name, value in parameters.items())
+
+
 def images(dataflow: Dataflow) -> dict[str, Image]:
     """Of ``row_engine.sv``: what it knows of its members."""
     if of(dataflow) is None:
@@ -142,7 +172,7 @@ def instance(dataflow: Dataflow, busy: str, image_path: dict[str, str]) -> Itera
     yield f"  logic [{lanes * rows.sum_bits - 1}:0] rows_sum;"
     yield f"  logic [{bits['SHIFT_BITS'] - 1}:0] rows_shift;"
     yield f"  logic [{wave - 1}:0] ring_wave;"
-    yield "  logic ring_closed, rows_ready, memory_valid, memory_ready, unused_whole;"
+    yield "  logic ring_closed, ring_coming, rows_ready, memory_valid, memory_ready, unused_whole;"
     yield "  assign unused_whole = ^rows_whole;"
     yield f"  logic [{2 * beat - 1}:0] asked_first;"
     yield f"  logic [{2 * length - 1}:0] asked_beats;"
@@ -164,12 +194,11 @@ def instance(dataflow: Dataflow, busy: str, image_path: dict[str, str]) -> Itera
     ]  # fmt: skip
     yield ",\n".join(["      .clk", "      .rst", *wires])
     yield "  );"
-    yield f"  read_ports #(.BEAT_BITS({beat}), .LENGTH_BITS({length})) u_read_ports ("
+    yield f"  read_ports #({_values(ports(dataflow))}) u_read_ports ("
     yield "      .clk, .rst, .first(asked_first), .beats(asked_beats), .asks(asked_valid), .taken(asked_taken),"
     yield "      .valid(come_valid), .ready(come_ready), .run_first, .run_beats, .run_valid, .run_ready,"
     yield "      .data_valid(memory_valid), .data_ready(memory_ready));"
-    yield f"  read_master #(.ADDRESS_BITS({ADDRESS_BITS}), .DATA_BITS({rows.bus}), .BEAT_BITS({beat}),"
-    yield f"      .LENGTH_BITS({length}), .BURST({BURST})) u_read_master ("
+    yield f"  read_master #({_values(master(dataflow))}) u_read_master ("
     yield "      .clk, .rst, .base(memory_base), .size(memory_size), .run_first, .run_beats, .run_valid, .run_ready,"
     yield "      .data(memory_data), .valid(memory_valid), .ready(memory_ready), .fault(memory_fault),"
     named = ("araddr", "arlen", "arvalid", "arready", "rdata", "rresp", "rid", "rlast", "rvalid", "rready")
@@ -213,6 +242,7 @@ def embedding_ports(dataflow: Dataflow) -> list[str]:
     beat, length = bits["BEAT_BITS"], bits["LENGTH_BITS"]
     return [
         f"      .run_first(asked_first[{beat}+:{beat}])", f"      .run_beats(asked_beats[{length}+:{length}])",
+        "      .coming(ring_coming)",
         "      .run_valid(asked_valid[1])", "      .run_ready(asked_taken[1])", "      .data(memory_data)",
         "      .data_valid(come_valid[1])", "      .data_ready(come_ready[1])",
     ]  # fmt: skip

@@ -39,6 +39,7 @@ module ring_cell #(
       .wave(),
       .closed(),
       .taken(1'b1),
+      .coming(1'b0),
       .s_axis_x_tdata,
       .s_axis_x_tvalid,
       .s_axis_x_tready,

@@ -389,7 +389,7 @@ struct Island : Actor {
         const bool full = wave == batch;
         const bool renew = closed && inside == 0 && taken;
         const bool late = wait == patience;
-        wait = wave == 0 || offered || closed ? 0 : wait + 1;
+        wait = wave == 0 || offered || ids_in > ids_done || closed ? 0 : wait + 1;
         closed = closed || full || late;
         if (moves) {
             if (start) {

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.engine import NAME
-from spikegpt_hls.hls.rtl import engine
+from spikegpt_hls.hls.rtl import engine, rows
 from spikegpt_hls.hls.rtl.blocks import image_file, images, module, parameters
 from spikegpt_hls.hls.rtl.hierarchy import needed
 from spikegpt_hls.host import builds
@@ -35,9 +35,12 @@ def modules(dataflow: Dataflow) -> dict[str, tuple[str, Parameters]]:
     found: dict[str, tuple[str, Parameters]] = {}
     for block in dataflow.blocks:
         files = {name: image_file(block.name, name) for name in images(block)}
-        found[block.name] = (module(block), {**parameters(block), **files})
+        found[block.name] = (module(block), {**parameters(block), **rows.beside(dataflow, block), **files})
     if dataflow.members:
         found[NAME] = (NAME, engine.values(dataflow.members))
+    for name, (top, values) in rows.modules(dataflow).items():
+        files = {part: image_file(name, part) for part in rows.images(dataflow)} if name == rows.ENGINE else {}
+        found[name] = (top, {**values, **files})
     return found
 
 
