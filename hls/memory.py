@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.fold.ring import is_inside
 from spikegpt_hls.hls.fold.rows import shifts, tiling
-from spikegpt_hls.model.files import write_atomically
 from spikegpt_hls.quant.ops import BinaryEmbedding
 
 MAGIC, VERSION = b"SPKMEM\0\0", 1
@@ -136,7 +135,7 @@ class Layout:
 
     def write(self, path: Path) -> None:
         """The image as a file."""
-        write_atomically(path, self.image().tobytes())
+        path.write_bytes(self.image().tobytes())
 
 
 def _aligned(place: int) -> int:

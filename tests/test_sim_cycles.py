@@ -185,7 +185,7 @@ def test_a_block_needs_its_beats_its_loop_or_its_credits():
 
 def test_tokens_behind_the_last_id_do_not_count_as_steady_unless_few_others_are_left():
     ends = np.arange(10, 210, 10)
-    with_engine, without = (SimpleNamespace(members=members) for members in ((1,), ()))
+    with_engine, without = (SimpleNamespace(members=members, ring=None) for members in ((1,), ()))
     assert cycles.steady(with_engine, ends, 95) == 9
     assert cycles.steady(with_engine, ends, 85) == 8
     assert cycles.steady(with_engine, ends, 75) == 20
