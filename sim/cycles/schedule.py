@@ -165,8 +165,9 @@ def simulate(
     of ready cycles that repeats (default: always); with ``generation = d`` so many ``contexts`` generate in turn, each
     id ``d`` cycles after the last logit beat of its own text's token before it. Blocks that are ``outside`` read their
     constants from a memory beside the chip (``offchip.py``). ``events`` are the inputs of each token that are not 0, by
-    the name of each Linear that they drive, in a ring layer by layer; a run of more tokens repeats them. ``asked``: what
-    is read of weights in a memory. SimulationError for a deadlock, naming who cannot take a beat.
+    the name of each Linear that they drive, in a ring layer by layer; a run of more tokens repeats them. ``asked``:
+    what is read of weights in a memory. SimulationError for a deadlock, naming the blocks that hold a beat they cannot
+    take.
     """
     if tokens < 1 or (source is not None and len(source) != tokens):
         raise SimulationError(f"a run needs at least one token and one offer per token, not {tokens}")
