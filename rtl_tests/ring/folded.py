@@ -47,9 +47,18 @@ class Folded:
 
 
 def folded(
-    folder: Path, layers: int, channels: int, lanes: int, contexts: int = 1, vocabulary: int = 32, **asked_for: Any
+    folder: Path,
+    layers: int,
+    channels: int,
+    lanes: int,
+    contexts: int = 1,
+    vocabulary: int = 32,
+    lengths: Sequence[int] = LENGTHS,
+    level: int = 0,
+    **asked_for: Any,
 ) -> Folded:
-    """``asked_for``: placement and weight_bits of the network, and the backend's options."""
+    """``asked_for``: placement and weight_bits of the network, and the backend's options; ``level``: as
+    ``Model.build``'s."""
     kind = {name: asked_for.pop(name) for name in ("placement", "weight_bits") if name in asked_for}
     network = random_network(layers, channels, seed=1, vocabulary=vocabulary, formats="shared", **kind)
     export(network, folder)
@@ -61,9 +70,9 @@ def folded(
     )  # fmt: skip
     graph.write()
     rng = np.random.default_rng(1)
-    sequences = [rng.integers(0, vocabulary, length) for length in LENGTHS]
+    sequences = [rng.integers(0, vocabulary, length) for length in lengths]
     model = Model(folder / "hls" / "rtl", folder / "run")
-    model.build(level=0)
+    model.build(level=level)
     return Folded(model, sequences, trace(network, sequences))
 
 
