@@ -1,7 +1,7 @@
 """The geometry of the paper's 46M as RTL, with random weights: ``python -m spikegpt_hls.rtl_tests.ring.paper FOLDER``.
 
-A number behind the folder is that of the tokens. Every value against PyTorch's, every transfer against the cycle simulator's; then what the simulator says of other
-batches, of rows that events choose and of all rows.
+A number behind the folder is that of the tokens. Every value is compared with PyTorch's, every transfer with the cycle
+simulator's; then comes what the simulator says of other batches, of rows that events choose and of all rows.
 """
 
 from __future__ import annotations
