@@ -29,7 +29,7 @@ SHAPES = [
     (2, 16, 4, 1, 4, "spike-driven", 8, 32),
     (3, 12, 2, 3, 3, "canonical", 4, 32),
     (1, 16, 8, 2, 2, "spike-driven", 2, 32),
-    (2, 8, 2, 1, 3, "spike-driven", 8, 160),  # the head in three tiles, whose logits are put in order
+    (2, 8, 2, 1, 5, "spike-driven", 8, 160),  # the head in three tiles, whose logits are put in order; a wave of four
     (1, 8, 4, 1, 1, "canonical", 8, 96),  # and of one token, which come in order
     slow(7, 20, 4, 4, 1, "spike-driven", 4, 32),
     slow(4, 24, 8, 2, 4, "canonical", 2, 64),

@@ -390,7 +390,8 @@ struct Island : Actor {
         const bool renew = closed && inside == 0 && taken;
         const bool late = wait == patience;
         wait = wave == 0 || offered || ids_in > ids_done || closed ? 0 : wait + 1;
-        closed = closed || full || late;
+        const bool closes = !closed && (full || late);
+        closed = closed || closes;
         if (moves) {
             if (start) {
                 rounds.push_back(round ? turns.front() : admitted * layers);
@@ -427,7 +428,7 @@ struct Island : Actor {
             wave = wait = 0;
             closed = false;
         }
-        return moves || comes || renew || (wave && !closed);
+        return moves || comes || renew || closes || (wave && !closed);
     }
 };
 
