@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.fold.ring import layer_name
+from spikegpt_hls.hls.fold.rows import tiling
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.sim.errors import SimulationError
 
@@ -68,6 +69,27 @@ def asked(dataflow: Dataflow, traces: Mapping[str, Ints], row: Ints, latency: in
             inputs = trace_of(dataflow, traces, block.inputs[0]) != 0
             nonzero[block.name] = inputs.reshape(len(row), block.layers, -1)[row].reshape(-1, block.channels_in)
     return Asked(np.asarray(traces["tokens"])[row], nonzero, latency)
+
+
+def beats_read(dataflow: Dataflow, asked: Asked) -> dict[str, int]:
+    """Beats of all tokens' rows, by Linear: of each wave of tokens that come one behind the other, the rows of inputs
+    that are not 0 in one of them, or all rows."""
+    found = {}
+    for block in dataflow.blocks:
+        if block.rows and block.kind == "Linear":
+            count = block.channels_in * block.layers * -(-len(asked.tokens) // block.rows.batch)
+            if block.events:
+                count = rows_read(block, asked.nonzero[block.name])
+            found[block.name] = count * tiling(block).beats
+    return found
+
+
+def rows_read(block: Block, nonzero: NDArray[np.bool_]) -> int:
+    """Of all waves and layers, of inputs (tokens * layers, inputs) that are not 0."""
+    assert block.rows is not None
+    tokens = nonzero.reshape(-1, block.layers, block.channels_in)
+    waves = range(0, len(tokens), block.rows.batch)
+    return sum(int(tokens[first : first + block.rows.batch].any(0).sum()) for first in waves)
 
 
 def means(events: Mapping[str, Ints]) -> dict[str, float]:

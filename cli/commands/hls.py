@@ -27,7 +27,8 @@ def hls(runner: Runner) -> None:
     place, console = runner.place, runner.console
     dataflow = Dataflow.from_json(json.loads(place.dataflow.read_text()))
     folding(dataflow, activity.measured(place, dataflow), console)
-    _contexts(dataflow, traces.events(dataflow, golden_of(place.vectors)), console)
+    if not (dataflow.ring and dataflow.ring.rows):  # whose pace depends on what the text asks for
+        _contexts(dataflow, traces.events(dataflow, golden_of(place.vectors)), console)
     targets.target(place.target).show(place, console)
     say(console, f"RTL: {place.rtl}")
 
@@ -37,22 +38,30 @@ def folding(dataflow: Dataflow, events: Mapping[str, Events], console: Console) 
     ``events`` are those of the Linears that are driven by them."""
     from spikegpt_hls.hls.fold.engine import NAME
     from spikegpt_hls.hls.fold.planning import next_step_up, plan_of
+    from spikegpt_hls.hls.fold.rows import NAME as ROWS
+    from spikegpt_hls.hls.fold.rows import shared_beats
     from spikegpt_hls.hls.rtl.timing import interval
 
     expected = {name: found.mean for name, found in events.items()}
     plan = plan_of(dataflow, expected)
-    multiply = {NAME, *plan.reuse_factors}
+    multiply = {NAME, ROWS, *plan.reuse_factors}
     others = max((name for name in plan.intervals if name not in multiply), key=plan.intervals.__getitem__)
     table = Table("block", "inputs x outputs", "weight bits", "ReuseFactor", "multipliers", "cycles per token", "busy")
     for block in dataflow.blocks:
         cycles = plan.intervals.get(block.name, 0)
-        if isinstance(op := block.operation, Linear):
+        if isinstance(op := block.operation, Linear) and block.rows:
+            rows = expected.get(block.name, op.inputs)
+            beats, of = shared_beats(block, expected.get(block.name)), f"{rows:g} rows from memory"
+            size, bits = f"{op.inputs} x {op.outputs}", str(block.rows.weight_bits)
+            table.add_row(block.name, size, bits, of, ROWS, f"{beats:.0f}", f"{beats / plan.interval:.1%}")
+        elif isinstance(op, Linear):
             size, bits = f"{op.inputs} x {op.outputs}", str(op.weight.bits)
             count = NAME if block.engine else str(block.folding.multipliers)
-            steps = block.reuse_factor * expected.get(block.name, op.inputs) / op.inputs
+            steps = block.layers * block.reuse_factor * expected.get(block.name, op.inputs) / op.inputs
             shown = f"{cycles:g}"
             if block.name in events:
-                shown = f"{cycles:.1f}, at most {interval(block, events[block.name].p99):.0f} of 99 in 100"
+                most = block.layers * interval(block, events[block.name].p99)
+                shown = f"{cycles:.1f}, at most {most:.0f} of 99 in 100"
             table.add_row(block.name, size, bits, str(block.reuse_factor), count, shown, f"{steps / plan.interval:.1%}")
         elif block.name == others:
             table.add_row(f"{block.name}, slowest of the others", "", "", "", "", f"{cycles:g}", "")
@@ -66,7 +75,7 @@ def folding(dataflow: Dataflow, events: Mapping[str, Events], console: Console) 
         f"{plan.multipliers} multipliers, {plan.interval:g} cycles per token (derived), set by {plan.bottleneck}",
     )
     operations = {block.name: block.operation for block in dataflow.blocks if block.operation is not None}
-    if faster := next_step_up(operations, plan, expected):
+    if dataflow.ring is None and (faster := next_step_up(operations, plan, expected)):
         say(
             console,
             f"the next step up: {faster.multipliers} multipliers and {faster.lanes} lanes "

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.fold.ring import layer_name
 from spikegpt_hls.quant.ops import Linear, Operation
 
 NEURONS = "LIF"
@@ -51,6 +52,14 @@ def _in_front(written: Mapping[str, str], network: Mapping[str, Operation]) -> s
 
 
 def measured(place: Workspace, dataflow: Dataflow) -> dict[str, Events]:
-    """``driven`` of a dataflow that was made of the exported network, whatever it does with zeros."""
-    network = {block.name: block.operation for block in dataflow.blocks if block.operation is not None}
-    return {name: found for name, found in driven(place, "skip", network).items() if dataflow[name].events}
+    """``driven`` of a dataflow that was made of the exported network, whatever it does with zeros; of a block that
+    computes several layers, in each of them on average."""
+    blocks = [block for block in dataflow.blocks if block.operation is not None]
+    names = {block.name: [layer_name(block, number) for number in range(block.layers)] for block in blocks}
+    network = {name: block.operation for block in blocks for name in names[block.name] if block.operation is not None}
+    found = driven(place, "skip", network)
+    events = {block.name: [found[name] for name in names[block.name]] for block in blocks if block.events}
+    return {
+        name: Events(sum(each.mean for each in layers) / len(layers), max(each.p99 for each in layers))
+        for name, layers in events.items()
+    }

@@ -17,12 +17,13 @@ from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.planning import plan_of
 from spikegpt_hls.hls.fold.ring import block_of
+from spikegpt_hls.hls.memory import Layout
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.rtl_tests.simulator import require_tools
 from spikegpt_hls.rtl_tests.top.cosim import LATENCY, Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
-from spikegpt_hls.sim.traces import asked, events
+from spikegpt_hls.sim.traces import Asked, asked, beats_read, events
 
 STALL_SEED = 20231
 HEAD = "head"
@@ -80,7 +81,7 @@ def verified(place: Workspace, console: Console) -> dict[str, Any]:
     fired = {name: counts.reshape(tokens, -1)[order.row].ravel() for name, counts in fired.items()}
     reads = asked(model.dataflow, golden, order.row, LATENCY)
     schedule = simulate(model.dataflow, tokens, events=fired, asked=reads)
-    result = _result(model.dataflow, golden, runs, schedule, fired)
+    result = _result(model.dataflow, golden, runs, schedule, fired, reads)
     if result["transfers"]["equal"] != result["transfers"]["compared"]:
         raise MismatchError(
             "the cycle simulator is not exact: {equal} of {compared} beats".format(**result["transfers"])
@@ -110,6 +111,7 @@ def _result(
     runs: Mapping[str, tuple[Run, Comparison]],
     schedule: Schedule,
     fired: Mapping[str, Ints],
+    reads: Asked | None,
 ) -> dict[str, Any]:
     flowing, comparison = runs["flowing"]
     traces = {
@@ -133,7 +135,7 @@ def _result(
         "transfers": _transfers(flowing, schedule),
         "blocks": {block.name: _block_cycles(schedule, block.name) for block in dataflow.blocks},
         "energy_per_token_j": _energy(dataflow, golden),
-        **_reads(dataflow, golden, runs, schedule),
+        **_reads(dataflow, golden, runs, schedule, reads),
         **_memory(dataflow, runs),
         "events": {name: counts.tolist() for name, counts in fired.items()},
         "provenance": _provenance(),
@@ -141,7 +143,11 @@ def _result(
 
 
 def _reads(
-    dataflow: Dataflow, golden: Mapping[str, Ints], runs: Mapping[str, tuple[Run, Comparison]], schedule: Schedule
+    dataflow: Dataflow,
+    golden: Mapping[str, Ints],
+    runs: Mapping[str, tuple[Run, Comparison]],
+    schedule: Schedule,
+    asked: Asked | None,
 ) -> dict[str, float]:
     """Events in the layers; the weights that are read there for a token, beside one reading of all of them; and the
     share of time in which the adders and multipliers of all Linears work, the head's too.
@@ -160,10 +166,10 @@ def _reads(
     flowing, tokens = runs["flowing"][0], len(golden["tokens"])
     reads = {name: size * tokens for name, size in sizes.items()} | flowing.counters["weight_reads"]
     multipliers = plan_of(dataflow).multipliers
-    if outside := dataflow.ring and dataflow.ring.rows:  # read for all tokens of a wave at once
-        came = flowing.counters["memory_beats"] * outside.pe
-        shared = {name: sizes[name] * tokens for name in sizes}
-        reads = {name: came * size / sum(shared.values()) for name, size in shared.items()}
+    users = 1  # adders that a weight goes to
+    if dataflow.ring and dataflow.ring.rows and asked is not None:
+        users = dataflow.ring.rows.batch
+        reads = _rows(dataflow, asked, flowing.counters["memory_beats"])
     work = sum(added[name] if dataflow[name].events else sizes[name] * tokens for name in fired)
     inside = [name for name in fired if name != HEAD]
     dense = sum(sizes[name] for name in inside)
@@ -172,9 +178,19 @@ def _reads(
         "weight_reads_per_token": sum(reads[name] for name in inside) / tokens,
         "weight_reads_dense": dense,
         "multipliers": multipliers,
-        "busy": sum(reads.values()) / tokens / multipliers / schedule.cycles_per_token,
+        "busy": users * sum(reads.values()) / tokens / multipliers / schedule.cycles_per_token,
         "useful": work / tokens / multipliers / schedule.cycles_per_token,
     }
+
+
+def _rows(dataflow: Dataflow, asked: Asked, came: int) -> dict[str, int]:
+    """Weights read from a memory outside, by Linear; MismatchError where not as many beats ``came`` as the text asks
+    for, the embedding's with them."""
+    layout, beats = Layout(dataflow), beats_read(dataflow, asked)
+    due = sum(beats.values()) + len(asked.tokens) * layout.row_beats
+    if came != due:
+        raise MismatchError(f"the RTL read {came} beats of its memory, the text asks for {due}")
+    return {block.name: beats[block.name] * block.rows.pe for block in layout.members if block.rows}
 
 
 def _memory(dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]]) -> dict[str, Any]:

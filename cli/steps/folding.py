@@ -18,7 +18,7 @@ from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.dataflow import Block, Dataflow
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.folding import pace
-from spikegpt_hls.hls.fold.ring import DEPTHS, FOLDED, SPATIAL
+from spikegpt_hls.hls.fold.ring import DEPTHS, FOLDED, SPATIAL, layer_name
 from spikegpt_hls.hls.fold.rows import CHIP, MAX_BATCH, MEMORY, WEIGHTS
 from spikegpt_hls.quant.ops import Linear, Operation
 
@@ -210,7 +210,8 @@ def write(dataflow: Dataflow, folder: Path, events: Mapping[str, Events]) -> Non
     many those are, and the cycles per token that follow."""
     import yaml
 
-    layers = {b.name: _layer(b, events.get(b.name)) for b in dataflow.blocks if isinstance(b.operation, Linear)}
+    linears = [block for block in dataflow.blocks if isinstance(block.operation, Linear)]
+    layers = {layer_name(b, n): _layer(b, events.get(b.name)) for b in linears for n in range(b.layers)}
     content = {"Lanes": dataflow.blocks[0].lanes, "Contexts": dataflow.contexts, "LayerName": layers}
     (folder / FILE).write_text(yaml.safe_dump(content, sort_keys=False))
 

@@ -22,7 +22,7 @@ from spikegpt_hls.hls.fold.engine import NAME, share, shareable
 from spikegpt_hls.hls.fold.folding import legal_factors
 from spikegpt_hls.hls.fold.limits import padded
 from spikegpt_hls.hls.fold.rows import NAME as ROWS
-from spikegpt_hls.hls.fold.rows import tiling
+from spikegpt_hls.hls.fold.rows import shared_beats
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import interval
 from spikegpt_hls.quant.ops import Linear, Operation
@@ -118,7 +118,7 @@ def plan_of(dataflow: Dataflow, events: Events = DENSE) -> Plan:
     return Plan(
         dataflow.blocks[0].lanes,
         {name: block.reuse_factor for name, block in linears.items()},
-        {name: interval(block, events.get(name)) for name, block in blocks.items() if not block.rows}
+        {name: block.layers * interval(block, events.get(name)) for name, block in blocks.items() if not block.rows}
         | _engine_interval(members)
         | _rows_interval(dataflow, events),
         sum(block.folding.multipliers for block in [*private, *members[:1]])
@@ -137,10 +137,9 @@ def without_engine(dataflow: Dataflow, events: Events = DENSE) -> Mapping[str, i
 
 
 def _rows_interval(dataflow: Dataflow, events: Events) -> dict[str, float]:
-    """What one token takes whose weights come from a memory, a beat a cycle."""
+    """What one token takes of which weights come from a memory, a beat a cycle: its share of what a wave reads."""
     linears = [block for block in dataflow.blocks if block.rows and isinstance(block.operation, Linear)]
-    beats = sum(block.layers * events.get(block.name, block.channels_in) * tiling(block).beats for block in linears)
-    return {ROWS: float(beats)} if linears else {}
+    return {ROWS: sum(shared_beats(block, events.get(block.name)) for block in linears)} if linears else {}
 
 
 def _engine_interval(members: Sequence[Block]) -> dict[str, float]:

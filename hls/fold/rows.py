@@ -19,6 +19,7 @@ from spikegpt_hls.quant.ops import BinaryEmbedding, Linear
 NAME = "rows"  # of what reads and adds them, as a block among others
 CHIP, MEMORY = WEIGHTS = ("chip", "memory")
 BUS = 64  # bits: a port of a Zynq
+PATIENCE = 64  # cycles, behind a token's logits, after which a wave is closed; beats of slack in front of a join
 MAX_BATCH = 16  # tokens: beyond, almost every row is needed by one of them
 
 
@@ -69,15 +70,21 @@ def outside(dataflow: Dataflow, batch: int = 1, bus: int = BUS) -> Dataflow:
         shift=max(_shift(block) for block in linears),
         beats=max(block.beats_in for block in linears),
     )
+    users = (Linear, BinaryEmbedding)
+    blocks = [replace(b, rows=rows) if b.places or isinstance(b.operation, users) else b for b in dataflow.blocks]
+    return of_batch(replace(dataflow, blocks=tuple(blocks)), batch)
+
+
+def of_batch(dataflow: Dataflow, batch: int) -> Dataflow:
+    """The same with so many tokens that share a row: the ring lets them in as a wave, and every join holds one."""
+    logits = dataflow.driver[dataflow.sink].beats_out
     blocks = []
     for block in dataflow.blocks:
-        if isinstance(block.operation, Linear | BinaryEmbedding):
-            block = replace(block, rows=rows, reuse_factor=1)
-        elif block.places:
-            behind = next(b for b in dataflow.blocks if b.outputs[0] == dataflow.sink)
-            block = replace(block, rows=rows, places=batch, patience=behind.channels_out // lanes + 64)
+        block = replace(block, rows=block.rows and block.rows._replace(batch=batch))
+        if block.places:
+            block = replace(block, places=batch, patience=logits + PATIENCE)
         if block.is_join:
-            wave = (batch + 1) * block.channels_in // lanes + 64
+            wave = (batch + 1) * block.beats_in + PATIENCE
             block = replace(block, fifo_depths=tuple(max(depth, wave) for depth in block.fifo_depths))
         blocks.append(block)
     return replace(dataflow, blocks=tuple(blocks))
@@ -91,6 +98,15 @@ def tiling(block: Block) -> Tiling:
     tiles = -(-words // rows.words)
     each = -(-words // tiles)
     return Tiling(tiles, each, words - (tiles - 1) * each)
+
+
+def shared_beats(block: Block, events: float | None = None) -> float:
+    """Of all layers, a token's share of the beats that a whole wave reads for a Linear: of every row, or of those of so
+    many ``events`` on average, if tokens fire without regard to each other."""
+    assert block.rows is not None
+    inputs, batch = block.channels_in, block.rows.batch
+    rows = inputs if events is None else inputs * (1 - (1 - events / inputs) ** batch)
+    return block.layers * rows * tiling(block).beats / batch
 
 
 def weights_of_row(block: Block) -> int:

@@ -33,18 +33,25 @@ def widths(dataflow: Dataflow) -> dict[str, int]:
     tilings = [tiling(block) for block in layout.members]
     longest = max(*(tiles.words for tiles in tilings), layout.row_beats)
     return {
-        "SCAN_BITS": max(1, (rows.beats - 1).bit_length()),
+        **_members(rows),
         "WORD_BITS": max(1, (rows.words - 1).bit_length()),
         "TILE_BITS": max(1, (max(tiles.tiles for tiles in tilings) - 1).bit_length()),
         "BEAT_BITS": layout.beat_bits,
         "LENGTH_BITS": longest.bit_length(),
+    }
+
+
+def _members(rows: Rows) -> dict[str, int]:
+    """The widths of what a member and the engine say to each other."""
+    return {
+        "SCAN_BITS": max(1, (rows.beats - 1).bit_length()),
         "SHIFT_BITS": max(1, rows.shift.bit_length()),
         "LAYER_BITS": max(1, (rows.layers - 1).bit_length()),
     }
 
 
 def linear(block: Block) -> dict[str, int]:
-    """Of ``row_linear.sv``, beside what the operation says; the engine's widths come with ``widths``."""
+    """Of ``row_linear.sv``, beside what the operation says."""
     rows, tiles = block.rows, tiling(block)
     assert rows is not None
     sends = rows.pe // block.lanes
@@ -55,9 +62,7 @@ def linear(block: Block) -> dict[str, int]:
         "LAST_BEATS": tiles.last * sends,
         "BUS_BITS": rows.x_bits,
         "SUM_BITS": rows.sum_bits,
-        "SCAN_BITS": max(1, (rows.beats - 1).bit_length()),
-        "SHIFT_BITS": max(1, rows.shift.bit_length()),
-        "LAYER_BITS": max(1, (rows.layers - 1).bit_length()),
+        **_members(rows),
     }
 
 

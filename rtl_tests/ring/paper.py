@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.fold.rows import of_batch
 from spikegpt_hls.rtl_tests.ring.folded import Folded, assert_cycles, folded
 from spikegpt_hls.sim.cycles.schedule import simulate
 from spikegpt_hls.sim.energy.model import energy
@@ -24,29 +24,14 @@ LAYERS, CHANNELS, VOCABULARY, WEIGHT_BITS, LANES = 12, 512, 5458, 4, 4
 LATENCY, BATCHES, TOKENS = 20, (1, 2, 4, 8), 64
 
 
-def of_batch(dataflow: Dataflow, batch: int, dense: bool) -> Dataflow:
-    """The same network, of which so many tokens share a row, and all rows are read if it is ``dense``."""
-    blocks = []
-    for block in dataflow.blocks:
-        wave = (batch + 1) * block.channels_in // block.lanes + 64
-        blocks.append(
-            replace(
-                block,
-                rows=block.rows and block.rows._replace(batch=batch),
-                places=batch if block.places else 0,
-                events=block.events and not dense,
-                fifo_depths=tuple(max(depth, wave) for depth in block.fifo_depths),
-            )
-        )
-    return replace(dataflow, blocks=tuple(blocks))
-
-
 def table(ring: Folded) -> Iterator[str]:
     """Derived: cycles and bytes of a token by batch."""
     tokens = sum(map(len, ring.sequences))
     for dense in (False, True):
         for batch in BATCHES:
-            dataflow = of_batch(ring.model.dataflow, batch, dense)
+            dataflow = of_batch(ring.model.dataflow, batch)
+            if dense:
+                dataflow = replace(dataflow, blocks=tuple(replace(b, events=False) for b in dataflow.blocks))
             reads = asked(dataflow, ring.golden, np.arange(tokens), LATENCY)
             cycles = simulate(dataflow, tokens, asked=reads).cycles / tokens
             moved = energy(dataflow, ring.golden).offchip_bytes

@@ -21,7 +21,8 @@ from spikegpt_hls.quant.export.qonnx import export
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.marks import slow
-from spikegpt_hls.rtl_tests.ring.folded import assert_cycles, assert_equal, folded
+from spikegpt_hls.rtl_tests.ring.folded import LENGTHS, assert_cycles, assert_equal, folded
+from spikegpt_hls.sim.energy.model import energy
 from spikegpt_hls.sim.traces import trace_of
 
 #: Layers, channels, lanes, contexts, batch, placement, bits of weights, vocabulary.
@@ -60,7 +61,10 @@ def test_rows_from_a_memory_are_pytorch(
             read.add(run.counters["memory_beats"])
     assert_equal(ring, *ring.run("stalled", stall=7, memory=["+LATENCY=9", "+JITTER=40", "+GAPS=20"]))
     if contexts == 1:
-        assert read == {expected_beats(ring.model.dataflow, ring.golden)}
+        dataflow = ring.model.dataflow
+        assert read == {expected_beats(dataflow, ring.golden)}
+        moved = energy(dataflow, ring.golden).offchip_bytes * sum(LENGTHS) / Layout(dataflow).bus_bytes
+        assert read == {round(moved)}
 
 
 def expected_beats(dataflow: Dataflow, golden: Mapping[str, Ints]) -> int:

@@ -11,7 +11,7 @@ from spikegpt_hls.host.errors import HostError
 from spikegpt_hls.sim.errors import SimulationError
 
 SOURCE = Path(__file__).with_name("network.cpp")
-HEADERS = [Path(__file__).with_name(name) for name in ("actors.h", "island.h")]
+HEADERS = sorted(Path(__file__).parent.glob("*.h"))
 FLAGS = ("-std=c++17", "-O2")
 
 _int, _ints, _network = ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p

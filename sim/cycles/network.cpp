@@ -2,6 +2,7 @@
 
 #include "actors.h"
 #include "island.h"
+#include "ring.h"
 
 #include <algorithm>
 #include <cstdint>

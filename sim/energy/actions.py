@@ -32,7 +32,7 @@ from spikegpt_hls.quant.ops.squared_relu import SquaredReLU
 from spikegpt_hls.quant.ops.token_shift import TokenShift
 from spikegpt_hls.quant.ops.wkv import BONUS, DECAY_FRAC, EXPONENT, HALVINGS, LOSS, OCTAVE_FRAC, TABLE_FRAC, WKV
 from spikegpt_hls.sim.errors import SimulationError
-from spikegpt_hls.sim.traces import trace_of
+from spikegpt_hls.sim.traces import rows_read, trace_of
 
 BANK_BITS = 64  # the width of the reads whose energy is cited
 
@@ -82,7 +82,8 @@ def requantized(bits: int, out: Format, count: int) -> Iterator[Action]:
 
 
 def embedding(op: BinaryEmbedding, block: Block) -> Iterator[Action]:
-    yield read("table", 1, op.channels, bank(op.vocabulary * op.channels // block.lanes, block.lanes))
+    bus = block.rows.bus if block.rows else 1  # bits that come at once
+    yield read("table", 1, ceil(op.channels / bus) * bus, bank(op.vocabulary * op.channels // block.lanes, block.lanes))
 
 
 def layernorm(op: LayerNorm, block: Block) -> Iterator[Action]:
@@ -175,17 +176,18 @@ def event_linear(op: Linear, block: Block, events: float) -> Iterator[Action]:
     yield from _results(op, total, bank(2, folding.word * total))
 
 
-def row_linear(op: Linear, block: Block, read_rows: float) -> Iterator[Action]:
-    """Of so many inputs a row is read from a memory outside for a wave of tokens: a beat of PE weights at a time, which
-    is multiplied and added to a word of sums of each. So a token has its share of the reading, and all of the sums."""
+def row_linear(op: Linear, block: Block, share: float) -> Iterator[Action]:
+    """Of the rows that a token's wave reads from a memory its ``share``: a beat of PE weights at a time, which is
+    multiplied and added to a word of sums of each token that there is room for."""
     rows, tiles = block.rows, tiling(block)
     assert rows is not None
-    weights = read_rows * tiles.beats * rows.pe
+    read_weights = share * tiles.beats * rows.pe
+    weights = read_weights * rows.batch
     sums = bank(rows.words, rows.pe * rows.sum_bits)
     yield Action("compare", "scanner", op.x.bits, op.inputs * tiles.tiles)
     yield write("wave", op.x.bits, op.inputs, per_channel(block, op.x.bits))
     yield read("wave", op.x.bits, op.inputs * tiles.tiles, per_channel(block, op.x.bits))
-    yield Action("fetch", "weights", rows.weight_bits, weights / rows.batch)
+    yield Action("fetch", "weights", rows.weight_bits, read_weights)
     yield Action("multiply", "weight x input", rows.weight_bits, weights, other=rows.x_bits)
     yield read("sums", rows.sum_bits, weights, sums)
     yield Action("add", "accumulate", rows.sum_bits, weights)
@@ -284,10 +286,11 @@ def actions(
 ) -> tuple[Action, ...]:
     """Everything a block does for one token, the FIFOs at its ports included; ``outside``: its constants (weights, the
     embedding's table) are read from a memory off the chip; ``events``: the inputs that are not 0, on average, of a
-    Linear that they drive; ``rows``: of a Linear whose weights lie in a memory, those that its wave reads."""
+    Linear that they drive; ``rows``: of a Linear whose weights lie in a memory, a token's share of those that its wave
+    reads."""
     own: tuple[Action, ...] = ()
     if block.rows and isinstance(block.operation, Linear):
-        own = tuple(row_linear(block.operation, block, block.channels_in if rows is None else rows))
+        own = tuple(row_linear(block.operation, block, block.channels_in / block.rows.batch if rows is None else rows))
     elif block.events:
         if events is None:
             raise SimulationError(f"the events of a token in {block.name} are not known, so neither is what it spends")
@@ -354,13 +357,9 @@ def activity(dataflow: Dataflow, traces: Mapping[str, Ints]) -> dict[str, dict[s
 
 
 def _rows(block: Block, inputs: Ints) -> float:
-    """Rows that a wave reads in one layer: of tokens that come one behind the other, as many as share a reading."""
-    assert block.rows is not None
-    if not block.events:
-        return float(block.channels_in)
-    tokens = (inputs != 0).reshape(-1, block.layers, block.channels_in)
-    waves = np.split(tokens, range(block.rows.batch, len(tokens), block.rows.batch))
-    return float(np.mean([wave.any(0).sum(1).mean() for wave in waves]))
+    """A token's share of the rows that its wave reads in one layer."""
+    nonzero = inputs != 0 if block.events else np.ones_like(inputs, bool)
+    return rows_read(block, nonzero) / len(inputs)
 
 
 def _per_token(hits: np.ndarray) -> float:
