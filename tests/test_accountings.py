@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from spikegpt_hls.cli.main import run
+from spikegpt_hls.cli.steps import at_work
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.rtl.blocks import single
 from spikegpt_hls.hls.rtl.timing import Timing
+from spikegpt_hls.model.errors import ModelError
 from spikegpt_hls.quant.format import Format
 from spikegpt_hls.quant.ops import BIT, LIF, WKV, BinaryEmbedding, Linear, SquaredReLU
 from spikegpt_hls.sim.energy import paper
@@ -341,6 +343,22 @@ def test_a_spike_driven_network_stands_beside_its_twin_and_the_canonical_one(tmp
         assert (metrics["placement"], metrics["neurons"]) == (placement, neurons)
     ratio = rows["twin", "integers"]["layers_pj"] / skipped["layers_pj"]
     assert any(f"twin, integers: {ratio:.2f} times" in line for line in made["conclusions"])
+
+
+class Letters:
+    """A tokenizer whose tokens are characters."""
+
+    def decode_stream(self, ids):
+        return map(chr, ids)
+
+
+def test_all_of_a_short_text_is_taken_unless_more_was_asked_for():
+    """The language reference of some Pythons holds out fewer characters than are taken by default."""
+    ids = np.arange(97, 107)  # nine to predict
+    assert at_work._enough(Letters(), ids, None) == (9, 9)
+    assert at_work._enough(Letters(), ids, 4) == (4, 4)
+    with pytest.raises(ModelError, match="9 characters to predict, 10 were asked for"):
+        at_work._enough(Letters(), ids, 10)
 
 
 def test_too_much_text_and_another_training_are_refused(accounted, capsys):

@@ -42,7 +42,9 @@ class Accounting(EnergyCosts):
     remembered: ClassVar[bool] = True
     forgotten: ClassVar[tuple[str, ...]] = ("energy", "twin", "canonical")
 
-    characters: int = setting(10_000, "Held-out characters to run over.", click.IntRange(1), 2000)
+    characters: int | None = setting(
+        None, "Held-out characters to run over.", click.IntRange(1), 2000, f"{at_work.CHARACTERS}, or all there are"
+    )
     twin: str | None = setting(
         None,
         "Folder of the twin without neurons, where it was trained already.",
@@ -92,7 +94,7 @@ def run(place: Workspace, settings: Accounting, console: Console) -> None:
 
     table, networks = EnergyTable.read(settings.energy), {}
     for name, which in {"network": place, **rivals(place, settings)}.items():
-        with console.status(f"accountings: the {name} over {settings.characters:,} held-out characters"):
+        with console.status(f"accountings: the {name} over held-out text"):
             networks[name] = at_work.network(which, console, settings.characters, table)
     spiking, without = networks["network"], networks["twin"]
     rows, evens = accountings(spiking, without, networks.get("canonical"))

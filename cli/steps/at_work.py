@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from spikegpt_hls.quant.network import QuantSpikeGPT
     from spikegpt_hls.quant.training.held_out import Piece
 
+CHARACTERS = 10_000  # held out, where nobody says how many
 
-def network(place: Workspace, console: Console, characters: int, table: EnergyTable) -> Network:
-    """Run over at least ``characters`` held-out characters."""
+
+def network(place: Workspace, console: Console, characters: int | None, table: EnergyTable) -> Network:
+    """Run over at least ``characters`` held-out characters; None: ``CHARACTERS``, or all there are."""
     from spikegpt_hls.sim.energy import firing
     from spikegpt_hls.sim.energy.actions import activity
     from spikegpt_hls.sim.energy.model import Activity, mean, priced
@@ -45,7 +47,7 @@ def network(place: Workspace, console: Console, characters: int, table: EnergyTa
     return Network(dataflow, report, nats / log(2) / found, found, firing.firing(dataflow, fired), context)
 
 
-def run(place: Workspace, console: Console, characters: int) -> tuple[Dataflow, int, int, Iterator[Piece]]:
+def run(place: Workspace, console: Console, characters: int | None) -> tuple[Dataflow, int, int, Iterator[Piece]]:
     """The dataflow with its parameters, the characters that are predicted, the context, and the run piece by piece."""
     from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.quant.storage import load_network
@@ -68,12 +70,12 @@ def _with_parameters(place: Workspace, model: QuantSpikeGPT) -> Dataflow:
     return replace(dataflow, blocks=tuple(replace(block, params=own[block.name]) for block in dataflow.blocks))
 
 
-def _enough(used: Tokenizer, ids: Ids, characters: int) -> tuple[int, int]:
-    """How many tokens after the first make at least ``characters``, and how many characters they are; ModelError where
-    the held-out text has not so many."""
+def _enough(used: Tokenizer, ids: Ids, named: int | None) -> tuple[int, int]:
+    """How many tokens after the first make at least the characters that are ``named``, and how many they are;
+    ModelError where the held-out text has not so many."""
     from spikegpt_hls.model.errors import ModelError
 
-    taken = 0
+    taken, characters = 0, CHARACTERS if named is None else named
 
     def some() -> Iterator[int]:
         nonlocal taken
@@ -86,4 +88,6 @@ def _enough(used: Tokenizer, ids: Ids, characters: int) -> tuple[int, int]:
         made += len(text)
         if made >= characters:
             return taken, made
+    if named is None and made:
+        return taken, made
     raise ModelError(f"the held-out text has {made} characters to predict, {characters} were asked for")
