@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from spikegpt_hls.cli.graph.record import write_json
 from spikegpt_hls.cli.steps import resources
@@ -47,9 +48,13 @@ def model(build: Build, top: str, constraints: bytes | None = None) -> dict[str,
     from spikegpt_hls.sim.resources.place_route import FitError, placed
 
     files = tools.inputs(build.rtl, top, {})
-    with build.console.status(f"ecp5: Yosys and nextpnr, {top}, which takes some minutes"):
+    with build.console.status(f"ecp5: Yosys and nextpnr, {top}, which takes some minutes") as status:
+
+        def hear(line: str) -> None:
+            status.update(f"ecp5: nextpnr, {top}: {escape(line.removeprefix('Info:').strip())}")
+
         try:
-            return placed(top, top, {}, files, CLOCK, constraints, build.folder / BITSTREAM)
+            return placed(top, top, {}, files, CLOCK, constraints, build.folder / BITSTREAM, hear)
         except FitError as reason:
             return {"not_run": str(reason)}
 

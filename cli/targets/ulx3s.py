@@ -14,10 +14,14 @@ from spikegpt_hls.cli.workspace import Workspace
 def finish(build: Build) -> None:
     """``spikegpt.bit``, and ``resources.json`` of the whole board."""
     from spikegpt_hls.hls.boards import ulx3s
+    from spikegpt_hls.model import checkpoint
+    from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.sim.errors import SimulationError
     from spikegpt_hls.sim.resources import place_route
 
-    ulx3s.write(build.dataflow, build.rtl)
+    used = tokenizer.beside(build.place.checkpoint, checkpoint.header(build.place.checkpoint))
+    characters = used.characters if isinstance(used, tokenizer.CharacterTokenizer) else ""
+    ulx3s.write(build.dataflow, build.rtl, characters)
     found = ecp5.model(build, ulx3s.TOP, ulx3s.PINS.read_bytes())
     if "not_run" in found:
         raise SimulationError(found["not_run"])

