@@ -7,9 +7,6 @@ then the head. A beat is little-endian: weight ``p`` of a beat lies at bit ``p *
 
 from __future__ import annotations
 
-import hashlib
-import json
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikegpt_hls.hls.dataflow import Block, Dataflow
+from spikegpt_hls.hls.driver.image import HEADER, digest, header
 from spikegpt_hls.hls.fold.ring import is_inside
 from spikegpt_hls.hls.fold.rows import shifts, tiling
 from spikegpt_hls.quant.ops import BinaryEmbedding
 
-MAGIC, VERSION = b"SPKMEM\0\0", 1
 ALIGN = 4096  # bytes
-HEADER = ALIGN
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,7 @@ class Layout:
         """Of a beat's number."""
         return (self.size // self.bus_bytes).bit_length()
 
+    @cached_property
     def image(self) -> NDArray[np.uint8]:
         """The bytes."""
         image = np.zeros(self.size, np.uint8)
@@ -100,8 +97,13 @@ class Layout:
         _place(image, self.first(self.embedding) * self.bus_bytes, _packed(table, 1, self.row_beats * self.bus_bytes))
         for block, number in self.matrices():
             _place(image, self.first(block, number) * self.bus_bytes, self._rows(block, number))
-        image[:HEADER] = np.frombuffer(self._header(image[HEADER:]).ljust(HEADER, b"\0"), np.uint8)
+        image[:HEADER] = np.frombuffer(header(self._described(digest(image.data))), np.uint8)
         return image
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all behind the header, in hexadecimal."""
+        return digest(self.image.data)
 
     def _rows(self, block: Block, number: int) -> NDArray[np.uint8]:
         """(tiles x inputs x words) beats of one matrix."""
@@ -113,14 +115,14 @@ class Layout:
         parts = [_packed(padded[:, cut], rows.weight_bits, 0).ravel() for cut in cuts]
         return np.concatenate(parts)
 
-    def _header(self, body: NDArray[np.uint8]) -> bytes:
-        """Magic, version, length of what follows, and as JSON the geometry, and the digest of all behind the header."""
+    def _described(self, digest: str) -> dict[str, int | str]:
+        """What the header says."""
         head = self.dataflow.blocks[-1]
         rows = self.embedding.rows
         assert rows is not None
         embedding = self.embedding.operation
         assert isinstance(embedding, BinaryEmbedding)
-        described = {
+        return {
             "layers": max(block.layers for block in self.members),
             "channels": embedding.channels,
             "vocabulary": embedding.vocabulary,
@@ -128,14 +130,12 @@ class Layout:
             "weight_bits": rows.weight_bits,
             "bus_bits": rows.bus,
             "bytes": self.size,
-            "sha256": hashlib.sha256(body.tobytes()).hexdigest(),
+            "sha256": digest,
         }
-        text = json.dumps(described, sort_keys=True).encode()
-        return MAGIC + struct.pack("<II", VERSION, len(text)) + text
 
     def write(self, path: Path) -> None:
         """The image as a file."""
-        path.write_bytes(self.image().tobytes())
+        path.write_bytes(self.image.tobytes())
 
 
 def _aligned(place: int) -> int:

@@ -22,7 +22,7 @@ from spikegpt_hls.model.classify import nlu
 from spikegpt_hls.quant.format import Format
 
 GEOMETRY = {
-    "identity": IDENTITY, "version": 2, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
+    "identity": IDENTITY, "version": 3, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
     "logits": 16 << 16 | 2 << 8 | 11, "spiking": 2, "beat_bytes": 4, "driven": 1,
 }  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_the_driver_starts_the_device_and_sets_what_a_call_asks_for() -> None:
     ("values", "said"),
     [
         ({"identity": 0xFFFFFFFF}, "calls itself 0xffffffff, not 0x53504b47"),
-        ({"version": 9}, "version 9 of the registers, not 2"),
+        ({"version": 9}, "version 9 of the registers, not 3"),
     ],
 )
 def test_another_device_is_refused(values: dict[str, int], said: str) -> None:

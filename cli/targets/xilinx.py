@@ -44,8 +44,10 @@ def finish(build: Build) -> None:
 
 
 def _for_kernels(folded: Mapping[str, Any]) -> dict[str, Any]:
-    """The kernels keep one state, so that their C simulation takes one sequence after the other; they add zeros, too,
-    and a Linear that skips them in the RTL is folded there as it would be alone."""
+    """The kernels are one layer's, keep one state, and have their weights with them: their C simulation takes one
+    sequence after the other. They add zeros, too, and a Linear that skips them in the RTL is folded as it would be
+    alone."""
+    folded = {name: value for name, value in folded.items() if name not in ("depth", "weights", "batch")}
     factors = folded["reuse_factor"]
     if isinstance(factors, Mapping):
         factors = {name: factor for name, factor in factors.items() if name not in folded["events"]}
@@ -80,6 +82,7 @@ def show(place: Workspace, console: Console) -> None:
 TARGET = Target(
     "xilinx",
     "the RTL, its resources on 7 series by Yosys, a Vitis HLS project with its C simulation checked",
+    memory=True,
     outputs=("resources.json",),
     finish=finish,
     show=show,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 IDENTITY = 0x53504B47  # "SPKG"
-VERSION = 2
+VERSION = 3
 ADDRESS_BITS = 12
 
 
@@ -38,6 +38,8 @@ REGISTERS = (
     Register("driven", 0x028, "ro", "Linears that are driven by events"),
     Register("classes", 0x02C, "ro", "classes of a classifier, whose logits they are; 0: a model that continues text"),
     Register("longest", 0x030, "ro", "ids that a packet has at most; 0: any number"),
+    Register("memory_bytes", 0x034, "ro", "bytes of the image of weights in a memory; 0: they are on the chip"),
+    Register("memory_digest", 0x038, "ro", "first four bytes of that image's SHA-256, the first one in bits 31..24"),
     Register(
         "control", 0x040, "rw", "bit 0: run (takes ids); a 1 written to bit 1 resets the model, to bit 2 the errors"
     ),
@@ -50,10 +52,18 @@ REGISTERS = (
     Register("length", 0x048, "rw", "ids that a packet must have; 0: any number"),
     Register("generate", 0x04C, "rw", "tokens generated after a packet (mode 2), 1 to 65535"),
     Register("status", 0x050, "ro", "bit 0: idle, nothing in flight; bit 1: the model is being reset"),
+    Register("memory_base", 0x054, "rw", "address of the image in the memory; until it is written nothing is read"),
     Register("errors", 0x060, "w1c", "bit 0: unknown id; 1: short packet; 2: long packet; 3: no such context"),
     Register("error_count", 0x064, "ro", "malformed packets since the errors were reset"),
     Register("error_position", 0x068, "ro", "place in its packet of the id at the first error"),
     Register("error_id", 0x06C, "ro", "that id"),
+    Register(
+        "memory_faults",
+        0x070,
+        "ro",
+        "bit 0: error response or other ID; 1: burst of another length; 2: row outside the image; 3: no answer",
+    ),
+    Register("memory_beats", 0x078, "ro", "counter: beats that the memory brought"),
     Register("cycles", 0x080, "ro", "counter: from the first id taken to the last logits given"),
     Register("tokens", 0x088, "ro", "counter: tokens whose logits were given"),
     Register("busy_cycles", 0x090, "ro", "counter: cycles in which the multipliers of the slowest Linear worked"),
@@ -66,11 +76,12 @@ REGISTERS = (
 )
 #: How many counters of spikes and of reads the map has room for.
 SPIKES, READS = (0x800 - 0x0A8) // 8, (0x1000 - 0x800) // 8
-COUNTERS = ("cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
+COUNTERS = ("memory_beats", "cycles", "tokens", "busy_cycles", "source_stalls", "sink_stalls")
 MODES = ("logits", "tokens", "generate", "classify")
 RESUME = 1 << 2
 RUN, RESET, CLEAR = 1 << 0, 1 << 1, 1 << 2
 IDLE, RESETTING = 1 << 0, 1 << 1
+FAULTS = ("an error response", "a burst of another length", "a row outside its image", "no answer")
 ERRORS = ("unknown id", "short packet", "long packet", "no such context")
 OFFSET = {register.name: register.offset for register in REGISTERS}
 

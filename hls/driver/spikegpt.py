@@ -12,6 +12,10 @@ A classifier takes sentences, as ids or, with an ``encode``, as they are written
     model = SpikeGPT(overlay.spikegpt_ip_0.mmio, stream, encode=words("tokenizer.json"))
     model.classify("a gripping film")              # 1
 
+One whose weights lie in a memory outside is given them first::
+
+    model.load("memory.bin", pynq.allocate)
+
 In simulation the same class gets transports that move the ports of the simulated top.
 """
 
@@ -19,15 +23,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikegpt_hls.hls.driver.errors import DeviceError
+from spikegpt_hls.hls.driver.image import checked
 from spikegpt_hls.hls.driver.registers import (
     CLEAR,
     COUNTERS,
     ERRORS,
+    FAULTS,
     IDENTITY,
     MODES,
     OFFSET,
@@ -37,10 +45,6 @@ from spikegpt_hls.hls.driver.registers import (
     RUN,
     VERSION,
 )
-
-
-class DeviceError(Exception):
-    """What the device is, or said, is not what was expected of it."""
 
 
 class Mmio(Protocol):
@@ -78,6 +82,7 @@ class Geometry:
     driven: int
     classes: int
     longest: int
+    memory_bytes: int
 
     @property
     def outputs(self) -> int:
@@ -112,6 +117,7 @@ class SpikeGPT:
         if self.read("version") != VERSION:
             raise DeviceError(f"the device has version {self.read('version')} of the registers, not {VERSION}")
         self.geometry = self._geometry()
+        self._weights: Any = None  # the buffer that the device reads
         self.write("control", RUN)
 
     def read(self, name: str) -> int:
@@ -120,6 +126,21 @@ class SpikeGPT:
 
     def write(self, name: str, value: int) -> None:
         self.mmio.write(OFFSET[name], value)
+
+    def load(self, image: str | Path, allocate: Callable[..., Any]) -> None:
+        """Put the image of the weights (``rtl/memory.bin``) where the device reads it; ``allocate`` is
+        ``pynq.allocate``. An image that is damaged, or another model's, is refused, and the one before stays."""
+        if not self.geometry.memory_bytes:
+            raise DeviceError("this device has its weights on the chip: there is nothing to load")
+        data = checked(image, self.geometry.memory_bytes, self.read("memory_digest"))
+        weights = allocate(shape=(len(data),), dtype=np.uint8)
+        if weights.device_address + len(data) > 1 << 32:
+            raise DeviceError("the device reads the first 4 GiB of the memory, and this buffer lies behind them")
+        weights[:] = np.frombuffer(data, np.uint8)
+        weights.flush()
+        self.write("memory_base", weights.device_address)
+        self.reset()
+        self._weights = weights
 
     def run(
         self, ids: Sequence[int] | NDArray, context: int = 0, resume: bool = False, length: int = 0
@@ -179,7 +200,7 @@ class SpikeGPT:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Cycles, tokens and stalls since the last reset."""
+        """Cycles, tokens, stalls and beats of the memory since the last reset."""
         return {name: self._counter(OFFSET[name]) for name in COUNTERS}
 
     @property
@@ -202,7 +223,8 @@ class SpikeGPT:
         self.write("control", RUN | CLEAR)
 
     def reset(self) -> None:
-        """Empty the model: packets under way are lost, counters and errors begin anew. Reset the DMA too."""
+        """Empty the model: packets under way are lost, counters, errors and what the memory did begin anew. Reset the
+        DMA too."""
         self.write("control", RUN | RESET)
         while self.read("status") & RESETTING:
             pass
@@ -213,6 +235,7 @@ class SpikeGPT:
             *(read("vocabulary"), read("channels"), read("layers"), read("lanes"), read("contexts")),
             *(logits & 0xFF, logits >> 8 & 0xFF, logits >> 16 & 0xFF),
             *(read("spiking"), read("beat_bytes"), read("driven"), read("classes"), read("longest")),
+            read("memory_bytes"),
         )
 
     def _set(self, mode: str, resume: bool, length: int = 0, count: int = 1) -> None:
@@ -221,6 +244,8 @@ class SpikeGPT:
         self.write("generate", count)
 
     def _send(self, ids: Sequence[int] | NDArray, context: int) -> None:
+        if self.geometry.memory_bytes and self._weights is None:
+            raise DeviceError("the device has no weights yet: load(image, pynq.allocate)")
         if not len(ids):
             raise DeviceError("a packet needs at least 1 id")
         if not 0 <= context < self.geometry.contexts:
@@ -234,6 +259,9 @@ class SpikeGPT:
         return raw
 
     def _check(self) -> None:
+        if flags := self.read("memory_faults"):
+            kinds = ", ".join(kind for bit, kind in enumerate(FAULTS) if flags >> bit & 1)
+            raise DeviceError(f"reading weights met {kinds}: what the model says is wrong until reset()")
         if self.read("errors"):
             errors = self.errors
             raise DeviceError(

@@ -1,24 +1,26 @@
 // The register block of the model's IP, over AXI4-Lite. The map is hls/driver/registers.py, which a test holds to this
 // file and to docs/registers.md.
 module registers #(
-    parameter int VERSION      = 1,
-    parameter int VOCABULARY   = 256,
-    parameter int CLASSES      = 0,
-    parameter int LONGEST      = 0,
-    parameter int CHANNELS     = 64,
-    parameter int LAYERS       = 2,
-    parameter int LANES        = 1,
-    parameter int CONTEXTS     = 1,
-    parameter int LOGIT_BITS   = 20,
-    parameter int LOGIT_FRAC   = 8,
-    parameter int SLOT_BITS    = 32,
-    parameter int BEAT_BYTES   = 4,
-    parameter int LIFS         = 4,        // counters of spikes
-    parameter int SPIKING      = LIFS,     // that count: one counter stays 0 where there is no LIF
-    parameter int LINEARS      = 1,        // counters of reads, as those of spikes
-    parameter int DRIVEN       = LINEARS,
-    parameter int COUNTER_BITS = 48,
-    parameter int ADDRESS_BITS = 12
+    parameter int VERSION       = 1,
+    parameter int VOCABULARY    = 256,
+    parameter int CLASSES       = 0,
+    parameter int LONGEST       = 0,
+    parameter int CHANNELS      = 64,
+    parameter int LAYERS        = 2,
+    parameter int LANES         = 1,
+    parameter int CONTEXTS      = 1,
+    parameter int LOGIT_BITS    = 20,
+    parameter int LOGIT_FRAC    = 8,
+    parameter int SLOT_BITS     = 32,
+    parameter int BEAT_BYTES    = 4,
+    parameter int LIFS          = 4,        // counters of spikes
+    parameter int SPIKING       = LIFS,     // that count: one counter stays 0 where there is no LIF
+    parameter int LINEARS       = 1,        // counters of reads, as those of spikes
+    parameter int DRIVEN        = LINEARS,
+    parameter int MEMORY_BYTES  = 0,        // of the image of weights; 0: they are on the chip
+    parameter int MEMORY_DIGEST = 0,
+    parameter int COUNTER_BITS  = 48,
+    parameter int ADDRESS_BITS  = 12
 ) (
     input  logic                            clk,
     input  logic                            rst,
@@ -47,6 +49,10 @@ module registers #(
     output logic [                     1:0] mode,
     output logic [                    31:0] length,
     output logic [                    15:0] count,
+    output logic [                    31:0] memory_base,
+    output logic                            memory_placed,   // its base was written
+    input  logic [                     3:0] memory_fault,
+    input  logic [        COUNTER_BITS-1:0] memory_beats,
     input  logic                            idle,
     input  logic [                     3:0] fault,
     input  logic [                    31:0] fault_position,
@@ -73,18 +79,22 @@ module registers #(
   localparam logic [WordBits-1:0] Driven = WordBits'('h028 / 4);
   localparam logic [WordBits-1:0] Classes = WordBits'('h02c / 4);
   localparam logic [WordBits-1:0] Longest = WordBits'('h030 / 4);
+  localparam logic [WordBits-1:0] MemoryBytes = WordBits'('h034 / 4);
+  localparam logic [WordBits-1:0] MemoryDigest = WordBits'('h038 / 4);
   localparam logic [WordBits-1:0] Control = WordBits'('h040 / 4);
   localparam logic [WordBits-1:0] Mode = WordBits'('h044 / 4);
   localparam logic [WordBits-1:0] Length = WordBits'('h048 / 4);
   localparam logic [WordBits-1:0] Generate = WordBits'('h04c / 4);
   localparam logic [WordBits-1:0] Status = WordBits'('h050 / 4);
+  localparam logic [WordBits-1:0] MemoryBase = WordBits'('h054 / 4);
   localparam logic [WordBits-1:0] Errors = WordBits'('h060 / 4);
   localparam logic [WordBits-1:0] ErrorCount = WordBits'('h064 / 4);
   localparam logic [WordBits-1:0] ErrorPosition = WordBits'('h068 / 4);
   localparam logic [WordBits-1:0] ErrorId = WordBits'('h06c / 4);
-  localparam logic [WordBits-1:0] Cycles = WordBits'('h080 / 4);
+  localparam logic [WordBits-1:0] MemoryFaults = WordBits'('h070 / 4);
+  localparam logic [WordBits-1:0] MemoryBeats = WordBits'('h078 / 4);
   localparam logic [WordBits-1:0] Reads = WordBits'('h800 / 4);
-  localparam int Counters = 5 + LIFS;  // of 64 bits each, from Cycles on; those of reads come from Reads on
+  localparam int Counters = 6 + LIFS;  // of 64 bits each, from MemoryBeats on; those of reads come from Reads on
 
   logic write, read, reset_q, clear_q;
   logic [WordBits-1:0] write_word, read_word;
@@ -143,10 +153,14 @@ module registers #(
       mode_q <= '0;
       length <= '0;
       count  <= 16'd1;
+      memory_base   <= '0;
+      memory_placed <= 1'b0;
     end else if (write) begin
       if (write_word == Control && write_mask[0]) run <= write_data[0];
       if (write_word == Mode) mode_q <= (mode_q & ~write_mask[2:0]) | ones[2:0];
       if (write_word == Length) length <= (length & ~write_mask) | ones;
+      if (write_word == MemoryBase) memory_base <= (memory_base & ~write_mask) | ones;
+      if (write_word == MemoryBase) memory_placed <= 1'b1;
       if (write_word == Generate) count <= (count & ~write_mask[15:0]) | ones[15:0];
     end
   end
@@ -170,12 +184,14 @@ module registers #(
   end
 
   // Counters: reading the low half keeps the high half for the next read.
-  wire [Counters*COUNTER_BITS-1:0] counters = {spike_counts, sink_stalls, source_stalls, busy_cycles, tokens, cycles};
+  wire [Counters*COUNTER_BITS-1:0] counters = {
+    spike_counts, sink_stalls, source_stalls, busy_cycles, tokens, cycles, memory_beats
+  };
   logic [WordBits-1:0] offset;
   logic [COUNTER_BITS-1:0] counter;
   logic reads;
   assign reads  = read_word >= Reads;
-  assign offset = read_word - (reads ? Reads : Cycles);
+  assign offset = read_word - (reads ? Reads : MemoryBeats);
   always_comb begin
     counter = '0;
     for (int n = 0; n < Counters; n++) begin
@@ -203,6 +219,10 @@ module registers #(
         Driven: read_data <= 32'(DRIVEN);
         Classes: read_data <= 32'(CLASSES);
         Longest: read_data <= 32'(LONGEST);
+        MemoryBytes: read_data <= 32'(MEMORY_BYTES);
+        MemoryDigest: read_data <= 32'(MEMORY_DIGEST);
+        MemoryBase: read_data <= memory_base;
+        MemoryFaults: read_data <= 32'(memory_fault);
         Control: read_data <= 32'(run);
         Mode: read_data <= 32'(mode_q);
         Length: read_data <= length;
@@ -212,9 +232,9 @@ module registers #(
         ErrorCount: read_data <= error_count_q;
         ErrorPosition: read_data <= error_position_q;
         ErrorId: read_data <= error_id_q;
-        default: read_data <= read_word < Cycles ? '0 : offset[0] ? high_q : wide[31:0];
+        default: read_data <= read_word < MemoryBeats ? '0 : offset[0] ? high_q : wide[31:0];
       endcase
-      if (read_word >= Cycles && !offset[0]) high_q <= wide[63:32];
+      if (read_word >= MemoryBeats && !offset[0]) high_q <= wide[63:32];
     end
   end
 endmodule

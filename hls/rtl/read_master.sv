@@ -6,6 +6,9 @@
 // not there is 0. Nor does a fault hang anything: what does not come is 0, and `fault` says so until reset: bit 0 a response
 // that is not OKAY, or to another ID, bit 1 a burst of another length, bit 2 a run outside the window, bit 3 no answer for
 // PATIENCE cycles; behind that nothing is asked for any more.
+//
+// `rst` is the reader's: what was asked for before still comes, as AXI wants, and is thrown away before anything else is
+// asked for. `memory_rst` is the port's: the memory forgets, too.
 module read_master #(
     parameter int ADDRESS_BITS = 32,
     parameter int DATA_BITS    = 64,
@@ -18,6 +21,7 @@ module read_master #(
 ) (
     input  logic                    clk,
     input  logic                    rst,
+    input  logic                    memory_rst,
     input  logic [ADDRESS_BITS-1:0] base,
     input  logic [     BEAT_BITS:0] size,
     input  logic [   BEAT_BITS-1:0] run_first,
@@ -44,13 +48,14 @@ module read_master #(
   localparam int BurstBits = $clog2(BURST + 1);
   localparam int RoomBits = $clog2(ROOM + 1);
   localparam int WaitBits = $clog2(PATIENCE + 1);
+  localparam int FlightBits = $clog2(OUTSTANDING + 1);
 
   // The run that is cut: what is left of it, and whether it lies outside.
   logic [  BEAT_BITS-1:0] first_q;
   logic [LENGTH_BITS-1:0] left_q;
   logic outside_q, busy_q;
   logic [RoomBits-1:0] room_q;  // places of the FIFO that no burst has taken
-  logic issue, dead_q, entry_ready;
+  logic issue, stale, dead_q, entry_ready;
   logic [BurstBits-1:0] length;
   logic [PageBits:0] page_left;
 
@@ -62,8 +67,9 @@ module read_master #(
     if (int'(left_q) < int'(length)) length = BurstBits'(left_q);
   end
   logic asks;
-  assign asks  = !outside_q && !dead_q;
-  assign issue = busy_q && room_q >= RoomBits'(length) && entry_ready && !(asks && m_axi_arvalid && !m_axi_arready);
+  assign asks = !outside_q && !dead_q;
+  assign issue = !rst && busy_q && !stale && room_q >= RoomBits'(length) && entry_ready
+      && !(asks && m_axi_arvalid && !m_axi_arready);
   wire pop = valid && ready;
 
   always_ff @(posedge clk) begin
@@ -89,7 +95,7 @@ module read_master #(
 
   // AR holds until it is taken.
   always_ff @(posedge clk) begin
-    if (rst) m_axi_arvalid <= 1'b0;
+    if (memory_rst) m_axi_arvalid <= 1'b0;
     else if (issue && asks) m_axi_arvalid <= 1'b1;
     else if (m_axi_arready) m_axi_arvalid <= 1'b0;
   end
@@ -106,9 +112,21 @@ module read_master #(
   logic skip_q, short_q;  // beats come that nobody asked for; the rest of a burst does not come
   wire take = m_axi_rvalid && m_axi_rready;
   wire fill = due_valid && (!due_asked || dead_q || short_q);  // with 0
-  wire write = fill || (take && !skip_q && !dead_q);
+  wire write = fill || (take && !skip_q && !dead_q && !stale);
   assign due_last = beat_q == due - 1'b1;
-  assign m_axi_rready = dead_q || skip_q || (due_valid && !fill);
+  assign m_axi_rready = dead_q || skip_q || stale || (due_valid && !fill);
+
+  // Bursts that the memory owes, whoever asked; and of them those from before a reset.
+  logic [FlightBits-1:0] flight_q, flight, stale_q;
+  wire came = take && m_axi_rlast && flight_q != '0;
+  assign flight = flight_q + FlightBits'(issue && asks) - FlightBits'(came);
+  assign stale  = stale_q != '0 && !dead_q;
+  always_ff @(posedge clk) begin
+    flight_q <= memory_rst ? '0 : flight;
+    if (memory_rst) stale_q <= '0;
+    else if (rst) stale_q <= flight;
+    else stale_q <= stale_q - FlightBits'(came && stale);
+  end
 
   fifo #(
       .WIDTH(BurstBits + 1),
@@ -138,7 +156,7 @@ module read_master #(
   );
 
   logic [WaitBits-1:0] wait_q;
-  wire waits = !dead_q && ((due_valid && due_asked && !short_q) || m_axi_arvalid);
+  wire waits = !dead_q && ((due_valid && due_asked && !short_q) || m_axi_arvalid || stale);
   wire moves = m_axi_rvalid || (m_axi_arvalid && m_axi_arready);
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -156,7 +174,7 @@ module read_master #(
       else if (take && write && due_last) skip_q <= 1'b1;
       wait_q <= !waits || moves ? '0 : wait_q + 1'b1;
       if (wait_q == WaitBits'(PATIENCE)) dead_q <= 1'b1;
-      if (take && !dead_q) begin
+      if (take && !dead_q && !stale) begin
         if (m_axi_rresp != 2'd0 || m_axi_rid) fault[0] <= 1'b1;
         if (skip_q || m_axi_rlast != due_last) fault[1] <= 1'b1;
       end

@@ -137,25 +137,27 @@ def images(dataflow: Dataflow) -> dict[str, Image]:
 
 
 def top_ports(dataflow: Dataflow) -> Iterator[str]:
-    """The top's ports to the memory: an AXI4 read channel, its window, what went wrong, and how many beats came."""
+    """The top's ports to the memory: an AXI4 read channel, its reset, its window, what went wrong, beats that came."""
     rows = of(dataflow)
     if rows is None:
         return
+    yield "    input  logic memory_rst,"
     yield f"    input  logic [{ADDRESS_BITS - 1}:0] memory_base,"
     yield f"    input  logic [{widths(dataflow)['BEAT_BITS']}:0] memory_size,"
     yield "    output logic [3:0] memory_fault,"
     yield "    output logic [47:0] memory_beats,"
-    for name, width, direction in channel(rows):
+    for name, width, inward in channel(rows.bus):
+        direction = "input " if inward else "output"
         yield f"    {direction} logic {f'[{width - 1}:0] ' if width > 1 else ''}m_axi_{name},"
 
 
-def channel(rows: Rows) -> list[tuple[str, int, str]]:
-    """The signals of an AXI4 read channel: name, bits, direction at the master."""
+def channel(bus: int) -> list[tuple[str, int, bool]]:
+    """The signals of an AXI4 read channel of so many bits: name, bits, whether it is an input of the master."""
     return [
-        ("arid", 1, "output"), ("araddr", ADDRESS_BITS, "output"), ("arlen", 8, "output"), ("arsize", 3, "output"),
-        ("arburst", 2, "output"), ("arlock", 1, "output"), ("arcache", 4, "output"), ("arprot", 3, "output"),
-        ("arvalid", 1, "output"), ("arready", 1, "input "), ("rid", 1, "input "), ("rdata", rows.bus, "input "),
-        ("rresp", 2, "input "), ("rlast", 1, "input "), ("rvalid", 1, "input "), ("rready", 1, "output"),
+        ("arid", 1, False), ("araddr", ADDRESS_BITS, False), ("arlen", 8, False), ("arsize", 3, False),
+        ("arburst", 2, False), ("arlock", 1, False), ("arcache", 4, False), ("arprot", 3, False),
+        ("arvalid", 1, False), ("arready", 1, True), ("rid", 1, True), ("rdata", bus, True), ("rresp", 2, True),
+        ("rlast", 1, True), ("rvalid", 1, True), ("rready", 1, False),
     ]  # fmt: skip
 
 
@@ -177,7 +179,7 @@ def instance(dataflow: Dataflow, busy: str, image_path: dict[str, str]) -> Itera
     yield f"  logic [{lanes * rows.sum_bits - 1}:0] rows_sum;"
     yield f"  logic [{bits['SHIFT_BITS'] - 1}:0] rows_shift;"
     yield f"  logic [{wave - 1}:0] ring_wave;"
-    yield "  logic ring_closed, ring_coming, rows_ready, memory_valid, memory_ready, unused_whole;"
+    yield "  logic ring_closed, ring_coming, memory_valid, memory_ready, unused_whole;"
     yield "  assign unused_whole = ^rows_whole;"
     yield f"  logic [{2 * beat - 1}:0] asked_first;"
     yield f"  logic [{2 * length - 1}:0] asked_beats;"
@@ -204,7 +206,8 @@ def instance(dataflow: Dataflow, busy: str, image_path: dict[str, str]) -> Itera
     yield "      .valid(come_valid), .ready(come_ready), .run_first, .run_beats, .run_valid, .run_ready,"
     yield "      .data_valid(memory_valid), .data_ready(memory_ready));"
     yield f"  read_master #({_values(master(dataflow))}) u_read_master ("
-    yield "      .clk, .rst, .base(memory_base), .size(memory_size), .run_first, .run_beats, .run_valid, .run_ready,"
+    yield "      .clk, .rst, .memory_rst, .base(memory_base), .size(memory_size),"
+    yield "      .run_first, .run_beats, .run_valid, .run_ready,"
     yield "      .data(memory_data), .valid(memory_valid), .ready(memory_ready), .fault(memory_fault),"
     named = ("araddr", "arlen", "arvalid", "arready", "rdata", "rresp", "rid", "rlast", "rvalid", "rready")
     yield f"      {', '.join(f'.m_axi_{name}' for name in named)});"
@@ -263,8 +266,9 @@ def testbench(dataflow: Dataflow) -> Iterator[str]:
     if rows is None:
         return
     beat, size = widths(dataflow)["BEAT_BITS"], Layout(dataflow).size
+    yield "  wire memory_rst = rst;"
     yield f"  logic [{ADDRESS_BITS - 1}:0] memory_base = 32'h4000_0000;"
     yield f"  logic [{beat}:0] memory_size = {beat + 1}'d{size * 8 // rows.bus};"
-    for name, width, _ in channel(rows):
+    for name, width, _ in channel(rows.bus):
         yield f"  logic {f'[{width - 1}:0] ' if width > 1 else ''}m_axi_{name};"
     yield f"  memory #(.DATA_BITS({rows.bus}), .WORDS({size * 8 // rows.bus})) u_memory (.base(memory_base), .*);"

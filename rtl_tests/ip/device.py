@@ -47,6 +47,16 @@ class Simulated:
     async def write(self, offset: int, value: int) -> None:
         await with_timeout(self.axi.write_dword(offset, value), 100, "us")
 
+    @resume
+    async def forget(self) -> None:
+        """What a DMA does when it is reset."""
+        for port in (self.source, self.sink):
+            port.assert_reset(True)
+            port.clear()
+        await ClockCycles(self.dut.aclk, 2)
+        for port in (self.source, self.sink):
+            port.assert_reset(False)
+
     def send(self, ids: np.ndarray, context: int) -> None:
         self.source.send_nowait(AxiStreamFrame(ids.tolist(), tid=context))
 

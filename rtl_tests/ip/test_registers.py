@@ -20,9 +20,9 @@ from spikegpt_hls.rtl_tests.bench import BUILD, bursts
 from spikegpt_hls.rtl_tests.ip.ports import broken
 
 ROOT = Path(__file__).parents[2]
-SHAPE = {"VERSION": 2, "VOCABULARY": 50277, "CHANNELS": 768, "LAYERS": 3, "LANES": 8, "CONTEXTS": 4, "LOGIT_BITS": 21,
+SHAPE = {"VERSION": 3, "VOCABULARY": 50277, "CHANNELS": 768, "LAYERS": 3, "LANES": 8, "CONTEXTS": 4, "LOGIT_BITS": 21,
          "LOGIT_FRAC": 9, "CLASSES": 5, "LONGEST": 1024, "SLOT_BITS": 32, "BEAT_BYTES": 32, "LIFS": 6, "LINEARS": 5,
-         "COUNTER_BITS": 48}  # fmt: skip
+         "COUNTER_BITS": 48, "MEMORY_BYTES": 23 << 20, "MEMORY_DIGEST": 0x1234ABCD}  # fmt: skip
 FAULT = {"unknown id": 1, "short packet": 2, "long packet": 4, "no such context": 8}
 
 
@@ -41,7 +41,8 @@ class TB:
                 channel.set_pause_generator(bursts(random.Random(number), stall))
 
     async def reset(self) -> None:
-        for name in ("idle", "fault", "fault_position", "fault_id", *regs.COUNTERS, "spike_counts", "event_counts"):
+        faults = ("fault", "fault_position", "fault_id", "memory_fault")
+        for name in ("idle", *faults, *regs.COUNTERS, "spike_counts", "event_counts"):
             getattr(self.dut, name).value = 0
         self.dut.rst.value = 1
         await ClockCycles(self.dut.clk, 4)
@@ -67,19 +68,25 @@ async def tells_its_geometry_and_keeps_settings(dut: Any, stall: float) -> None:
     tb = TB(dut, stall)
     await tb.reset()
     constants = {
-        "identity": regs.IDENTITY, "version": 2, "vocabulary": 50277, "channels": 768, "layers": 3, "lanes": 8,
+        "identity": regs.IDENTITY, "version": 3, "vocabulary": 50277, "channels": 768, "layers": 3, "lanes": 8,
         "contexts": 4, "logits": 32 << 16 | 9 << 8 | 21, "spiking": 6, "beat_bytes": 32, "driven": 5,
-        "classes": 5, "longest": 1024,
+        "classes": 5, "longest": 1024, "memory_bytes": 23 << 20, "memory_digest": 0x1234ABCD,
     }  # fmt: skip
-    resting = {"control": 0, "mode": 0, "length": 0, "generate": 1, "status": 0, "errors": 0, "error_count": 0}
+    resting = {"control": 0, "mode": 0, "length": 0, "generate": 1, "status": 0, "errors": 0, "error_count": 0,
+               "memory_base": 0, "memory_faults": 0}  # fmt: skip
     rng = random.Random(5)
     for name, value in (constants | resting).items():
         assert await tb.read(OFFSET[name]) == value, name
-    for name, bits, port in (("mode", 3, None), ("length", 32, dut.length), ("generate", 16, dut.count)):
+    assert int(dut.memory_placed.value) == 0
+    settings = (
+        ("mode", 3, None), ("length", 32, dut.length), ("generate", 16, dut.count), ("memory_base", 32, dut.memory_base)
+    )  # fmt: skip
+    for name, bits, port in settings:
         value = rng.getrandbits(32)
         await tb.write(OFFSET[name], value)
         assert await tb.read(OFFSET[name]) == value % (1 << bits), name
         assert port is None or int(port.value) == value % (1 << bits)
+    assert int(dut.memory_placed.value) == 1
     await tb.axi.write(OFFSET["length"] + 1, b"\xa5")  # one byte of four
     assert int(dut.length.value) >> 8 & 0xFF == 0xA5
     assert int(dut.length.value) & 0xFFFF00FF == value_of(rng, 2) & 0xFFFF00FF
@@ -88,7 +95,7 @@ async def tells_its_geometry_and_keeps_settings(dut: Any, stall: float) -> None:
         assert await tb.read(OFFSET[name]) == constants[name], f"{name} can be written"
     await tb.write(OFFSET["mode"], 0b110)
     assert (int(dut.mode.value), int(dut.resume.value)) == (2, 1)
-    known = {r.offset for r in REGISTERS} | set(range(OFFSET["cycles"], OFFSET["spikes"] + 48, 4))
+    known = {r.offset for r in REGISTERS} | set(range(OFFSET["memory_beats"], OFFSET["spikes"] + 48, 4))
     known |= set(range(OFFSET["reads"], OFFSET["reads"] + 40, 4))
     for offset in {*range(0, 0x200, 4), *range(0x7F0, 0x880, 4), 0xFFC} - known:
         assert await tb.read(offset) == 0, hex(offset)
@@ -105,6 +112,8 @@ def value_of(rng: random.Random, number: int) -> int:
 async def errors_stay_until_cleared(dut: Any, stall: float) -> None:
     tb = TB(dut, stall)
     await tb.reset()
+    dut.memory_fault.value = 0b1010
+    assert await tb.read(OFFSET["memory_faults"]) == 0b1010
     await tb.fault("short packet", 3, 77)
     await tb.fault("unknown id", 9, 60000)
     assert await tb.read(OFFSET["errors"]) == 0b011
@@ -151,7 +160,7 @@ async def counters_are_read_whole(dut: Any, stall: float) -> None:
     reads = [values.getrandbits(48) for _ in range(5)]
     dut.spike_counts.value = sum(count << 48 * n for n, count in enumerate(spikes))
     dut.event_counts.value = sum(count << 48 * n for n, count in enumerate(reads))
-    others = {name: values.getrandbits(48) for name in regs.COUNTERS[1:]}
+    others = {name: values.getrandbits(48) for name in regs.COUNTERS if name != "cycles"}
     for name, value in others.items():
         getattr(dut, name).value = value
 
@@ -223,5 +232,5 @@ def test_one_map_for_hardware_driver_and_reader() -> None:
     snake = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): int(offset, 16) for name, offset in found}
     behind = (*regs.COUNTERS[1:], "spikes")  # counters, which follow the first one
     assert snake == {name: offset for name, offset in OFFSET.items() if name not in behind}
-    assert [OFFSET[name] for name in behind] == [OFFSET["cycles"] + 8 * (n + 1) for n in range(len(behind))]
+    assert [OFFSET[name] for name in behind] == [OFFSET[regs.COUNTERS[0]] + 8 * (n + 1) for n in range(len(behind))]
     assert (ROOT / "docs" / "registers.md").read_text() == "\n".join(regs.table()) + "\n"

@@ -29,7 +29,7 @@ from spikegpt_hls.quant.ops import (
     TokenShift,
 )  # fmt: skip
 from spikegpt_hls.rtl_tests.bench import random_params
-from spikegpt_hls.rtl_tests.proofs.formal import Claim, Port
+from spikegpt_hls.rtl_tests.proofs.formal import Claim, Port, Rules
 
 Edits = Mapping[str, tuple[str, str]]  # of a source file: old text and new
 
@@ -38,7 +38,7 @@ Edits = Mapping[str, tuple[str, str]]  # of a source file: old text and new
 class Case:
     """A claim, the files it is about, the edits that it must reject, and the depth of a search that is bounded."""
 
-    claim: Claim
+    claim: Claim | Rules
     files: tuple[Path, ...]
     mutant: Edits
     depth: int | None = None
@@ -143,6 +143,16 @@ def _engine(rival: bool, mutant: Edits, depth: int) -> Case:
     return Case(claim, tuple(files("shared_linear", "engine")), mutant, depth)
 
 
+def _read_master(good: bool, mutant: Edits, depth: int) -> Case:
+    """A memory that may do anything, or one that keeps AXI's rules, whose bytes are right at the other end."""
+    inputs = {
+        "run_first": 12, "run_beats": 2, "run_valid": 1, "ready": 1, "arready": 1, "rvalid": 1, "rdata": 8, "rresp": 2,
+        "rid": 1, "rlast": 1, "choose": 1, "pick": 2, "restart": 1,
+    }  # fmt: skip
+    claim = Rules("read_master_rules", {"GOOD": int(good)}, inputs, {"base": 14, "size": 13})
+    return Case(claim, tuple(SOURCES / f"{name}.sv" for name in ("read_master", "fifo")), mutant, depth)
+
+
 BYTE, SMALL = Format(2, 0), Format(2, 1)
 _JOIN = {"stream_join": (".m_ready(ready && b_valid)", ".m_ready(ready)")}
 _CREDIT = {"stream_pipe": ("reserved_q != CreditBits'(CREDITS)", "reserved_q != CreditBits'(CREDITS + 1)")}
@@ -197,6 +207,12 @@ CASES = {
         reuse_factor=4, depth=30, events=True, PLACES=2,  # a token needs 21 cycles to leave
     ),
     "ring": _ring(),
+    "read_master": _read_master(
+        False, {"read_master": ("room_q >= RoomBits'(length)", "room_q != '0")}, 20
+    ),
+    "read_master before a good memory": _read_master(
+        True, {"read_master": ("int'(page_left) < BURST", "int'(page_left) < BURST - 1")}, 20
+    ),
     "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && room", "pending_q != 2'd0")}, 32),
     "engine with a rival": _engine(True, {"engine": ("count - COUNT_BITS'(2)", "count - COUNT_BITS'(3)")}, 32),
 }  # fmt: skip

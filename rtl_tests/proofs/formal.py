@@ -22,7 +22,8 @@ from spikegpt_hls.sim.resources import tools
 HERE = Path(__file__).parent
 SECONDS = 1800  # at most, of an unbounded proof, of which the longest takes 100 on an idle machine
 CELLS = ("fifo_cell", "pipe_cell", "join_cell", "engine_cell", "ring_cell")
-CHECKERS = tuple(HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", *CELLS))
+RULES = ("read_master_rules",)
+CHECKERS = tuple(HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", *CELLS, *RULES))
 
 _TO_AIGER = """
 prep -top proof -flatten
@@ -92,6 +93,21 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """A claim that a module of this folder writes down: while its output ``assumed`` has been 1, ``broken`` is 0.
+
+    Its ``inputs``, by name with their bits, are free in every cycle; the ``constants`` never change.
+    """
+
+    module: str
+    parameters: Mapping[str, int | str]
+    inputs: Mapping[str, int]
+    constants: Mapping[str, int] = field(default_factory=dict)
+    cut: tuple[str, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """``proved`` for ever, or the ``depth`` in cycles: of the trace that breaks a rule, or of the search."""
 
@@ -145,6 +161,20 @@ _ACCOUNT = """
     .sink_ready({ready}), .leave(leave[{copy}]), .payload_out({{{leaving}}}), .broken(broken_{account}));
 """
 
+_FREE = """
+  (* {kind} *) logic [{bits}-1:0] {name};
+"""
+
+_RULES = """
+  logic assumed, broken;
+  {module} #({parameters}) dut ({pins});
+  always_comb if (!rst) begin
+    assume (assumed);
+    assert (!broken);
+  end
+endmodule
+"""
+
 _TAIL = """
   always_comb if (!rst) begin
     assume ({assumed});
@@ -152,6 +182,23 @@ _TAIL = """
   end
 endmodule
 """
+
+
+def rules(claim: Rules) -> str:
+    """The module ``proof`` of rules that are written down: they, and what is free."""
+    free = [("anyseq", claim.inputs), ("anyconst", claim.constants)]
+    parts = [
+        _HEAD,
+        *(_FREE.format(kind=kind, name=name, bits=bits) for kind, ports in free for name, bits in ports.items()),
+        _RULES.format(
+            module=claim.module,
+            parameters=", ".join(f".{name}({_literal(value)})" for name, value in claim.parameters.items()),
+            pins=", ".join(
+                f".{port}({port})" for port in ("clk", "rst", *claim.inputs, *claim.constants, "assumed", "broken")
+            ),
+        ),
+    ]
+    return "".join(part.lstrip("\n") for part in parts)
 
 
 def top(claim: Claim) -> str:
@@ -207,7 +254,7 @@ def _literal(value: int | str) -> str:
 
 
 def prove(
-    claim: Claim,
+    claim: Claim | Rules,
     files: Sequence[Path],
     folder: Path,
     edits: Mapping[str, tuple[str, str]] | None = None,
@@ -229,7 +276,7 @@ def prove(
         (folder / path.name).write_text(text)
     for name, content in claim.images.items():
         (folder / name).write_text(content)
-    (folder / "proof.sv").write_text(top(claim))
+    (folder / "proof.sv").write_text(rules(claim) if isinstance(claim, Rules) else top(claim))
     names = " ".join(path.name for path in [*files, *CHECKERS])
     cut = "\n".join(f"cutpoint w:dut.{wire}" for wire in claim.cut)
     read = [f"read_verilog -formal -sv -defer {names}", "read_verilog -formal -sv proof.sv"]

@@ -10,6 +10,7 @@ module read_master_bench #(
 ) (
     input  logic                   clk,
     input  logic                   rst,
+    input  logic                   memory_rst,
     input  logic [           31:0] base,
     input  logic [    BEAT_BITS:0] size,
     input  logic [  BEAT_BITS-1:0] run_first,
