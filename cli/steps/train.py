@@ -55,6 +55,8 @@ class Training(Settings):
     accumulate: int | None = setting(
         None, "Batches whose gradients are added up to one step.", click.IntRange(1), 4, PRESET
     )
+    window: int | None = setting(None, "Tokens of a window that training reads.", click.IntRange(2), 256, PRESET)
+    rows: int | None = setting(None, "Windows of a batch.", click.IntRange(1), 4, PRESET)
     neurons: str | None = setting(
         None, "lif (spiking), or none: the twin that does not spike.", example="none", otherwise="lif"
     )
@@ -111,8 +113,9 @@ def check(place: Workspace, settings: Training) -> None:
         raise ModelError(f"no checkpoint at {settings.init}")
     if settings.teacher not in ("twin", "none") and not Path(settings.teacher).is_file():
         raise ModelError(f"there is no teacher at {settings.teacher}: twin trains one, none does without")
-    if source.bytes < tokens.smallest(chosen.recipe.context):  # a token is a byte at least
-        raise ModelError(tokens.too_short(f"{source.bytes} bytes", chosen.recipe.context))
+    window = settings.window or chosen.recipe.context
+    if source.bytes < tokens.smallest(window):  # a token is a byte at least
+        raise ModelError(tokens.too_short(f"{source.bytes} bytes", window))
 
 
 def run(place: Workspace, settings: Training, console: Console) -> None:

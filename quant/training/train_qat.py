@@ -56,6 +56,8 @@ def train_qat(
     qat_lr: float | None = None,
     precision: str | None = None,
     accumulate: int | None = None,
+    window: int | None = None,
+    rows: int | None = None,
     neurons: str | None = None,
     placement: str = "canonical",
     hidden: str = "squared-relu",
@@ -67,8 +69,8 @@ def train_qat(
     init: str | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """The metrics that were written; ``steps`` in all, the last ``qat_steps`` with quantizers, replace the recipe's;
-    ``layers`` and ``channels`` the preset's.
+    """The metrics that were written; ``steps`` in all, the last ``qat_steps`` with quantizers, ``rows`` windows of
+    ``window`` tokens in a batch, replace the recipe's; ``layers`` and ``channels`` the preset's.
 
     ``init`` is a checkpoint to start from, which has the geometry; with no ``steps`` its grids are calibrated alone.
     Where ``neurons`` are not named they are LIFs, unless the checkpoint reads the text far better without.
@@ -77,7 +79,9 @@ def train_qat(
     """
     folder, chosen = Path(folder), preset(preset_name)
     kind = replace(chosen.config, neurons=neurons or NEURONS[0], placement=placement, hidden=hidden)
-    named: dict[str, Any] = {"lr": lr, "qat_lr": qat_lr, "precision": precision, "accumulate": accumulate}
+    named: dict[str, Any] = {
+        "lr": lr, "qat_lr": qat_lr, "precision": precision, "accumulate": accumulate, "context": window, "batch": rows
+    }  # fmt: skip
     recipe = replace(chosen.recipe_of(kind), **{name: value for name, value in named.items() if value is not None})
     phases = plans(recipe, steps, qat_steps, seed, begun=init is not None)
     if recipe.threads:
