@@ -12,6 +12,7 @@ import pytest
 
 from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.driver import registers
+from spikegpt_hls.hls.driver.image import HEADER, digest, header
 from spikegpt_hls.hls.driver.registers import IDENTITY, OFFSET
 from spikegpt_hls.hls.driver.spikegpt import DeviceError, PynqStream, SpikeGPT
 from spikegpt_hls.hls.driver.words import words
@@ -135,6 +136,21 @@ def test_a_tokenizer_of_other_pieces_is_no_list_of_words(tmp_path: Path) -> None
         words(tmp_path / "tokenizer.json")
 
 
+def test_weights_for_a_device_that_has_them_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="weights on the chip: there is nothing to load"):
+        model().load(tmp_path / "memory.bin", np.zeros)
+
+
+def test_a_buffer_that_the_device_cannot_reach_is_refused(tmp_path: Path) -> None:
+    image = header({"bytes": HEADER + 8, "sha256": digest(bytes(HEADER + 8))}) + bytes(8)
+    (tmp_path / "memory.bin").write_bytes(image)
+    device = model(memory_bytes=len(image), memory_digest=int(digest(image)[:8], 16))
+    far = SimpleNamespace(device_address=(1 << 32) - 4096)
+    with pytest.raises(DeviceError, match="the first 4 GiB"):
+        device.load(tmp_path / "memory.bin", lambda shape, dtype: far)
+    assert not device.read("memory_base")
+
+
 def test_errors_are_named() -> None:
     device = model(errors=0b0101, error_count=3, error_position=7, error_id=99)
     assert device.errors.kinds == ("unknown id", "long packet")
@@ -143,7 +159,8 @@ def test_errors_are_named() -> None:
 
 
 def test_the_packaging_script_is_tcl_that_names_files_which_exist(tmp_path: Path) -> None:
-    """Vivado's commands are recorded, not run: what can be checked without Vivado."""
+    """Vivado's commands are recorded, not run: what can be checked without Vivado. The model has a port to a memory, with
+    no address space yet."""
     tkinter = pytest.importorskip("tkinter", reason="this Python has no Tcl")
     for name in (
         "rtl/spikegpt.sv",
@@ -160,6 +177,8 @@ def test_the_packaging_script_is_tcl_that_names_files_which_exist(tmp_path: Path
 
     def record(*call: Any) -> str:
         calls.append(call)
+        if call[0] == "ipx::get_address_spaces":
+            return ""
         return " ".join(map(str, call[1:])) if call[0] in ("get_files", "get_ports") else str(call[0])
 
     tcl.createcommand("record", record)
@@ -174,6 +193,7 @@ def test_the_packaging_script_is_tcl_that_names_files_which_exist(tmp_path: Path
         "create_project", "add_files", "set_property", "get_files", "current_fileset", "update_compile_order",
         "ipx::package_project", "ipx::current_core", "ipx::associate_bus_interfaces", "ipx::create_xgui_files",
         "ipx::update_checksums", "ipx::check_integrity", "ipx::save_core", "close_project", "create_clock", "get_ports",
+        "ipx::get_bus_interfaces", "ipx::get_address_spaces", "ipx::add_address_space",
     }  # fmt: skip
     assert {call[0] for call in calls} == known
 

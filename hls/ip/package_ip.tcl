@@ -32,6 +32,17 @@ set_property description "A spiking language model: token ids in, logits or toke
 foreach bus {s_axi s_axis m_axis} {
     ipx::associate_bus_interfaces -busif $bus -clock aclk $core
 }
+# The port to the memory of the weights, of a model that has one: a master, which sees 4 GB.
+set memory [ipx::get_bus_interfaces -quiet m_axi -of_objects $core]
+if {[llength $memory] > 0} {
+    ipx::associate_bus_interfaces -busif m_axi -clock aclk $core
+    if {[llength [ipx::get_address_spaces -quiet m_axi -of_objects $core]] == 0} {
+        set space [ipx::add_address_space m_axi $core]
+        set_property range 4294967296 $space
+        set_property width 32 $space
+        set_property master_address_space_ref m_axi $memory
+    }
+}
 ipx::create_xgui_files $core
 ipx::update_checksums $core
 ipx::check_integrity $core

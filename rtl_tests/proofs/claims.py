@@ -153,6 +153,17 @@ def _read_master(good: bool, mutant: Edits, depth: int) -> Case:
     return Case(claim, tuple(SOURCES / f"{name}.sv" for name in ("read_master", "fifo")), mutant, depth)
 
 
+def _row_reader(mutant: Edits) -> Case:
+    """A member's table: dense, beats of a row in the last tile and in others, tiles, beats of input; then its bases."""
+    images = {"TABLE_FILE.hex": "07\n10\n", "BASE_FILE.hex": "01\n2d\n19\n3b\n"}
+    inputs = {"request": 2, "layer": 2, "tokens": 2, "run_ready": 1, "step_ready": 1, "job_ready": 1}
+    claim = Rules(
+        "row_reader_rules", {name.removesuffix(".hex"): name for name in images}, inputs, {"content": 4, "dense": 2},
+        images=images,
+    )  # fmt: skip
+    return Case(claim, (SOURCES / "row_reader.sv",), mutant)
+
+
 BYTE, SMALL = Format(2, 0), Format(2, 1)
 _JOIN = {"stream_join": (".m_ready(ready && b_valid)", ".m_ready(ready)")}
 _CREDIT = {"stream_pipe": ("reserved_q != CreditBits'(CREDITS)", "reserved_q != CreditBits'(CREDITS + 1)")}
@@ -213,6 +224,7 @@ CASES = {
     "read_master before a good memory": _read_master(
         True, {"read_master": ("int'(page_left) < BURST", "int'(page_left) < BURST - 1")}, 20
     ),
+    "row_reader": _row_reader({"row_reader": ("row_q + BEAT_BITS'(LANES) * row", "row_q + row")}),
     "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && room", "pending_q != 2'd0")}, 32),
     "engine with a rival": _engine(True, {"engine": ("count - COUNT_BITS'(2)", "count - COUNT_BITS'(3)")}, 32),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from spikegpt_hls.sim.resources import tools
 HERE = Path(__file__).parent
 SECONDS = 1800  # at most, of an unbounded proof, of which the longest takes 100 on an idle machine
 CELLS = ("fifo_cell", "pipe_cell", "join_cell", "engine_cell", "ring_cell")
-RULES = ("read_master_rules",)
+RULES = ("read_master_rules", "row_reader_rules")
 CHECKERS = tuple(HERE / f"{name}.sv" for name in ("axis_packets", "axis_account", *CELLS, *RULES))
 
 _TO_AIGER = """
