@@ -55,12 +55,13 @@ def folded(
     vocabulary: int = 32,
     lengths: Sequence[int] = LENGTHS,
     level: int = 0,
+    seed: int = 1,
     **asked_for: Any,
 ) -> Folded:
     """``asked_for``: placement and weight_bits of the network, and the backend's options; ``level``: as
     ``Model.build``'s."""
     kind = {name: asked_for.pop(name) for name in ("placement", "weight_bits") if name in asked_for}
-    network = random_network(layers, channels, seed=1, vocabulary=vocabulary, formats="shared", **kind)
+    network = random_network(layers, channels, seed=seed, vocabulary=vocabulary, formats="shared", **kind)
     export(network, folder)
     quiet = kind.get("placement") == "spike-driven"
     names = [f"blocks_{n}_{matrix}" for n in range(layers) for matrix in _INSIDE] if quiet else []
@@ -69,7 +70,7 @@ def folded(
         depth="folded", **asked_for,
     )  # fmt: skip
     graph.write()
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     sequences = [rng.integers(0, vocabulary, length) for length in lengths]
     model = Model(folder / "hls" / "rtl", folder / "run")
     model.build(level=level)
