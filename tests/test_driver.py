@@ -159,8 +159,7 @@ def test_errors_are_named() -> None:
 
 
 def test_the_packaging_script_is_tcl_that_names_files_which_exist(tmp_path: Path) -> None:
-    """Vivado's commands are recorded, not run: what can be checked without it. The port to a memory has no address space
-    yet."""
+    """Vivado's commands are recorded, not run. The port to a memory has no address space yet."""
     tkinter = pytest.importorskip("tkinter", reason="this Python has no Tcl")
     for name in (
         "rtl/spikegpt.sv",
