@@ -16,19 +16,33 @@ from spikegpt_hls.cli.steps import resources
 from spikegpt_hls.cli.targets import Build, Target
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import TOKENIZER, Workspace
+from spikegpt_hls.hls.fold.rows import MEMORY
 
 
 def finish(build: Build) -> None:
-    """``vitis/``, ``ip/`` and ``resources.json``."""
-    from spikegpt_hls.hls.convert import convert
+    """``ip/``, ``resources.json``, and ``vitis/`` where weights lie on the chip."""
     from spikegpt_hls.hls.ip import writer as ip
-    from spikegpt_hls.hls.vitis.synthesis import synthesize
     from spikegpt_hls.sim.resources.synthesis import resources as synthesised
 
     place, console = build.place, build.console
     ip.write(build.dataflow, build.folder / "ip")
     if place.task:  # whose sentences the driver takes as text
         shutil.copyfile(place.path(TOKENIZER), build.folder / "ip" / TOKENIZER)
+    if build.folded["weights"] == MEMORY:
+        vitis = {"c_simulation": None, "vitis": None, "not_run": "a Vitis project has its weights on the chip"}
+    else:
+        vitis = _vitis(build)
+    if vitis["not_run"]:
+        say(console, f"hls: not run: {vitis['not_run']}")
+    write_json(build.folder / "resources.json", {**synthesised(build.dataflow, build.rtl, console=console), **vitis})
+
+
+def _vitis(build: Build) -> dict[str, Any]:
+    """Write ``vitis/``; what its C simulation and its C synthesis found, or why the latter was not run."""
+    from spikegpt_hls.hls.convert import convert
+    from spikegpt_hls.hls.vitis.synthesis import synthesize
+
+    place, console = build.place, build.console
     with console.status("hls: the Vitis HLS project"):
         graph = convert(place.onnx, build.folder / "vitis", backend="Vitis", **_for_kernels(build.folded))
         graph.write()
@@ -36,17 +50,12 @@ def finish(build: Build) -> None:
         simulation = c_simulation(graph, place.vectors)
     say(console, f"hls: C simulation equals the golden vectors in {simulation['compared']:,} values")
     report, reason = synthesize(graph)
-    if reason:
-        say(console, f"hls: not run: {reason}")
-    found = synthesised(build.dataflow, build.rtl, console=console)
-    made = {**found, "c_simulation": simulation, "vitis": report, "not_run": reason}
-    write_json(build.folder / "resources.json", made)
+    return {"c_simulation": simulation, "vitis": report, "not_run": reason}
 
 
 def _for_kernels(folded: Mapping[str, Any]) -> dict[str, Any]:
-    """The kernels are one layer's, keep one state, and have their weights with them: their C simulation takes one
-    sequence after the other. They add zeros, too, and a Linear that skips them in the RTL is folded as it would be
-    alone."""
+    """The kernels are one layer's and keep one state, so that their C simulation takes one sequence after the other;
+    they add zeros, too, and a Linear that skips them in the RTL is folded there as it would be alone."""
     folded = {name: value for name, value in folded.items() if name not in ("depth", "weights", "batch")}
     factors = folded["reuse_factor"]
     if isinstance(factors, Mapping):
@@ -73,7 +82,8 @@ def c_simulation(graph: Any, vectors: Path) -> dict[str, int]:
 
 def show(place: Workspace, console: Console) -> None:
     found = resources.show(place, console)
-    say(console, f"Vitis project: {place.hls / 'vitis'}")
+    if found["c_simulation"]:
+        say(console, f"Vitis project: {place.hls / 'vitis'}")
     say(console, f"IP for Vivado: {place.hls / 'ip' / 'package_ip.tcl'} (not run: needs Vivado)")
     if found["not_run"]:
         say(console, f"not run: {found['not_run']}")
