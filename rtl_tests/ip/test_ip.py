@@ -17,7 +17,8 @@ import pytest
 from cocotb.task import bridge
 
 from spikegpt_hls.hls.dataflow import Dataflow
-from spikegpt_hls.hls.driver.spikegpt import DeviceError, SpikeGPT
+from spikegpt_hls.hls.driver.errors import DeviceError
+from spikegpt_hls.hls.driver.spikegpt import SpikeGPT
 from spikegpt_hls.hls.ip import writer
 from spikegpt_hls.hls.rtl.writer import event_blocks, lif_blocks
 from spikegpt_hls.rtl_tests import simulator

@@ -16,7 +16,8 @@ import pytest
 from cocotb.task import bridge
 from cocotbext.axi import AxiRamRead, AxiReadBus, AxiResp
 
-from spikegpt_hls.hls.driver.spikegpt import DeviceError, SpikeGPT
+from spikegpt_hls.hls.driver.errors import DeviceError
+from spikegpt_hls.hls.driver.spikegpt import SpikeGPT
 from spikegpt_hls.hls.ip import writer
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD, bursts

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from spikegpt_hls.hls.rtl.blocks import EVENT_LINEAR, MODULES
-from spikegpt_hls.rtl_tests.mutants import engine, miter, replay
+from spikegpt_hls.rtl_tests.mutants import engine, miter, read_master, replay, ring, rows
 from spikegpt_hls.rtl_tests.mutants.cases import Design, cases
 from spikegpt_hls.rtl_tests.mutants.replay import Play
 from spikegpt_hls.rtl_tests.proofs import yosys
@@ -30,8 +30,10 @@ from spikegpt_hls.rtl_tests.proofs.formal import search
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.resources import tools
 
+#: Modules that are no blocks: each says by itself what its design is, and what is done with it.
+OWN: dict[str, Any] = {module.NAME: module for module in (engine, ring, rows, read_master)}
 #: All but the fork, whose bench has runs of its own.
-BLOCKS = (*(name for name in MODULES.values() if name != "stream_fork"), EVENT_LINEAR, engine.NAME)
+BLOCKS = (*(name for name in MODULES.values() if name != "stream_fork"), EVENT_LINEAR, *OWN)
 SELECT = 12  # bits of mutsel
 NO_NODE = re.compile(r"-port RD_[AS]RST\b")  # pins of Yosys's memory cell for a reset that no memory here has
 MEMORY = re.compile(r"^  cell \$mem_v2 \\(\S+)\n.*?RD_CLK_ENABLE \d+'([01]+)$", re.MULTILINE | re.DOTALL)
@@ -149,13 +151,12 @@ def compare(design: miter.Design, mutant: int, folder: Path, seconds: int = SECO
 
 def shapes(name: str, lanes: int) -> list[tuple[Design, list[Callable[[], Play]]]]:
     """The designs of at most so many ``lanes`` that a bench runs, each with all that it does with it."""
-    if name == engine.NAME:
-        return [(engine.design(case), [partial(engine.play, case)]) for case in engine.CASES if case.lanes <= lanes]
+    own = OWN.get(name)
     found: dict[str, tuple[Design, list[Callable[[], Play]]]] = {}
-    for case in cases(name):
-        if case.block.lanes <= lanes:
-            design = Design.of(case.block)
-            found.setdefault(repr(design), (design, []))[1].append(partial(replay.play, case))
+    for case in own.CASES if own else cases(name):
+        if (case if own else case.block).lanes <= lanes:
+            design = own.design(case) if own else Design.of(case.block)
+            found.setdefault(repr(design), (design, []))[1].append(partial((own or replay).play, case))
     return list(found.values())
 
 

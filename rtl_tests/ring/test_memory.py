@@ -14,9 +14,10 @@ import pytest
 
 from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.dataflow import Dataflow
+from spikegpt_hls.hls.driver.image import HEADER, MAGIC
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.fold.rows import tiling
-from spikegpt_hls.hls.memory import HEADER, MAGIC, Layout
+from spikegpt_hls.hls.memory import Layout
 from spikegpt_hls.quant.export.qonnx import export
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.training.calibrate import random_network
