@@ -154,7 +154,7 @@ def shapes(name: str, lanes: int) -> list[tuple[Design, list[Callable[[], Play]]
     own = OWN.get(name)
     found: dict[str, tuple[Design, list[Callable[[], Play]]]] = {}
     for case in own.CASES if own else cases(name):
-        if (case if own else case.block).lanes <= lanes:
+        if (case if own else case.block).lanes <= lanes:  # type: ignore[union-attr]
             design = own.design(case) if own else Design.of(case.block)
             found.setdefault(repr(design), (design, []))[1].append(partial((own or replay).play, case))
     return list(found.values())
