@@ -70,6 +70,21 @@ def show(result: Mapping[str, Any], page: Path, console: Console) -> None:
     say(console, f"report: {page}")
 
 
+def _show_memory(memory: Mapping[str, Any], console: Console) -> None:
+    """What came from the memory of the weights, and the rates that follow on boards."""
+    say(
+        console,
+        f"memory: {memory['bytes_per_token'] / 1e6:.2f} MB read per token of an image of "
+        f"{memory['image_bytes'] / 1e6:.1f} MB, a batch of {memory['batch']}; the bus of {memory['bus_bits']} bits "
+        f"moves in {memory['bus_share']:.1%} of the cycles (measured)",
+    )
+    title = f"derived: these cycles at {memory['clock_mhz']:g} MHz, each memory's peak; no board was run"
+    table = Table("board", "part", "memory", "tokens/s", "bound by the", title=title)
+    for part, row in memory["boards"].items():
+        table.add_row(row["board"], part, row["memory"], f"{row['tokens_per_s']:,.1f}", row["bound"])
+    console.print(table)
+
+
 def verified(result: Mapping[str, Any], console: Console) -> None:
     """The table of what was compared, and the cycles."""
     table = Table("trace", "kind", "values compared", "mismatches")
@@ -98,6 +113,8 @@ def verified(result: Mapping[str, Any], console: Console) -> None:
         f"multipliers or adders, busy {result['busy']:.1%} of the time in steady state, {result['useful']:.1%} with "
         "weights that there are (derived)",
     )
+    if memory := result.get("memory"):
+        _show_memory(memory, console)
 
 
 def _task(runner: Runner, simulation: Simulation) -> None:

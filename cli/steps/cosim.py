@@ -23,6 +23,7 @@ from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.rtl_tests.simulator import require_tools
 from spikegpt_hls.rtl_tests.top.cosim import LATENCY, Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
+from spikegpt_hls.sim.rates import CLOCK, on_boards
 from spikegpt_hls.sim.traces import Asked, asked, beats_read, events
 
 STALL_SEED = 20231
@@ -194,18 +195,23 @@ def _rows(dataflow: Dataflow, asked: Asked, came: int) -> dict[str, int]:
 
 
 def _memory(dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]]) -> dict[str, Any]:
-    """What came from a memory outside, by the RTL's own counters: ``bus_share`` of the cycles."""
+    """What came from a memory outside, by the RTL's own counters: ``bus_share`` of the cycles; and what that makes of
+    boards."""
     if dataflow.ring is None or (found := dataflow.ring.rows) is None:
         return {}
     counters = runs["flowing"][0].counters
     beats, tokens, cycles = counters["memory_beats"], counters["tokens"], counters["cycles"]
+    moved, image = beats * found.bus / 8 / tokens, Layout(dataflow).size
     return {
         "memory": {
-            "bytes_per_token": beats * found.bus / 8 / tokens,
+            "bytes_per_token": moved,
+            "image_bytes": image,
             "bus_share": beats / cycles,
             "bus_bits": found.bus,
             "batch": found.batch,
             "latency": LATENCY,
+            "clock_mhz": CLOCK,
+            "boards": on_boards(cycles / tokens, moved, found.bus, image),
         }
     }
 
@@ -253,5 +259,6 @@ def _provenance() -> dict[str, str]:
         "busy": "derived: weights read, over multipliers x cycles per token in the steady state",
         "useful": "derived: as busy, without the places of a word that no output has",
         "cycles_per_token_simulated": "derived: cycle simulator of the same dataflow",
+        "memory": f"measured: counters of the {rtl}; boards: derived, at an assumed clock and their memory's peak",
         "energy_per_token_j": "derived: actions counted in this run's integers, times the table in sim/energy_table",
     }
