@@ -53,6 +53,8 @@ def test_a_target_spends_its_budget_where_no_folding_is_asked_for(random48: Path
         "engine": (),
         "events": (),
     }
+    assert folding.chosen(place, Folding(), 240)["lanes"] > 1
+    assert folding.chosen(place, Folding(), 240, most_lanes=1)["lanes"] == 1
     shared = fastest(network, 24)
     assert shared.members
     asked = Folding(multipliers=24)

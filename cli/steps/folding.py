@@ -123,15 +123,19 @@ def chosen(
     network: Mapping[str, Operation] | None = None,
     engine: bool = True,
     events: Mapping[str, float] | None = None,
+    most_lanes: int | None = None,
 ) -> dict[str, Any]:
-    """The arguments of ``convert``; where nothing was asked for, ``budget`` is the target's of multipliers.
+    """The arguments of ``convert``; where nothing was asked for, ``budget`` is the target's of multipliers, and
+    ``most_lanes`` its bound on lanes.
 
     ``network`` has the operations of a graph that was not exported, ``events`` those that drive its Linears.
     ``engine``: whether a budget or a rate that was asked for may be met by an engine.
     """
+    lanes = {}
     if settings.free:
         settings, engine = replace(settings, multipliers=budget), False
-    folded = {"contexts": 1, "engine": (), "events": (), **_folded(place, settings, network, engine, events)}
+        lanes = {} if most_lanes is None else {"most_lanes": most_lanes}
+    folded = {"contexts": 1, "engine": (), "events": (), **_folded(place, settings, network, engine, events, lanes)}
     if settings.folding is not None and settings.zeros is not None:  # more than the file says
         driven = tuple(events or {} if network else _driven(place, settings))
         shared = tuple(name for name in folded["engine"] if name not in driven)
@@ -145,6 +149,7 @@ def _folded(
     network: Mapping[str, Operation] | None,
     engine: bool,
     events: Mapping[str, float] | None,
+    bound: Mapping[str, int],
 ) -> dict[str, Any]:
     if settings.folding is not None:
         return read(Path(settings.folding))
@@ -165,7 +170,7 @@ def _folded(
         return {"lanes": lanes, "reuse_factor": reuse, "events": tuple(events)}
     if settings.rate is None:
         assert settings.multipliers is not None
-        plan = fastest(network, settings.multipliers, engine, events)
+        plan = fastest(network, settings.multipliers, engine, events, **bound)
     else:
         plan = cheapest(network, settings.clock * 1e6 / settings.rate, engine, events)
     return {

@@ -29,7 +29,7 @@ def run(place: Workspace, settings: Folding, console: Console) -> None:
     target = targets.target(place.target)
     if settings.weights == MEMORY and not target.memory:
         raise ConversionError(f"weights=memory is not built for target={place.target} yet: target=verilog has it")
-    folded = folding.chosen(place, settings, target.budget)
+    folded = folding.chosen(place, settings, target.budget, most_lanes=target.lanes)
     with replacing(place.hls) as folder:
         dataflow = _write_rtl(place, folder, {**folded, **settings.shape}, target, console)
         folding.write(dataflow, folder, activity.measured(place, dataflow))

@@ -49,6 +49,7 @@ class Target:
     summary: str  # one line, for help and README
     multiplier: tuple[int, int] = XC7_MULTIPLIER
     budget: int | None = None  # multipliers of the Linears where no folding is asked for; None: as many as it takes
+    lanes: int | None = None  # at most, there: the other blocks' multipliers grow with them
     memory: bool = False  # whether it is built with weights in a memory outside, too
     outputs: tuple[str, ...] = ()
     finish: Callable[[Build], None] = _nothing

@@ -18,6 +18,7 @@ MULTIPLIER = (18, 18)
 BITSTREAM = "spikegpt.bit"
 #: Multipliers of the Linears: leaves room for those of the other blocks among the 156 of an LFE5U-85F.
 BUDGET = 64
+LANES = 1
 CLOCK = 100.0  # MHz, what the router aims at
 
 
@@ -75,6 +76,7 @@ TARGET = Target(
     "the RTL, every block and the whole model routed on a Lattice ECP5-85F by nextpnr, a bitstream",
     multiplier=MULTIPLIER,
     budget=BUDGET,
+    lanes=LANES,
     outputs=("resources.json",),
     finish=finish,
     show=show,

@@ -41,6 +41,7 @@ TARGET = Target(
     "the RTL, and a bitstream for the board ULX3S (LFE5U-85F), whose serial port continues text",
     multiplier=ecp5.MULTIPLIER,
     budget=ecp5.BUDGET,
+    lanes=ecp5.LANES,
     outputs=("resources.json", ecp5.BITSTREAM),
     finish=finish,
     show=show,

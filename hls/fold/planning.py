@@ -64,10 +64,17 @@ class Plan:
         return max(self.intervals, key=lambda name: (self.intervals[name], name == NAME, name in multiplies))
 
 
-def fastest(operations: Mapping[str, Operation], multipliers: int, engine: bool = True, events: Events = DENSE) -> Plan:
+def fastest(
+    operations: Mapping[str, Operation],
+    multipliers: int,
+    engine: bool = True,
+    events: Events = DENSE,
+    most_lanes: int = MAX_LANES,
+) -> Plan:
     """The plan with the fewest cycles per token that needs at most ``multipliers``; of equals, one without an engine,
-    then the cheapest. ``engine``: whether it may have one."""
-    spaces = _spaces(operations, engine, events)
+    then the cheapest. ``engine``: whether it may have one. The multipliers of blocks that are no Linears grow with the
+    lanes, and are not among these: ``most_lanes`` bounds them."""
+    spaces = [space for space in _spaces(operations, engine, events) if space.lanes <= most_lanes]
     plans = [plan for space in spaces if (plan := space.fastest(multipliers))]
     if not plans:
         least = min(space.at(float("inf")).multipliers for space in spaces)
