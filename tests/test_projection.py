@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from spikegpt_hls.cli.commands import cosim
+from spikegpt_hls.cli.graph.runner import Runner
 from spikegpt_hls.cli.main import run
 from spikegpt_hls.cli.steps import size
 from spikegpt_hls.hls.convert import reuse_factors
@@ -145,6 +147,20 @@ def test_report_of_a_large_preset_is_projected_to_every_part(tmp_path: Path, mon
     assert content["network"]["weights"] == "random"
     assert run([*command, "--part", "XCU55C"]) == 0
     assert list(json.loads(path.read_text())["parts"]) == ["XCU55C"]
+
+
+def test_report_of_a_large_preset_that_was_trained_is_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, shown = [], []
+    monkeypatch.setattr(Runner, "make", lambda self, step, asked: made.append(step.title(self.place)))
+    monkeypatch.setattr(cosim, "show", lambda result, page, console: shown.append(result))
+    folder = tmp_path / "46m"
+    folder.mkdir()
+    (folder / "checkpoint.safetensors").touch()
+    (folder / "cosim.json").write_text('{"cycles_rtl": 7}')
+    assert run(["report", "--preset", "46m", "--build", str(tmp_path)]) == 0
+    assert (made, shown) == (["report-verilog"], [{"cycles_rtl": 7}])
 
 
 @pytest.mark.parametrize("command", [("report", "46m"), ("report", "tiny"), ("size", "46m")])

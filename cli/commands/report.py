@@ -14,9 +14,9 @@ from spikegpt_hls.sim.parts import named
 
 
 def report(runner: Runner) -> None:
-    """The co-simulation if it is out of date, then the page."""
+    """The co-simulation if it is out of date, then the page; of a large size that was not trained, a projection."""
     named(runner.told(Parts).part)
-    if runner.place.preset in projected.PRESETS:
+    if runner.place.preset in projected.PRESETS and not runner.place.checkpoint.exists():
         return projected.report(runner)
     runner.make(REPORT, asked=True)
     cosim.show(json.loads(runner.place.cosim.read_text()), runner.place.path(PAGE), runner.console)
