@@ -218,11 +218,9 @@ CASES = {
         reuse_factor=4, depth=30, events=True, PLACES=2,  # a token needs 21 cycles to leave
     ),
     "ring": _ring(),
-    "read_master": _read_master(
-        False, {"read_master": ("room_q >= RoomBits'(length)", "room_q != '0")}, 20
-    ),
+    "read_master": _read_master(False, {"read_master": ("asks = !outside_q && !dead_q", "asks = !dead_q")}, 10),
     "read_master before a good memory": _read_master(
-        True, {"read_master": ("int'(page_left) < BURST", "int'(page_left) < BURST - 1")}, 20
+        True, {"read_master": ("int'(page_left) < BURST", "int'(page_left) < BURST - 1")}, 10
     ),
     "row_reader": _row_reader({"row_reader": ("row_q + BEAT_BITS'(LANES) * row", "row_q + row")}),
     "engine": _engine(False, {"shared_linear": ("pending_q != 2'd0 && room", "pending_q != 2'd0")}, 32),
