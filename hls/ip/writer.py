@@ -56,7 +56,7 @@ class Shape:
         head = dataflow.driver[dataflow.sink]
         if not head.format_out.signed:
             raise ConversionError(f"the IP compares signed logits, and {head.name} writes {head.format_out}")
-        layers = sum(block.kind == "Residual" for block in dataflow.blocks) // 2
+        layers = sum(block.layers for block in dataflow.blocks if block.kind == "Residual") // 2
         outputs = head.channels_out - head.padding
         outside = rows.of(dataflow)
         image = Layout(dataflow) if outside else None

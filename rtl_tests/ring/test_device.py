@@ -80,7 +80,9 @@ async def a_session(dut: Any, stall: float) -> None:
     image = folder / "hls" / "rtl" / "memory.bin"
 
     def session() -> None:
-        assert model.geometry.memory_bytes == image.stat().st_size
+        told = model.geometry
+        assert (told.layers, told.channels, told.vocabulary) == (LAYERS, CHANNELS, VOCABULARY)
+        assert told.memory_bytes == image.stat().st_size
         with pytest.raises(DeviceError, match="no weights yet"):
             model.run(sequences[0])
         for name, said in REFUSED.items():
