@@ -182,12 +182,11 @@ def top(dataflow: Dataflow) -> Iterator[str]:
         yield f"  wire {_range(bits)}{name};"
     yield "  reg rst;"
     yield "  always @(posedge aclk) rst <= !aresetn;"
-    settings = ("run", "resume", "mode", "length", "count", "idle", *_FAULT, *_MEMORY, *_COUNTERS)
-    if not shape.bus:
-        yield "  assign memory_fault = 4'd0;"
-        yield f"  assign memory_beats = {COUNTER_BITS}'d0;"
+    settings = ("run", "resume", "mode", "length", "count", "idle", *_FAULT, *_COUNTERS)
+    chip = {"memory_base": "", "memory_placed": "", "memory_fault": "4'd0", "memory_beats": f"{COUNTER_BITS}'d0"}
+    memory = {name: name for name in chip} if shape.bus else chip
     yield from _instance(shape, "registers", {
-        "clk": "aclk", "rst": "rst", "model_rst": "model_rst", **{name: name for name in settings},
+        "clk": "aclk", "rst": "rst", "model_rst": "model_rst", **{name: name for name in settings}, **memory,
         **{f"s_axi_{name}": f"s_axi_{name}" for name, *_ in AXI_LITE},
     })  # fmt: skip
     yield from _instance(shape, "guard", {
@@ -226,14 +225,14 @@ def instance_of_model(dataflow: Dataflow) -> Iterator[str]:
 
 
 _FAULT = ("fault", "fault_position", "fault_id")
-_MEMORY = ("memory_base", "memory_placed", "memory_fault", "memory_beats")
 _COUNTERS = (*COUNTERS, "spike_counts", "event_counts")
 
 
 def _wires(shape: Shape) -> Iterator[tuple[str, int]]:
     yield from (("model_rst", 1), ("run", 1), ("resume", 1), ("mode", 2), ("length", 32), ("count", 16), ("idle", 1))
     yield from (("fault", 4), ("fault_position", 32), ("fault_id", 32))
-    yield from (("memory_base", 32), ("memory_placed", 1), ("memory_fault", 4), ("memory_beats", COUNTER_BITS))
+    if shape.bus:
+        yield from (("memory_base", 32), ("memory_placed", 1), ("memory_fault", 4), ("memory_beats", COUNTER_BITS))
     yield from ((name, COUNTER_BITS) for name in COUNTERS)
     yield "spike_counts", shape.lifs * COUNTER_BITS
     yield "event_counts", shape.linears * COUNTER_BITS
