@@ -80,6 +80,7 @@ module read_master_rules #(
   logic [ 7:0] arlen_q;
   wire  [14:0] window_end = 15'(base) + 15'(size);
   wire  [14:0] burst_end = 15'(araddr) + 15'(arlen) + 15'd1;
+  wire         page = 13'(araddr[11:0]) + 13'(arlen) < 13'h1000;
   assign asks = arlen < 8'(BURST) && page && araddr >= base && burst_end <= window_end;
   wire keeps = !held_q || (arvalid && araddr == araddr_q && arlen == arlen_q);
 
