@@ -16,7 +16,7 @@ from spikegpt_hls.cli.steps import resources
 from spikegpt_hls.cli.targets import Build, Target
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import TOKENIZER, Workspace
-from spikegpt_hls.hls.fold.rows import MEMORY
+from spikegpt_hls.hls.rtl import rows
 
 
 def finish(build: Build) -> None:
@@ -28,7 +28,7 @@ def finish(build: Build) -> None:
     ip.write(build.dataflow, build.folder / "ip")
     if place.task:  # whose sentences the driver takes as text
         shutil.copyfile(place.path(TOKENIZER), build.folder / "ip" / TOKENIZER)
-    if build.folded["weights"] == MEMORY:
+    if rows.of(build.dataflow):
         vitis = {"c_simulation": None, "vitis": None, "not_run": "a Vitis project has its weights on the chip"}
     else:
         vitis = _vitis(build)
@@ -56,7 +56,6 @@ def _vitis(build: Build) -> dict[str, Any]:
 def _for_kernels(folded: Mapping[str, Any]) -> dict[str, Any]:
     """The kernels are one layer's and keep one state, so that their C simulation takes one sequence after the other;
     they add zeros, too, and a Linear that skips them in the RTL is folded there as it would be alone."""
-    folded = {name: value for name, value in folded.items() if name not in ("depth", "weights", "batch")}
     factors = folded["reuse_factor"]
     if isinstance(factors, Mapping):
         factors = {name: factor for name, factor in factors.items() if name not in folded["events"]}
