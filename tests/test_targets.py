@@ -5,17 +5,22 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from spikegpt_hls.cli import targets
 from spikegpt_hls.cli.main import cli
 from spikegpt_hls.cli.steps import folding
 from spikegpt_hls.cli.steps.folding import Folding
+from spikegpt_hls.cli.targets import xilinx
 from spikegpt_hls.cli.workspace import Workspace
 from spikegpt_hls.hls.convert import convert, operations
 from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.planning import fastest
 from spikegpt_hls.hls.frontend.graph import dataflow
 from spikegpt_hls.hls.rtl.blocks import parameters
+from spikegpt_hls.quant.export.qonnx import export
+from spikegpt_hls.quant.training.calibrate import random_network
+from spikegpt_hls.sim.resources import synthesis
 
 FOLDER = Path(targets.__file__).parent
 NEW = """from spikegpt_hls.cli.targets import Target
@@ -77,3 +82,19 @@ def test_the_multiplier_of_a_target_reaches_its_linears(random48: Path, tmp_path
     assert set(wide.values()) == {18}
     assert {block.name for block in kept.blocks if block.kind == "Linear"} < wide.keys()
     assert (tmp_path / "rtl" / "spikegpt.sv").read_text().count(".WIDE(18)") == len(wide)
+
+
+def test_a_vitis_project_is_not_written_of_weights_in_a_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(random_network(1, 8, seed=1, vocabulary=16, formats="shared"), tmp_path)
+    folded = {"lanes": 2, "contexts": 1, "events": (), "reuse_factor": None}
+    graph = convert(tmp_path / "model.onnx", tmp_path / "made", "SpikeRTL", lanes=2, depth="folded", weights="memory")
+    graph.write()
+    monkeypatch.setattr(synthesis, "resources", lambda *_, **__: {"blocks": {}})
+    place = Workspace(tmp_path, "tiny", "xilinx")
+    console = Console(record=True)
+    xilinx.finish(targets.Build(place, console, tmp_path / "made", folded, dataflow(graph)))
+    made = json.loads((tmp_path / "made" / "resources.json").read_text())
+    assert (made["vitis"], made["not_run"]) == (None, "a Vitis project has its weights on the chip")
+    assert "m_axi_araddr" in (tmp_path / "made" / "ip" / "spikegpt_ip.v").read_text()
+    assert not (tmp_path / "made" / "vitis").exists()
+    assert made["not_run"] in console.export_text()

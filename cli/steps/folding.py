@@ -131,11 +131,12 @@ def chosen(
     ``network`` has the operations of a graph that was not exported, ``events`` those that drive its Linears.
     ``engine``: whether a budget or a rate that was asked for may be met by an engine.
     """
-    lanes = {}
     if settings.free:
         settings, engine = replace(settings, multipliers=budget), False
-        lanes = {} if most_lanes is None else {"most_lanes": most_lanes}
-    folded = {"contexts": 1, "engine": (), "events": (), **_folded(place, settings, network, engine, events, lanes)}
+    else:
+        most_lanes = None
+    found = _folded(place, settings, network, engine, events, most_lanes)
+    folded = {"contexts": 1, "engine": (), "events": (), **found}
     if settings.folding is not None and settings.zeros is not None:  # more than the file says
         driven = tuple(events or {} if network else _driven(place, settings))
         shared = tuple(name for name in folded["engine"] if name not in driven)
@@ -149,7 +150,7 @@ def _folded(
     network: Mapping[str, Operation] | None,
     engine: bool,
     events: Mapping[str, float] | None,
-    bound: Mapping[str, int],
+    most_lanes: int | None,
 ) -> dict[str, Any]:
     if settings.folding is not None:
         return read(Path(settings.folding))
@@ -170,7 +171,7 @@ def _folded(
         return {"lanes": lanes, "reuse_factor": reuse, "events": tuple(events)}
     if settings.rate is None:
         assert settings.multipliers is not None
-        plan = fastest(network, settings.multipliers, engine, events, **bound)
+        plan = fastest(network, settings.multipliers, engine, events, most_lanes)
     else:
         plan = cheapest(network, settings.clock * 1e6 / settings.rate, engine, events)
     return {

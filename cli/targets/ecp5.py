@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +21,7 @@ BITSTREAM = "spikegpt.bit"
 BUDGET = 64
 LANES = 1
 CLOCK = 100.0  # MHz, what the router aims at
+EVERY = 30  # seconds between nextpnr's lines where there is no terminal
 
 
 def finish(build: Build) -> None:
@@ -50,9 +52,15 @@ def model(build: Build, top: str, constraints: bytes | None = None) -> dict[str,
 
     files = tools.inputs(build.rtl, top, {})
     with build.console.status(f"ecp5: Yosys and nextpnr, {top}, which takes some minutes") as status:
+        due = time.monotonic() + EVERY
 
         def hear(line: str) -> None:
-            status.update(f"ecp5: nextpnr, {top}: {escape(line.removeprefix('Info:').strip())}")
+            nonlocal due
+            text = f"ecp5: nextpnr, {top}: {line.removeprefix('Info:').strip()}"
+            status.update(escape(text))
+            if not build.console.is_terminal and time.monotonic() >= due:
+                say(build.console, text)
+                due = time.monotonic() + EVERY
 
         try:
             return placed(top, top, {}, files, CLOCK, constraints, build.folder / BITSTREAM, hear)

@@ -69,12 +69,12 @@ def fastest(
     multipliers: int,
     engine: bool = True,
     events: Events = DENSE,
-    most_lanes: int = MAX_LANES,
+    most_lanes: int | None = None,
 ) -> Plan:
     """The plan with the fewest cycles per token that needs at most ``multipliers``; of equals, one without an engine,
     then the cheapest. ``engine``: whether it may have one. The multipliers of blocks that are no Linears grow with the
     lanes, and are not among these: ``most_lanes`` bounds them."""
-    spaces = [space for space in _spaces(operations, engine, events) if space.lanes <= most_lanes]
+    spaces = [space for space in _spaces(operations, engine, events) if space.lanes <= (most_lanes or MAX_LANES)]
     plans = [plan for space in spaces if (plan := space.fastest(multipliers))]
     if not plans:
         least = min(space.at(float("inf")).multipliers for space in spaces)
