@@ -150,7 +150,7 @@ def test_a_failed_run_leaves_nothing_that_is_taken_for_a_result(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(builds.VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(tools, "call", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(tools, "call", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         place(whole, "whole")
     assert not list((tmp_path / "cache").iterdir())

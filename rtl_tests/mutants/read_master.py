@@ -98,8 +98,6 @@ def play(case: Case) -> Play:
         for beat in range(count):
             last = beat == count - 1 and fault != "no last"
             response = RESPONSES.get(fault, 0) if beat == 1 else 0
-            if fault == "no last" and beat == length - 1:
-                last = False
             sent.append(int(fault == "other id") << 11 | response << 9 | int(last) << 8 | _value(at + beat))
             if beat < length:
                 came[first + beat] = _value(at + beat)

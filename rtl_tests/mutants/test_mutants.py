@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.mutants import coverage, mutate, replay
 from spikegpt_hls.rtl_tests.mutants.cases import Design, cases
 
@@ -12,6 +15,14 @@ def test_the_bench_catches_mutants_that_are_not_equivalent(tmp_path: Path) -> No
     verdicts = mutate.judge(Design.of(case.block), [replay.play(case)], 12, 1, tmp_path / "lif")
     mutate.settle(verdicts, tmp_path / "lif")
     assert {verdict["reason"] for verdict in verdicts if verdict["caught"] is None} <= {"equivalent"}
+    assert sum(verdict["caught"] is not None for verdict in verdicts) >= 6
+
+
+@pytest.mark.parametrize("name", ["ring", "read_master", slow("row_engine")])
+def test_what_is_no_block_passes_its_own_replay_and_mutants_do_not(name: str, tmp_path: Path) -> None:
+    """``judge`` says whether the design itself fails."""
+    design, plays = mutate.shapes(name, 8)[0]
+    verdicts = mutate.judge(design, [play() for play in plays], 12, 1, tmp_path / name)
     assert sum(verdict["caught"] is not None for verdict in verdicts) >= 6
 
 
