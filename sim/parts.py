@@ -39,9 +39,10 @@ class Board:
 
 @dataclass(frozen=True)
 class Part:
-    """``family`` is that of the resources that count for it: UltraScale+ has the LUT6, block RAM and more than the DSP
-    of ``xc7``. ``lut`` are LUT4 on ECP5, ``bram36`` blocks of 36 Kbit (two of ECP5's), ``uram`` blocks of 288 Kbit;
-    ``macs_per_dsp`` are the products of 8 by 8 bits that share a multiplier (two in 25 x 18 bits, docs/targets.md)."""
+    """``family`` is that of the resources that count for it: UltraScale+ and Versal have the LUT6, block RAM and
+    more than the DSP of ``xc7``. ``lut`` are LUT4 on ECP5, ``bram36`` blocks of 36 Kbit (two of ECP5's), ``uram``
+    blocks of 288 Kbit; ``macs_per_dsp`` are the products of 8 by 8 bits that share a multiplier (two in 25 x 18 bits,
+    docs/targets.md)."""
 
     name: str
     family: str

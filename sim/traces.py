@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,17 +50,28 @@ def _through(dataflow: Dataflow, traces: Mapping[str, Ints], ring: Block, stream
     return layers[-1] if stream == ring.outputs[1] else _every_layer([new, *layers[:-1]])
 
 
+class Pace(NamedTuple):
+    """How a memory's controller answered: for each burst the cycles that its address waited to be taken, for each beat
+    those since then or, if that was later, since the beat before it. What is asked for behind the last begins anew."""
+
+    waits: Sequence[int]
+    gaps: Sequence[int]
+
+
 @dataclass(frozen=True)
 class Asked:
     """What the tokens of a run ask of a memory outside: their ids, the inputs that are not 0 of each Linear that events
-    drive, (tokens, or in a ring tokens * layers, inputs), and the cycles until the memory answers."""
+    drive, (tokens, or in a ring tokens * layers, inputs), and the cycles until the memory answers, or its pace."""
 
     tokens: Ints
     nonzero: Mapping[str, NDArray[np.bool_]]
     latency: int
+    pace: Pace | None = None
 
 
-def asked(dataflow: Dataflow, traces: Mapping[str, Ints], row: Ints, latency: int) -> Asked | None:
+def asked(
+    dataflow: Dataflow, traces: Mapping[str, Ints], row: Ints, latency: int, pace: Pace | None = None
+) -> Asked | None:
     """Of tokens that are sent in the order ``row``; None where all weights lie on the chip."""
     if dataflow.ring is None or dataflow.ring.rows is None:
         return None
@@ -68,7 +80,7 @@ def asked(dataflow: Dataflow, traces: Mapping[str, Ints], row: Ints, latency: in
         if block.rows and block.events:
             inputs = trace_of(dataflow, traces, block.inputs[0]) != 0
             nonzero[block.name] = inputs.reshape(len(row), block.layers, -1)[row].reshape(-1, block.channels_in)
-    return Asked(np.asarray(traces["tokens"])[row], nonzero, latency)
+    return Asked(np.asarray(traces["tokens"])[row], nonzero, latency, pace)
 
 
 def beats_read(dataflow: Dataflow, asked: Asked) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikegpt_hls.hls.convert import convert
+from spikegpt_hls.hls.rtl.writer import MEMORY
 from spikegpt_hls.quant.export.qonnx import export
 from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.format import Ints
@@ -17,7 +18,7 @@ from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
-from spikegpt_hls.sim.traces import asked, events
+from spikegpt_hls.sim.traces import Pace, asked, events
 
 LENGTHS = (9, 1, 14)
 
@@ -36,14 +37,14 @@ class Folded:
         run = self.model.run(name, self.sequences, stall)
         return run, compare(run, self.golden)
 
-    def schedule(self, latency: int = 0) -> Schedule:
-        """Of the run without stalls."""
+    def schedule(self, latency: int = 0, pace: Pace | None = None) -> Schedule:
+        """Of the run without stalls, before a memory of that latency, or one of that ``pace``."""
         dataflow = self.model.dataflow
         order = interleave([len(ids) for ids in self.sequences], dataflow.contexts, seed=0)
         tokens = len(order.row)
         fired = events(dataflow, self.golden)
         fired = {name: counts.reshape(tokens, -1)[order.row].ravel() for name, counts in fired.items()}
-        return simulate(dataflow, tokens, events=fired, asked=asked(dataflow, self.golden, order.row, latency))
+        return simulate(dataflow, tokens, events=fired, asked=asked(dataflow, self.golden, order.row, latency, pace))
 
 
 def folded(
@@ -56,10 +57,11 @@ def folded(
     lengths: Sequence[int] = LENGTHS,
     level: int = 0,
     seed: int = 1,
+    controller: Callable[[bytes], Sequence[Path]] | None = None,
     **asked_for: Any,
 ) -> Folded:
     """``asked_for``: placement and weight_bits of the network, and the backend's options; ``level``: as
-    ``Model.build``'s."""
+    ``Model.build``'s; ``controller``: from the weights' image to the sources of its ``memory``."""
     kind = {name: asked_for.pop(name) for name in ("placement", "weight_bits") if name in asked_for}
     network = random_network(layers, channels, seed=seed, vocabulary=vocabulary, formats="shared", **kind)
     export(network, folder)
@@ -72,7 +74,9 @@ def folded(
     graph.write()
     rng = np.random.default_rng(seed)
     sequences = [rng.integers(0, vocabulary, length) for length in lengths]
-    model = Model(folder / "hls" / "rtl", folder / "run")
+    rtl = folder / "hls" / "rtl"
+    memory = {} if controller is None else {"memory": controller((rtl / MEMORY).read_bytes())}
+    model = Model(rtl, folder / "run", **memory)
     model.build(level=level)
     return Folded(model, sequences, trace(network, sequences))
 

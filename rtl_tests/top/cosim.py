@@ -24,7 +24,8 @@ from spikegpt_hls.rtl_tests.simulator import ToolError
 from spikegpt_hls.rtl_tests.top import driver, taps
 
 _HERE = Path(__file__).parent
-_BENCH = tuple(_HERE / name for name in ("driver.sv", "pauses.sv", "tap.sv", "tap.cpp", "memory.sv"))
+_BENCH = tuple(_HERE / name for name in ("driver.sv", "pauses.sv", "tap.sv", "tap.cpp"))
+_MEMORY = (_HERE / "memory.sv",)
 LATENCY = 20  # cycles of the memory outside (memory.sv)
 _STALL_CYCLES = 1024  # of a pattern of stalls, per token; then it begins anew
 
@@ -103,17 +104,19 @@ class Run:
 
 
 class Model:
-    """A model's RTL, built once and run with any sequences and stalls."""
+    """A model's RTL, built once and run with any sequences and stalls.
 
-    def __init__(self, rtl: Path, work: Path, waves: bool = False) -> None:
-        self.rtl, self.work, self.waves = rtl.resolve(), work.resolve(), waves
+    ``memory``: the sources of the module ``memory``, which holds the weights outside."""
+
+    def __init__(self, rtl: Path, work: Path, waves: bool = False, memory: Sequence[Path] = _MEMORY) -> None:
+        self.rtl, self.work, self.waves, self.memory = rtl.resolve(), work.resolve(), waves, memory
         self.plusargs: list[str] = []  # of the memory (memory.sv)
         self.simulator = self.work / "simulator"
         self.dataflow = Dataflow.from_json(json.loads((rtl / "dataflow.json").read_text()))
 
     def build(self, level: int = 2) -> None:
         """``level`` 2 for long runs: it compiles for half a minute, and simulates several times as fast."""
-        sources = [self.rtl / "testbench.sv", self.rtl / f"{TOP}.sv", *_BENCH]
+        sources = [self.rtl / "testbench.sv", self.rtl / f"{TOP}.sv", *_BENCH, *self.memory]
         others = [path for path in sorted(self.rtl.glob("*.sv")) if path not in sources]
         simulator.build([*sources, *others], "testbench", self.simulator, waves=self.waves, level=level)
 

@@ -24,6 +24,7 @@ SIGNATURES = {
     "add_fold": (((_int,) * 10) + (_ints, _ints, _int, _int), None),
     "add_ring": ((_int,) * 7, None),
     "add_island": ((_ints, _ints, _int, _int, _ints, _int), None),
+    "add_pace": ((_ints, _int, _ints, _int), None),
     "add_row_linear": ((_int, _int, _ints, _int, _int, _ints, _int, _ints, _int), None),
     "add_member": ((_int,) * 9, None),
     "add_sink": ((_int, _ints, _int), None),

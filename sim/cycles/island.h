@@ -1,5 +1,6 @@
 // What shares a memory outside, clocked: the ring in waves, the Linears whose rows are read, their engine, the read
-// master, the embedding, and a memory that answers after so many cycles (docs/memory.md; ring.sv, row_*.sv, read_*.sv).
+// master, the embedding, and a memory that answers after so many cycles, or at a pace that was recorded
+// (docs/memory.md; ring.sv, row_*.sv, read_*.sv).
 //
 // Who is served depends on who asks first, so this part has a clock, where all other actors pass timestamps. It sees a
 // beat in the cycle from which it is offered; the others have gone on as far as they can whenever a cycle ends in which
@@ -58,10 +59,16 @@ struct Island : Actor {
     std::deque<int64_t> burst_q;
     struct Burst {
         int64_t length;
-        Cycle due;
+        Cycle asked;
     };
     std::deque<Burst> memory;
     int64_t memory_beat = 0;
+    // A controller's own pace, over and over: each burst's wait for its address to be taken, and each beat's cycles
+    // since then or, if that was later, since the beat before it. Without one, a burst comes `latency` behind its
+    // address.
+    std::vector<int64_t> waits, gaps;
+    int64_t bursts_asked = 0, beats_come = 0;
+    Cycle offered = 0, last_beat = 0; // the address since, the beat before
 
     // ---- of row_adder
     enum { Add, Settle, Read, Send } adder = Add;
@@ -78,6 +85,13 @@ struct Island : Actor {
             if (m.nonzero[line * m.inputs + input])
                 return true;
         return false;
+    }
+    // The next beat's cycle, of the first burst that the memory has.
+    Cycle due() const {
+        const Cycle asked = memory.front().asked;
+        if (gaps.empty())
+            return asked + std::max<int64_t>(latency, 1);
+        return std::max(asked, last_beat) + gaps[beats_come % gaps.size()];
     }
     void take(In &in) {
         in.channel->time.push(now);
@@ -118,11 +132,12 @@ struct Island : Actor {
         }
         // -- read_master, and the memory
         const int64_t length = std::min(std::min(burst, run_left), page - run_first % page);
-        const bool ar_ready = memory.size() < 64;
+        const bool ar_ready =
+            memory.size() < 64 && (waits.empty() || now >= offered + waits[bursts_asked % waits.size()]);
         const bool issue =
             busy && vacant >= length && static_cast<int64_t>(burst_q.size()) < outstanding && !(ar && !ar_ready);
         const bool asks = ar && ar_ready;
-        const bool come = !memory.empty() && now >= memory.front().due && !burst_q.empty();
+        const bool come = !memory.empty() && now >= due() && !burst_q.empty();
         // -- row_adder, and who takes the data
         const int64_t who = run_q.empty() || data == 0 ? -1 : run_q.front().who;
         const bool job_any = !job_q.empty(), step_any = !step_q.empty() && job_any;
@@ -248,8 +263,10 @@ struct Island : Actor {
         }
         data += come - pop;
         vacant += pop;
-        any |= pop || come || issue || asks || !memory.empty();
+        any |= pop || come || issue || ar || !memory.empty();
         if (come) {
+            beats_come++;
+            last_beat = now;
             if (++memory_beat == memory.front().length) {
                 memory_beat = 0;
                 memory.pop_front();
@@ -260,11 +277,13 @@ struct Island : Actor {
             }
         }
         if (asks) {
-            memory.push_back({ar_length, now + std::max<int64_t>(latency, 1)});
+            memory.push_back({ar_length, now});
+            bursts_asked++;
             ar = false;
         }
         if (issue) {
             ar = true;
+            offered = now + 1;
             ar_length = length;
             vacant -= length;
             burst_q.push_back(length);

@@ -223,6 +223,12 @@ void add_island(Network *net, const int64_t *shape, const int64_t *streams, int6
     island->asked.assign(asked, asked + tokens);
 }
 
+// How the island's memory answered: `Island::waits` and `gaps`.
+void add_pace(Network *net, const int64_t *waits, int64_t bursts, const int64_t *gaps, int64_t beats) {
+    net->island->waits.assign(waits, waits + bursts);
+    net->island->gaps.assign(gaps, gaps + beats);
+}
+
 // The first in line first. `nonzero` has `inputs` bytes a row; none where the member is dense.
 void add_row_linear(Network *net, int64_t input, int64_t output, const int64_t *shape, int64_t reorder, int64_t head,
                     const int64_t *first, int64_t layers, const uint8_t *nonzero, int64_t rows) {

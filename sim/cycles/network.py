@@ -101,6 +101,8 @@ class Network:
         self._lib.add_island(
             self._net, ints(shape), ints(streams), layout.row_beats, embedding.beats_out, ints(asked), len(asked)
         )
+        if (pace := wave.pace) is not None:
+            self._lib.add_pace(self._net, ints(pace.waits), len(pace.waits), ints(pace.gaps), len(pace.gaps))
         for block in layout.members:
             tiles, head = tiling(block), not is_inside(block)
             nonzero = np.zeros((0, 1), np.uint8)  # none where every row is read
