@@ -16,7 +16,7 @@ from spikegpt_hls.quant.export.vectors import trace
 from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.contexts import interleave
-from spikegpt_hls.rtl_tests.top.cosim import Comparison, Model, Run, compare
+from spikegpt_hls.rtl_tests.top.cosim import MEMORY_SOURCES, Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
 from spikegpt_hls.sim.traces import Pace, asked, events
 
@@ -75,8 +75,8 @@ def folded(
     rng = np.random.default_rng(seed)
     sequences = [rng.integers(0, vocabulary, length) for length in lengths]
     rtl = folder / "hls" / "rtl"
-    memory = {} if controller is None else {"memory": controller((rtl / MEMORY).read_bytes())}
-    model = Model(rtl, folder / "run", **memory)
+    sources = MEMORY_SOURCES if controller is None else controller((rtl / MEMORY).read_bytes())
+    model = Model(rtl, folder / "run", memory=sources)
     model.build(level=level)
     return Folded(model, sequences, trace(network, sequences))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from spikegpt_hls.rtl_tests.ring.folded import assert_cycles, assert_equal, fold
 def test_rows_behind_litedram_are_pytorch_and_are_simulated(chip: controller.Chip, bus: int, tmp_path: Path) -> None:
     ring = folded(
         tmp_path, 2, 16, 4, weights="memory", placement="spike-driven", bus=bus, batch=2,
-        controller=lambda image: controller.sources(image, bus, chip, tmp_path / "controller"),
+        controller=partial(controller.sources, bus=bus, chip=chip, folder=tmp_path / "controller"),
     )  # fmt: skip
     run, comparison = ring.run("flowing")
     assert_equal(ring, run, comparison)

@@ -25,7 +25,7 @@ from spikegpt_hls.rtl_tests.top import driver, taps
 
 _HERE = Path(__file__).parent
 _BENCH = tuple(_HERE / name for name in ("driver.sv", "pauses.sv", "tap.sv", "tap.cpp"))
-_MEMORY = (_HERE / "memory.sv",)
+MEMORY_SOURCES = (_HERE / "memory.sv",)
 LATENCY = 20  # cycles of the memory outside (memory.sv)
 _STALL_CYCLES = 1024  # of a pattern of stalls, per token; then it begins anew
 
@@ -108,7 +108,7 @@ class Model:
 
     ``memory``: the sources of the module ``memory``, which holds the weights outside."""
 
-    def __init__(self, rtl: Path, work: Path, waves: bool = False, memory: Sequence[Path] = _MEMORY) -> None:
+    def __init__(self, rtl: Path, work: Path, waves: bool = False, memory: Sequence[Path] = MEMORY_SOURCES) -> None:
         self.rtl, self.work, self.waves, self.memory = rtl.resolve(), work.resolve(), waves, memory
         self.plusargs: list[str] = []  # of the memory (memory.sv)
         self.simulator = self.work / "simulator"
