@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -98,10 +98,15 @@ def beats_read(dataflow: Dataflow, asked: Asked) -> dict[str, int]:
 
 def rows_read(block: Block, nonzero: NDArray[np.bool_]) -> int:
     """Of all waves and layers, of inputs (tokens * layers, inputs) that are not 0."""
+    return sum(int(wave.sum()) for wave in waves(block, nonzero))
+
+
+def waves(block: Block, nonzero: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Of each wave of tokens that come one behind the other, (layers, inputs): not 0 in one of them."""
     assert block.rows is not None
     tokens = nonzero.reshape(-1, block.layers, block.channels_in)
-    waves = range(0, len(tokens), block.rows.batch)
-    return sum(int(tokens[first : first + block.rows.batch].any(0).sum()) for first in waves)
+    for first in range(0, len(tokens), block.rows.batch):
+        yield tokens[first : first + block.rows.batch].any(0)
 
 
 def means(events: Mapping[str, Ints]) -> dict[str, float]:

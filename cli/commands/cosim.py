@@ -78,10 +78,14 @@ def _show_memory(memory: Mapping[str, Any], console: Console) -> None:
         f"{memory['image_bytes'] / 1e6:.1f} MB, a batch of {memory['batch']}; the bus of {memory['bus_bits']} bits "
         f"moves in {memory['bus_share']:.1%} of the cycles (measured)",
     )
-    title = f"derived: these cycles at {memory['clock_mhz']:g} MHz, each memory's peak; no board was run"
-    table = Table("board", "part", "memory", "tokens/s", "bound by the", title=title)
+    title = (
+        f"derived: these cycles at {memory['clock_mhz']:g} MHz, each memory's peak, its data sheet's currents; "
+        "no board was run"
+    )
+    table = Table("board", "part", "memory", "tokens/s", "bound by the", "memory, uJ/token", title=title)
     for part, row in memory["boards"].items():
-        table.add_row(row["board"], part, row["memory"], f"{row['tokens_per_s']:,.1f}", row["bound"])
+        spent = f"{row['memory_j_per_token'] * 1e6:,.0f}"
+        table.add_row(row["board"], part, row["memory"], f"{row['tokens_per_s']:,.1f}", row["bound"], spent)
     console.print(table)
 
 

@@ -23,6 +23,7 @@ from spikegpt_hls.rtl_tests.contexts import interleave
 from spikegpt_hls.rtl_tests.simulator import require_tools
 from spikegpt_hls.rtl_tests.top.cosim import LATENCY, Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
+from spikegpt_hls.sim.dram import rows_opened
 from spikegpt_hls.sim.rates import CLOCK, on_boards
 from spikegpt_hls.sim.traces import Asked, asked, beats_read, events
 
@@ -137,7 +138,7 @@ def _result(
         "blocks": {block.name: _block_cycles(schedule, block.name) for block in dataflow.blocks},
         "energy_per_token_j": _energy(dataflow, golden),
         **_reads(dataflow, golden, runs, schedule, reads),
-        **_memory(dataflow, runs),
+        **_memory(dataflow, runs, reads),
         "events": {name: counts.tolist() for name, counts in fired.items()},
         "provenance": _provenance(),
     }
@@ -194,10 +195,12 @@ def _rows(dataflow: Dataflow, asked: Asked, came: int) -> dict[str, int]:
     return {block.name: beats[block.name] * block.rows.pe for block in layout.members if block.rows}
 
 
-def _memory(dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]]) -> dict[str, Any]:
+def _memory(
+    dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]], asked: Asked | None
+) -> dict[str, Any]:
     """What came from a memory outside, by the RTL's own counters: ``bus_share`` of the cycles; and what that makes of
     boards."""
-    if dataflow.ring is None or (found := dataflow.ring.rows) is None:
+    if dataflow.ring is None or (found := dataflow.ring.rows) is None or asked is None:
         return {}
     counters = runs["flowing"][0].counters
     beats, tokens, cycles = counters["memory_beats"], counters["tokens"], counters["cycles"]
@@ -211,7 +214,9 @@ def _memory(dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]]) -> d
             "batch": found.batch,
             "latency": LATENCY,
             "clock_mhz": CLOCK,
-            "boards": on_boards(cycles / tokens, moved, found.bus, image),
+            "boards": on_boards(
+                cycles / tokens, moved, found.bus, image, lambda page: rows_opened(dataflow, asked, page) / tokens
+            ),
         }
     }
 
@@ -259,6 +264,7 @@ def _provenance() -> dict[str, str]:
         "busy": "derived: weights read, over multipliers x cycles per token in the steady state",
         "useful": "derived: as busy, without the places of a word that no output has",
         "cycles_per_token_simulated": "derived: cycle simulator of the same dataflow",
-        "memory": f"measured: counters of the {rtl}; boards: derived, at an assumed clock and their memory's peak",
+        "memory": f"measured: counters of the {rtl}; boards: derived, at an assumed clock, their memory's peak "
+        "and its data sheet's currents",
         "energy_per_token_j": "derived: actions counted in this run's integers, times the table in sim/energy_table",
     }

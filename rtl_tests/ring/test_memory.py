@@ -23,8 +23,9 @@ from spikegpt_hls.quant.format import Ints
 from spikegpt_hls.quant.training.calibrate import random_network
 from spikegpt_hls.rtl_tests.marks import slow
 from spikegpt_hls.rtl_tests.ring.folded import LENGTHS, assert_cycles, assert_equal, folded
+from spikegpt_hls.sim.dram import rows_opened
 from spikegpt_hls.sim.energy.model import energy
-from spikegpt_hls.sim.traces import trace_of
+from spikegpt_hls.sim.traces import asked, trace_of
 
 #: Layers, channels, lanes, contexts, batch, placement, bits of weights, vocabulary.
 SHAPES = [
@@ -66,6 +67,10 @@ def test_rows_from_a_memory_are_pytorch(
         assert read == {expected_beats(dataflow, ring.golden)}
         moved = energy(dataflow, ring.golden).offchip_bytes * sum(LENGTHS) / Layout(dataflow).bus_bytes
         assert read == {round(moved)}
+        reads = asked(dataflow, ring.golden, np.arange(sum(LENGTHS)), 0)
+        assert reads is not None
+        for page in (64, 2048):
+            assert rows_opened(dataflow, reads, page) == expected_pages(dataflow, ring.golden, page)
 
 
 def expected_beats(dataflow: Dataflow, golden: Mapping[str, Ints]) -> int:
@@ -80,6 +85,26 @@ def expected_beats(dataflow: Dataflow, golden: Mapping[str, Ints]) -> int:
         waves = [inputs[first : first + batch].any(0) for first in range(0, tokens, batch)]
         beats += sum(int(wave.sum()) for wave in waves) * tiling(block).beats
     return int(beats)
+
+
+def expected_pages(dataflow: Dataflow, golden: Mapping[str, Ints], page: int) -> int:
+    """Byte by byte: the pages that each wave touches in each tile of each matrix, and an embedding's row a token."""
+    layout, tokens = Layout(dataflow), len(golden["tokens"])
+    bus, opened = layout.bus_bytes, tokens * -(-layout.row_beats * layout.bus_bytes // page)
+    for block in layout.members:
+        assert block.rows is not None
+        tiles, batch = tiling(block), block.rows.batch
+        inputs = trace_of(dataflow, golden, block.inputs[0]).reshape(tokens, block.layers, -1) != 0
+        inputs |= not block.events
+        for number in range(block.layers):
+            for wave in range(0, tokens, batch):
+                at = layout.first(block, number) * bus
+                for tile in range(tiles.tiles):
+                    size = (tiles.last if tile == tiles.tiles - 1 else tiles.words) * bus
+                    rows = np.flatnonzero(inputs[wave : wave + batch, number].any(0))
+                    opened += len({(at + row * size + byte) // page for row in rows for byte in range(size)})
+                    at += block.channels_in * size
+    return opened
 
 
 def test_a_flipped_bit_of_the_image_is_found_and_named(tmp_path: Path) -> None:
