@@ -3,8 +3,8 @@
     read      volts * (IDD4R - IDD3N) / (width * rate)                      per bit
     a row     volts * (IDD0 * tRC - IDD3N * tRAS - IDD2N * (tRC - tRAS))    opened and closed
 
-Standby, refresh and, but for LPDDR4, what drives the pins are not counted: a token does not cause the first two, and the
-third depends on the board.
+Standby, refresh and, but for LPDDR4, what drives the pins are not counted: a token does not cause the first two, and
+the third depends on the board.
 """
 
 from __future__ import annotations

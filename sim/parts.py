@@ -21,8 +21,8 @@ KINDS = ("lut", "ff", "dsp", "bram36")
 
 @dataclass(frozen=True)
 class Board:
-    """The memory beside a part: so many ``chips`` side by side of a kind of ``dram.json``, its peak bandwidth, the longest
-    burst that its port takes, and the time from a request to the first byte."""
+    """The memory beside a part: so many ``chips`` side by side of a kind of ``dram.json``, its peak bandwidth, the
+    longest burst that its port takes, and the time from a request to the first byte."""
 
     name: str
     memory: str

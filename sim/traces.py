@@ -106,7 +106,7 @@ def waves(block: Block, nonzero: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_
     assert block.rows is not None
     tokens = nonzero.reshape(-1, block.layers, block.channels_in)
     for first in range(0, len(tokens), block.rows.batch):
-        yield tokens[first : first + block.rows.batch].any(0)
+        yield np.any(tokens[first : first + block.rows.batch], axis=0)
 
 
 def means(events: Mapping[str, Ints]) -> dict[str, float]:

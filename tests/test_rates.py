@@ -29,8 +29,8 @@ def test_boards_whose_memory_is_too_small_are_left_out() -> None:
 
 
 def test_a_memory_spends_on_bits_and_on_rows_what_its_currents_say() -> None:
-    """DDR3: 1.35 V * 188 mA over 25.6 Gbit/s, and 1.35 V * (66 mA * 48.75 ns - 47 mA * 35 ns - 32 mA * 13.75 ns); a Kria's
-    memory has four chips of DDR4, which open their rows together."""
+    """DDR3: 1.35 V * 188 mA over 25.6 Gbit/s, and 1.35 V * (66 mA * 48.75 ns - 47 mA * 35 ns - 32 mA * 13.75 ns);
+    a Kria's memory has four chips of DDR4, which open their rows together."""
     chip = drams()["DDR3"]
     assert chip.bit_pj == pytest.approx(0.2538 / 25.6e9 * 1e12)
     assert chip.row_pj == pytest.approx(1.35 * (3217.5 - 1645 - 440))

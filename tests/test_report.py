@@ -84,7 +84,7 @@ def test_accountings_and_parts_appear_where_they_were_made(results, tmp_path):
     content = json.loads((tmp_path / "report.json").read_text())
     parts = content["projected"]["parts"]
     assert {name: part["fits"] for name, part in parts.items() if part["part"]["family"] == "xc7"} == {
-        "XC7Z020": True, "XC7A100T": True, "XCK26": True, "XCU55C": True,
+        "XC7Z020": True, "XC7A100T": True, "XCK26": True, "XCVC1902": True, "XCU55C": True,
     }  # fmt: skip
     assert parts["LFE5U-25F"]["fits"] is False  # it has 24,288 LUT
     assert {figure["provenance"] for part in parts.values() for figure in part["figures"].values()} == {"projected"}

@@ -195,9 +195,7 @@ def _rows(dataflow: Dataflow, asked: Asked, came: int) -> dict[str, int]:
     return {block.name: beats[block.name] * block.rows.pe for block in layout.members if block.rows}
 
 
-def _memory(
-    dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]], asked: Asked | None
-) -> dict[str, Any]:
+def _memory(dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]], asked: Asked | None) -> dict[str, Any]:
     """What came from a memory outside, by the RTL's own counters: ``bus_share`` of the cycles; and what that makes of
     boards."""
     if dataflow.ring is None or (found := dataflow.ring.rows) is None or asked is None:
