@@ -2,7 +2,7 @@
 //
 // The rows `prev`, one per context, lie in RAM, the rows `mu`, one per layer, in ROM; a word is read and rewritten by the accepted beat itself. Stage 1 holds
 // x, prev and mu as read, stage 2 them with the first token's prev cleared, stage 3 the difference, stage 4 the product,
-// stage 5 the result.
+// stage 5 the sum, stage 6 the result.
 module token_shift #(
     parameter int CHANNELS   = 64,
     parameter int LANES      = 1,
@@ -39,7 +39,7 @@ module token_shift #(
   localparam int LayerBits = $clog2(LAYERS);
   localparam int Rows = ((LAYERS - 1) << IndexBits) + Beats;  // row {l, b}: layer l, beat b
   localparam int RowBits = LayerBits + IndexBits;
-  localparam int Latency = 5;
+  localparam int Latency = 6;
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int MixBits = XW + 1 + MU_BITS + 1;
 
@@ -80,7 +80,7 @@ module token_shift #(
     logic signed [XW-1:0] x2_q, prev2_q, prev3_q;
     logic signed [XW:0] step3_q;
     logic signed [MU_BITS-1:0] factor2_q, factor3_q;
-    logic signed [MixBits-1:0] product_q, base_q, mixed;
+    logic signed [MixBits-1:0] product_q, base_q, mixed_q;
     always_ff @(posedge clk) begin
       x2_q      <= {X_SIGNED != 0 && x_q[l*X_BITS+X_BITS-1], x_q[l*X_BITS+:X_BITS]};
       prev2_q   <= first_q ? '0 : {X_SIGNED != 0 && prev_q[l*X_BITS+X_BITS-1], prev_q[l*X_BITS+:X_BITS]};
@@ -90,15 +90,15 @@ module token_shift #(
       factor3_q <= factor2_q;
       product_q <= factor3_q * step3_q;
       base_q    <= MixBits'(prev3_q) <<< MU_FRAC;
+      mixed_q   <= base_q + product_q;
     end
-    assign mixed = base_q + product_q;
     requantize #(
         .IN_BITS   (MixBits),
         .SHIFT     (X_FRAC + MU_FRAC - OUT_FRAC),
         .OUT_BITS  (OUT_BITS),
         .OUT_SIGNED(OUT_SIGNED)
     ) u_requantize (
-        .x(mixed),
+        .x(mixed_q),
         .y(result[l*OUT_BITS+:OUT_BITS])
     );
   end
