@@ -102,8 +102,8 @@ module autoregress #(
   );
 
   // Notes of the tokens in flight, and where each row of logits goes.
-  logic [NoteBits-1:0] note, picked;
-  logic note_valid, row_place, out_place, pick_valid;
+  logic [NoteBits-1:0] note, behind, picked;
+  logic note_valid, behind_valid, behind_taken, row_place, out_place, pick_valid;
   logic [PickBits-1:0] pick_id;
   logic [3:0] picking_q;  // rows that are picked from
   wire [1:0] note_mode = note[19:18];
@@ -123,6 +123,21 @@ module autoregress #(
       .s_data ({tid, entry_mode, last, bad, left}),
       .s_valid(enter),
       .s_ready(note_place),
+      .m_data (behind),
+      .m_valid(behind_valid),
+      .m_ready(behind_taken)
+  );
+
+  // The first ones in registers: what they say decides when the next is read, too late for a block RAM.
+  fifo #(
+      .WIDTH(NoteBits),
+      .DEPTH(2)
+  ) u_note (
+      .clk,
+      .rst,
+      .s_data (behind),
+      .s_valid(behind_valid),
+      .s_ready(behind_taken),
       .m_data (note),
       .m_valid(note_valid),
       .m_ready(row)
@@ -240,6 +255,6 @@ module autoregress #(
   );
 
   always_ff @(posedge clk) begin
-    idle <= !(new_valid || note_valid || picking_q != '0 || back_valid || m_axis_tvalid);
+    idle <= !(new_valid || behind_valid || note_valid || picking_q != '0 || back_valid || m_axis_tvalid);
   end
 endmodule
