@@ -31,7 +31,8 @@ FAMILY = "ecp5"
 PART = next(part for part in parts(FAMILY) if part.name == "LFE5U-85F")
 SYNTHESIS = "synth_ecp5"
 REGISTERS = "registers into multipliers and behind block RAM"
-DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6", "--seed", "1"]
+#: ``router1``, the default, came to no end on a nearly full part where ``router2`` took three minutes.
+DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6", "--seed", "1", "--router", "router2"]
 WORKERS = min(4, os.cpu_count() or 1)  # each holds the routing graph of the part
 
 #: LUT4 sites of each cell: a carry cell has two, and 16 x 4 bits of RAM take three slices, one of them to write.
