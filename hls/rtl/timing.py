@@ -33,7 +33,7 @@ def timing(block: Block) -> Timing:
         case "LIF":
             return Timing(3, 5, loop=3)
         case "TokenShift":
-            return Timing(6, 8, loop=1)
+            return Timing(5, 7, loop=1)
         case "LayerNorm":
             return Timing(12, 14, stats=17)
         case "WKV":

@@ -2,7 +2,7 @@
 //
 // The rows `prev`, one per context, lie in RAM, the rows `mu`, one per layer, in ROM; a word is read and rewritten by the accepted beat itself. Stage 1 holds
 // x, prev and mu as read, stage 2 them with the first token's prev cleared, stage 3 the difference, stage 4 the product,
-// stage 5 the sum, stage 6 the result.
+// stage 5 the sum; it is rounded on its way into the output FIFO.
 module token_shift #(
     parameter int CHANNELS   = 64,
     parameter int LANES      = 1,
@@ -39,7 +39,7 @@ module token_shift #(
   localparam int LayerBits = $clog2(LAYERS);
   localparam int Rows = ((LAYERS - 1) << IndexBits) + Beats;  // row {l, b}: layer l, beat b
   localparam int RowBits = LayerBits + IndexBits;
-  localparam int Latency = 6;
+  localparam int Latency = 5;
   localparam int XW = X_BITS + 1;  // an unsigned x gets a sign
   localparam int MixBits = XW + 1 + MU_BITS + 1;
 
@@ -49,7 +49,7 @@ module token_shift #(
 
   logic [LANES*X_BITS-1:0] x_q, prev_q;
   logic [LANES*MU_BITS-1:0] mu_q;
-  logic [LANES*OUT_BITS-1:0] result, result_q;
+  logic [LANES*OUT_BITS-1:0] result;
   logic [IndexBits-1:0] index;
   logic [WordBits-1:0] word;
   logic first_q;
@@ -69,11 +69,10 @@ module token_shift #(
   assign word = WordBits'({s_axis_x_tuser >> 1, index});
   always_ff @(posedge clk) begin
     if (accept) row[word] <= s_axis_x_tdata;
-    prev_q   <= row[word];
-    mu_q     <= mu[RowBits'({s_axis_x_tuser>>(UserBits-LayerBits), index})];
-    x_q      <= s_axis_x_tdata;
-    first_q  <= s_axis_x_tuser[0];
-    result_q <= result;
+    prev_q  <= row[word];
+    mu_q    <= mu[RowBits'({s_axis_x_tuser>>(UserBits-LayerBits), index})];
+    x_q     <= s_axis_x_tdata;
+    first_q <= s_axis_x_tuser[0];
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_lane
@@ -116,7 +115,7 @@ module token_shift #(
       .ready (s_axis_x_tready),
       .last  (s_axis_x_tlast),
       .user  (s_axis_x_tuser),
-      .result(result_q),
+      .result(result),
       .m_axis_tdata,
       .m_axis_tvalid,
       .m_axis_tready,
