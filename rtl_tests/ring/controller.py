@@ -47,8 +47,7 @@ def sources(image: bytes, bus: int, chip: Chip, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     controller = _controller(image, bus, chip)
     made = convert(controller, _ports(controller), name="controller")
-    made.write(str(folder / "controller.v"))
-    text = (folder / "controller.v").read_text()
+    text = made.main_source
     for name, content in made.data_files.items():
         (folder / name).write_text(content)
         text = text.replace(f'"{name}"', f'"{(folder / name).resolve()}"')
