@@ -79,14 +79,9 @@ def rows_opened(dataflow: Dataflow, asked: Asked, page: int) -> int:
 
 def _needed(block: Block, asked: Asked) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Of each wave in each layer, which of a Linear's rows are read."""
-    for number in range(block.layers):
-        if block.events:
-            for wave in waves(block, asked.nonzero[block.name]):
-                yield number, wave[number]
-        else:
-            assert block.rows is not None
-            for _ in range(-(-len(asked.tokens) // block.rows.batch)):
-                yield number, np.ones(block.channels_in, bool)
+    every = np.ones((len(asked.tokens) * block.layers, block.channels_in), bool)
+    for wave in waves(block, asked.nonzero[block.name] if block.events else every):
+        yield from enumerate(wave)
 
 
 def _rows(layout: Layout, block: Block, number: int, page: int) -> Iterator[tuple[NDArray, NDArray]]:

@@ -1,8 +1,8 @@
 // Token shift: y = requantize(prev + mu * (x - prev)), prev the token before (quant/ops/token_shift.py)
 //
-// The rows `prev`, one per context, lie in RAM, the rows `mu`, one per layer, in ROM; a word is read and rewritten by the accepted beat itself. Stage 1 holds
-// x, prev and mu as read, stage 2 them with the first token's prev cleared, stage 3 the difference, stage 4 the product,
-// stage 5 the sum; it is rounded on its way into the output FIFO.
+// The rows `prev`, one per context, lie in RAM, the rows `mu`, one per layer, in ROM; a word is read and rewritten by the
+// accepted beat itself. Stage 1 holds x, prev and mu as read, stage 2 them with the first token's prev cleared, stage 3 the
+// difference, stage 4 the product, stage 5 the sum; it is rounded on its way into the output FIFO.
 module token_shift #(
     parameter int CHANNELS   = 64,
     parameter int LANES      = 1,

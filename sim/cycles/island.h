@@ -1,6 +1,5 @@
 // What shares a memory outside, clocked: the ring in waves, the Linears whose rows are read, their engine, the read
-// master, the embedding, and a memory that answers after so many cycles, or at a pace that was recorded
-// (docs/memory.md; ring.sv, row_*.sv, read_*.sv).
+// master, the embedding, and the memory (docs/memory.md; burst_memory.h; ring.sv, row_*.sv, read_*.sv).
 //
 // Who is served depends on who asks first, so this part has a clock, where all other actors pass timestamps. It sees a
 // beat in the cycle from which it is offered; the others have gone on as far as they can whenever a cycle ends in which
@@ -8,15 +7,14 @@
 
 #pragma once
 
+#include "burst_memory.h"
 #include "row_linear.h"
-
-#include <deque>
 
 namespace actors {
 
 struct Island : Actor {
     int64_t lanes, batch, sends, layers, beats; // sends: beats that a word of sums makes; beats: of a token in the ring
-    int64_t page, burst, outstanding, room, steps, latency, patience;
+    int64_t page, burst, outstanding, room, steps, patience;
     std::vector<RowLinear> members; // the first in line first
     int64_t head = 0;               // which of them lies behind the ring
 
@@ -57,18 +55,7 @@ struct Island : Actor {
     int64_t run_beat = 0, run_first = 0, run_left = 0, vacant = 0, ar_length = 0, burst_beat = 0, data = 0;
     bool busy = false, ar = false;
     std::deque<int64_t> burst_q;
-    struct Burst {
-        int64_t length;
-        Cycle asked;
-    };
-    std::deque<Burst> memory;
-    int64_t memory_beat = 0;
-    // A controller's own pace, over and over: each burst's wait for its address to be taken, and each beat's cycles
-    // since then or, if that was later, since the beat before it. Without one, a burst comes `latency` behind its
-    // address.
-    std::vector<int64_t> waits, gaps;
-    int64_t bursts_asked = 0, beats_come = 0;
-    Cycle offered = 0, last_beat = 0; // the address since, the beat before
+    BurstMemory memory;
 
     // ---- of row_adder
     enum { Add, Settle, Read, Send } adder = Add;
@@ -85,13 +72,6 @@ struct Island : Actor {
             if (m.nonzero[line * m.inputs + input])
                 return true;
         return false;
-    }
-    // The next beat's cycle, of the first burst that the memory has.
-    Cycle due() const {
-        const Cycle asked = memory.front().asked;
-        if (gaps.empty())
-            return asked + std::max<int64_t>(latency, 1);
-        return std::max(asked, last_beat) + gaps[beats_come % gaps.size()];
     }
     void take(In &in) {
         in.channel->time.push(now);
@@ -132,12 +112,11 @@ struct Island : Actor {
         }
         // -- read_master, and the memory
         const int64_t length = std::min(std::min(burst, run_left), page - run_first % page);
-        const bool ar_ready =
-            memory.size() < 64 && (waits.empty() || now >= offered + waits[bursts_asked % waits.size()]);
+        const bool ar_ready = memory.ready(now);
         const bool issue =
             busy && vacant >= length && static_cast<int64_t>(burst_q.size()) < outstanding && !(ar && !ar_ready);
         const bool asks = ar && ar_ready;
-        const bool come = !memory.empty() && now >= due() && !burst_q.empty();
+        const bool come = memory.has(now) && !burst_q.empty();
         // -- row_adder, and who takes the data
         const int64_t who = run_q.empty() || data == 0 ? -1 : run_q.front().who;
         const bool job_any = !job_q.empty(), step_any = !step_q.empty() && job_any;
@@ -263,27 +242,21 @@ struct Island : Actor {
         }
         data += come - pop;
         vacant += pop;
-        any |= pop || come || issue || ar || !memory.empty();
+        any |= pop || come || issue || ar || !memory.bursts.empty();
         if (come) {
-            beats_come++;
-            last_beat = now;
-            if (++memory_beat == memory.front().length) {
-                memory_beat = 0;
-                memory.pop_front();
-            }
+            memory.give(now);
             if (++burst_beat == burst_q.front()) {
                 burst_beat = 0;
                 burst_q.pop_front();
             }
         }
         if (asks) {
-            memory.push_back({ar_length, now});
-            bursts_asked++;
+            memory.ask(ar_length, now);
             ar = false;
         }
         if (issue) {
             ar = true;
-            offered = now + 1;
+            memory.offered = now + 1;
             ar_length = length;
             vacant -= length;
             burst_q.push_back(length);

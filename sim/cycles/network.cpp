@@ -203,9 +203,9 @@ void add_ring(Network *net, int64_t fresh, int64_t back, int64_t layer, int64_t 
 void add_island(Network *net, const int64_t *shape, const int64_t *streams, int64_t row_beats, int64_t row_out,
                 const int64_t *asked, int64_t tokens) {
     auto *island = net->island = net->add<Island>({}, {});
-    int64_t *const fields[] = {&island->lanes, &island->batch, &island->sends,   &island->layers,
-                               &island->beats, &island->page,  &island->burst,   &island->outstanding,
-                               &island->room,  &island->steps, &island->latency, &island->patience};
+    int64_t *const fields[] = {&island->lanes, &island->batch, &island->sends,          &island->layers,
+                               &island->beats, &island->page,  &island->burst,          &island->outstanding,
+                               &island->room,  &island->steps, &island->memory.latency, &island->patience};
     for (int64_t *field : fields)
         *field = *shape++;
     island->vacant = island->room;
@@ -223,10 +223,10 @@ void add_island(Network *net, const int64_t *shape, const int64_t *streams, int6
     island->asked.assign(asked, asked + tokens);
 }
 
-// How the island's memory answered: `Island::waits` and `gaps`.
+// How the island's memory answered.
 void add_pace(Network *net, const int64_t *waits, int64_t bursts, const int64_t *gaps, int64_t beats) {
-    net->island->waits.assign(waits, waits + bursts);
-    net->island->gaps.assign(gaps, gaps + beats);
+    net->island->memory.waits.assign(waits, waits + bursts);
+    net->island->memory.gaps.assign(gaps, gaps + beats);
 }
 
 // The first in line first. `nonzero` has `inputs` bytes a row; none where the member is dense.
