@@ -31,7 +31,7 @@ FAMILY = "ecp5"
 PART = next(part for part in parts(FAMILY) if part.name == "LFE5U-85F")
 SYNTHESIS = "synth_ecp5"
 REGISTERS = "registers into multipliers and behind block RAM"
-#: ``router1``, the default, came to no end on a nearly full part where ``router2`` took three minutes.
+#: ``router1``, the default, had not ended after 20 minutes on a nearly full part where ``router2`` took three.
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6", "--seed", "1", "--router", "router2"]
 WORKERS = min(4, os.cpu_count() or 1)  # each holds the routing graph of the part
 
