@@ -21,7 +21,7 @@ SV      := $(wildcard hls/rtl/*.sv hls/ip/*.sv hls/boards/*.sv rtl_tests/*/*.sv)
 CPP     := $(wildcard sim/cycles/*.cpp sim/cycles/*.h hls/vitis/*.h model/kernels/*.cpp model/kernels/*.h quant/kernels/*.cpp rtl_tests/mutants/*.cpp rtl_tests/top/*.cpp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train-qat export hls cosim report status generate figures size explore accountings toggles nlu bench
+.PHONY: help setup train-qat export hls cosim report status generate figures size explore accountings toggles nlu load chat bench
 .PHONY: test check faults formal mutate coverage soak lint options clean
 
 help: ## Show the targets
@@ -74,6 +74,12 @@ explore: $(ENV) ## Search widths, sizes and foldings: bits, tokens/s, area, ener
 	@$(SPIKE) $@ $(options)
 
 nlu: $(ENV) ## Train and quantize a classifier of sentences: task=mr|subj|sst2|sst5 data=FOLDER
+	@$(SPIKE) $@ $(options)
+
+load: $(ENV) ## Put the weights into a ULX3S's SDRAM; port=/dev/ttyUSB0
+	@$(SPIKE) $@ $(options)
+
+chat: $(ENV) ## Have a ULX3S continue what is typed; port=/dev/ttyUSB0
 	@$(SPIKE) $@ $(options)
 
 bench: $(ENV) ## Time the steps of the path, as ratios measured in one run

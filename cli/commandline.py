@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from spikegpt_hls.cli import targets
+from spikegpt_hls.cli.commands.board import Chatting, Serial
 from spikegpt_hls.cli.commands.cosim import Simulation
 from spikegpt_hls.cli.commands.figures import Sizes
 from spikegpt_hls.cli.commands.generate import Continuation, Sampling
@@ -144,7 +145,9 @@ COMMANDS = (
     Command(
         "toggles", "Toggles of three blocks' RTL beside the energy model.", "studies.toggles", (*HLS, EnergyCosts)
     ),
+    Command("load", "Put the weights into a ULX3S's SDRAM, over its serial port.", "commands.board", (Serial,)),
+    Command("chat", "Have a ULX3S continue text.", "commands.board", (Serial, Chatting)),
     _Classify("nlu", "Train and quantize a classifier of sentences.", "commands.nlu", (Classifying,)),
     Command("bench", "Time every implementation, as ratios measured in one run.", "bench.bench", HLS),
 )  # fmt: skip
-SHARED = ("status", "explore", "generate")
+SHARED = ("status", "explore", "generate", "load", "chat")

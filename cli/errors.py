@@ -20,6 +20,7 @@ def user_errors() -> tuple[type[Exception], ...]:
         "spikegpt_hls.host.errors": "HostError",
         "spikegpt_hls.model.errors": "ModelError",
         "spikegpt_hls.quant.errors": "GraphError",
+        "spikegpt_hls.hls.driver.errors": "DeviceError",
         "spikegpt_hls.sim.errors": "SimulationError",
         "spikegpt_hls.rtl_tests.errors": "ToolError",
     }

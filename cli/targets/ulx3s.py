@@ -9,30 +9,41 @@ from spikegpt_hls.cli.steps import resources
 from spikegpt_hls.cli.targets import Build, Target, ecp5
 from spikegpt_hls.cli.terminal import say
 from spikegpt_hls.cli.workspace import Workspace
+from spikegpt_hls.hls.rtl import rows
 
 
 def finish(build: Build) -> None:
     """``spikegpt.bit``, and ``resources.json`` of the whole board."""
-    from spikegpt_hls.hls.boards import ulx3s
+    from spikegpt_hls.hls.boards import ulx3s, ulx3s_memory
     from spikegpt_hls.model import checkpoint
     from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.sim.errors import SimulationError
     from spikegpt_hls.sim.resources import place_route
 
-    used = tokenizer.beside(build.place.checkpoint, checkpoint.header(build.place.checkpoint))
-    characters = used.characters if isinstance(used, tokenizer.CharacterTokenizer) else ""
-    ulx3s.write(build.dataflow, build.rtl, characters)
-    found = ecp5.model(build, ulx3s.TOP, ulx3s.PINS.read_bytes())
+    if rows.of(build.dataflow):
+        ulx3s_memory.write(build.dataflow, build.rtl)
+        clock = ulx3s_memory.CLOCK_HZ
+    else:
+        used = tokenizer.beside(build.place.checkpoint, checkpoint.header(build.place.checkpoint))
+        characters = used.characters if isinstance(used, tokenizer.CharacterTokenizer) else ""
+        ulx3s.write(build.dataflow, build.rtl, characters)
+        clock = ulx3s.CLOCK_HZ
+    found = ecp5.model(build, ulx3s.TOP, (build.rtl / ulx3s.PINS.name).read_bytes())
     if "not_run" in found:
         raise SimulationError(found["not_run"])
     total = {name: found[name] for name in place_route.count({})}
-    made = {"family": place_route.FAMILY, "tool": place_route.flow(), "provenance": "measured", "model": found}
+    made = {"family": place_route.FAMILY, "tool": place_route.flow(), "provenance": "measured", "model": found,
+            "clock_mhz": clock / 1e6}  # fmt: skip
     write_json(build.folder / "resources.json", {**made, "blocks": {ulx3s.TOP: found}, "total": total})
 
 
 def show(place: Workspace, console: Console) -> None:
     made = resources.show(place, console)
-    say(console, f"routed: {made['model']['fmax_mhz']:.1f} MHz (measured); the board's clock is 25 MHz")
+    met = "met" if made["model"]["fmax_mhz"] >= made["clock_mhz"] else "NOT met"
+    say(
+        console,
+        f"routed: {made['model']['fmax_mhz']:.1f} MHz (measured); the design's clock is {made['clock_mhz']:g} MHz: {met}",
+    )
     say(console, f"bitstream: {place.hls / ecp5.BITSTREAM}; no board was at hand")
 
 
@@ -45,4 +56,5 @@ TARGET = Target(
     outputs=("resources.json", ecp5.BITSTREAM),
     finish=finish,
     show=show,
+    memory=True,
 )

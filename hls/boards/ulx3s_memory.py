@@ -93,6 +93,7 @@ module {TOP} #(
   logic [1:0] button_q;
   logic rst, model_rst;
   initial {{up_q, model_q, button_q}} = '0;
+  initial {{rst, model_rst}} = '1;
   always_ff @(posedge clk) begin
     button_q <= {{button_q[0], btn_fire1}};
     if (!locked) up_q <= '0;

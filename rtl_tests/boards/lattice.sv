@@ -74,6 +74,7 @@ module ODDRX1F (
   assign Q = SCLK ? D0 : D1;
 endmodule
 
+// Its register is 1 after configuration, as is that of the next one.
 module OFS1P3BX (
     input  logic D,
     input  logic PD,
@@ -81,6 +82,7 @@ module OFS1P3BX (
     input  logic SP,
     output logic Q
 );
+  initial Q = 1'b1;
   always_ff @(posedge SCLK) if (SP) Q <= D;
 endmodule
 
@@ -91,6 +93,7 @@ module IFS1P3BX (
     input  logic SP,
     output logic Q
 );
+  initial Q = 1'b1;
   always_ff @(posedge SCLK) if (SP) Q <= D;
 endmodule
 

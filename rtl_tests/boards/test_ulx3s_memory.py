@@ -22,6 +22,7 @@ from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD
 from spikegpt_hls.rtl_tests.boards import ulx3s
 from spikegpt_hls.rtl_tests.boards.ulx3s import SimulatedLine, power_up
+from spikegpt_hls.rtl_tests.marks import slow
 
 PATIENCE = 20.0  # seconds of this machine, for an answer
 
@@ -60,7 +61,7 @@ async def a_session(dut: Any) -> None:
         assert model.generate_all(sequences, ulx3s.GENERATED) == continued
         model.stream.send(np.array(sequences[0], np.uint32), 0)  # while rows are on their way
         press()
-        board, model = connected(SimulatedLineAgain(line))
+        board, model = connected(again(line))
         before = len(line.uart.received)
         model.load(image, board.allocate)  # which is there
         assert len(line.uart.received) - before < 500
@@ -71,7 +72,7 @@ async def a_session(dut: Any) -> None:
     assert int(dut.sdram_errors.value) == 0, "the chip was asked for what it forbids: run.log says what"
 
 
-def SimulatedLineAgain(line: SimulatedLine) -> SimulatedLine:
+def again(line: SimulatedLine) -> SimulatedLine:
     """A host that begins anew: it has not read what came before."""
     line._read = len(line.uart.received)
     return line
@@ -123,7 +124,7 @@ def run(folder: Path, test: str) -> None:
     [
         ("a_session", 1, 8, 1),
         ("a_damaged_memory", 1, 8, 1),
-        pytest.param("a_session", 2, 64, 30, marks=slow(seconds=150)),  # refreshes without a pause, 30 times as many
+        slow("a_session", 2, 64, 10),  # a storm of refreshes: every 39 cycles
     ],
 )
 def test_a_board_whose_sdram_holds_the_weights(test: str, layers: int, channels: int, refresh: int) -> None:

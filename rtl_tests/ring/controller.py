@@ -1,4 +1,5 @@
-"""A real controller in front of the weights: LiteDRAM's, with its AXI port, before its own model of the chip.
+"""A real controller in front of the weights: LiteDRAM's, before its own model of the chip, with its AXI port or, as on a
+ULX3S, with its native port behind ``sdram_port.sv``.
 
 ``python -m spikegpt_hls.rtl_tests.ring.controller FOLDER``: what of the chip's bandwidth is used behind it.
 
@@ -16,19 +17,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from spikegpt_hls.hls.ip.writer import sources as port
 from spikegpt_hls.rtl_tests.ring.folded import assert_cycles, folded
 from spikegpt_hls.sim.traces import Pace
 
+HERE = Path(__file__).parent
 NOTES = "memory.notes"
 CLOCK = 100e6  # Hz
 
 
 class Chip(NamedTuple):
-    """A module of ``litedram.modules`` with so many data pins; ``rate``: its clock over the controller's."""
+    """A module of ``litedram.modules`` with so many data pins; ``rate``: its clock over the controller's; ``native``:
+    the port is."""
 
     name: str
     pins: int
     rate: str
+    native: bool = False
 
     @property
     def bits(self) -> int:
@@ -37,6 +42,7 @@ class Chip(NamedTuple):
 
 
 SDR = Chip("MT48LC16M16", 16, "1:1")  # a ULX3S's
+NATIVE = SDR._replace(native=True)
 DDR3 = Chip("MT41K256M16", 16, "1:4")  # a PYNQ-Z2's
 
 
@@ -46,13 +52,14 @@ def sources(image: bytes, bus: int, chip: Chip, folder: Path) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     controller = _controller(image, bus, chip)
-    made = convert(controller, _ports(controller), name="controller")
+    made = convert(controller, _ports(controller), name="native" if chip.native else "controller")
     text = made.main_source
     for name, content in made.data_files.items():
         (folder / name).write_text(content)
         text = text.replace(f'"{name}"', f'"{(folder / name).resolve()}"')
     (folder / "controller.v").write_text(f"/* verilator lint_off */\n{text}")
-    return [folder / "controller.v", Path(__file__).with_name("memory.sv")]
+    native = [HERE / "controller.sv", port("sdram_port")[0]] if chip.native else []  # whose FIFO is the model's
+    return [folder / "controller.v", HERE / "memory.sv", *native]
 
 
 def pace(folder: Path) -> Pace:
@@ -82,14 +89,25 @@ def _controller(image: bytes, bus: int, chip: Chip) -> Any:
     core = LiteDRAMCore(
         phy, module.geom_settings, module.timing_settings, CLOCK, controller_settings=ControllerSettings()
     )
+    design.submodules += phy, core
+    if chip.native:
+        design.native = core.crossbar.get_port()
+        return design
     port = core.crossbar.get_port(data_width=bus)
     design.axi = LiteDRAMAXIPort(data_width=bus, address_width=32, id_width=1)
-    design.submodules += phy, core, LiteDRAMAXI2Native(design.axi, port)
+    design.submodules += LiteDRAMAXI2Native(design.axi, port)
     return design
 
 
 def _ports(design: Any) -> set[Any]:
     """Clock, reset, and the channels that a reader has."""
+    if hasattr(design, "native"):
+        native = design.native
+        named = {"cmd_valid": native.cmd.valid, "cmd_ready": native.cmd.ready, "cmd_we": native.cmd.we,
+                 "cmd_addr": native.cmd.addr, "rdata_valid": native.rdata.valid, "rdata": native.rdata.data}  # fmt: skip
+        for name, signal in named.items():
+            signal.name_override = name
+        return {design.cd_sys.clk, design.cd_sys.rst, *named.values()}
     ar, r = design.axi.ar, design.axi.r
     signals = [ar.valid, ar.ready, ar.addr, ar.len, ar.size, ar.burst, r.valid, r.ready, r.data, r.resp, r.last, r.id]
     return {design.cd_sys.clk, design.cd_sys.rst, *signals}
@@ -97,9 +115,10 @@ def _ports(design: Any) -> set[Any]:
 
 def main(folder: Path) -> None:
     """2 layers x 512 with random weights of 4 bits, 2 tokens, before both chips, with rows of events and all rows."""
-    for chip, bus in ((SDR, 64), (DDR3, 128)):
+    for chip, bus in ((NATIVE, 64), (SDR, 64), (DDR3, 128)):
         for placement in ("spike-driven", "canonical"):
-            place = folder / chip.name / placement
+            kind = "native port" if chip.native else "AXI port"
+            place = folder / chip.name / kind.split()[0] / placement
             ring = folded(
                 place, 2, 512, 4, vocabulary=64, lengths=(2,), level=2, placement=placement, weight_bits=4,
                 weights="memory", bus=bus, controller=partial(sources, bus=bus, chip=chip, folder=place / "controller"),
@@ -109,7 +128,7 @@ def main(folder: Path) -> None:
             assert_cycles(run, ring.schedule(pace=pace(run.folder)))
             beats, cycles = run.counters["memory_beats"], run.counters["cycles"]
             share = beats * bus / cycles / chip.bits
-            print(f"{chip.name}, {placement}: {beats:,} beats in {cycles:,} cycles, {share:.1%} of the pins' bound")
+            print(f"{chip.name}, {kind}, {placement}: {beats:,} beats in {cycles:,} cycles, {share:.1%} of the pins' bound")
 
 
 if __name__ == "__main__":

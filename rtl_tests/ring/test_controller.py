@@ -11,7 +11,7 @@ from spikegpt_hls.rtl_tests.ring import controller
 from spikegpt_hls.rtl_tests.ring.folded import assert_cycles, assert_equal, folded
 
 
-@pytest.mark.parametrize(("chip", "bus"), [(controller.SDR, 64), (controller.DDR3, 128)])
+@pytest.mark.parametrize(("chip", "bus"), [(controller.NATIVE, 64), (controller.SDR, 64), (controller.DDR3, 128)])
 def test_rows_behind_litedram_are_pytorch_and_are_simulated(chip: controller.Chip, bus: int, tmp_path: Path) -> None:
     ring = folded(
         tmp_path, 2, 16, 4, weights="memory", placement="spike-driven", bus=bus, batch=2,
