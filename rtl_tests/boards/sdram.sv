@@ -1,7 +1,7 @@
 // An SDR SDRAM of 4 banks x 8192 rows x 512 columns x 16 bits, at its pins, from the data sheets' tables: what is written is read,
 // CL cycles later. What a chip forbids is an error, which is printed and counted: the timings below, a command to a bank that is
 // not in the state for it, anything before the init sequence (power up 100 us, precharge, two refreshes, mode register), a mode
-// that is not bursts of one word at CL 2, refreshes that fall behind by more than 8, a bank that is open for too long.
+// that is not bursts of one word at CL 2, refreshes that fall behind by more than BEHIND, a bank that is open for too long.
 module sdram #(
     parameter realtime T_RCD = 21,       // ns
     parameter realtime T_RP = 21,
@@ -14,7 +14,7 @@ module sdram #(
     parameter realtime T_OPEN = 100_000,  // longest between activate and precharge
     parameter realtime T_REFI = 7812.5,
     parameter realtime T_POWER = 100_000,
-    parameter int      BEHIND = 8
+    parameter int      BEHIND = 2
 ) (
     input logic        clk,
     input logic        cke,
