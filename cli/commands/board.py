@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from spikegpt_hls.cli.errors import WorkspaceError
@@ -120,7 +121,7 @@ def _board(runner: Runner) -> Iterator[Board]:
 
     asked = runner.told(Serial)
     _image(runner.place)
-    with serial.serial_port(asked.port or serial.found_port()) as line:
+    with serial.serial_port(asked.port or serial.found_port(), asked.patience) as line:
         yield serial.Board(line, asked.patience)
 
 
@@ -130,7 +131,8 @@ def _model(board: Board, runner: Runner) -> SpikeGPT:
 
     model = SpikeGPT(board, board)
     columns = (TextColumn("load"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=runner.console, transient=True) as bar:
+    terminal = Console(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         task = bar.add_task("load")
 
         def progress(done: int, size: int) -> None:

@@ -44,12 +44,12 @@ class Line(Protocol):
     def write(self, data: bytes) -> Any: ...
 
 
-def serial_port(port: str) -> Any:
+def serial_port(port: str, patience: float = 1.0) -> Any:
     """A line that is open; DeviceError where there is none. ``port`` is a path, or a URL of pyserial's."""
     import serial
 
     try:
-        return serial.serial_for_url(port, baudrate=BAUD, timeout=0.02, write_timeout=10, exclusive=True)
+        return serial.serial_for_url(port, baudrate=BAUD, timeout=0.02, write_timeout=10 * patience, exclusive=True)
     except (serial.SerialException, ValueError, OSError) as error:
         raise DeviceError(f"the serial port {port} cannot be opened: {error}") from error
 

@@ -256,7 +256,7 @@ module event_linear #(
       if (step) row_q <= !row_last;
       inside_q <= inside_q ? !word_done : step && !word_done;
       gap_q    <= word_done ? SendBits'(Sends - 1) : gap_q - SendBits'(gap_q != '0);
-      if (load) base_q <= layer_base;
+      if (LAYERS > 1 ? load : token_last) base_q <= layer_base;  // a single layer's is 0 already when none is in front
       else if (row_last) base_q <= base_q + AddressBits'(INPUTS);
     end
   end

@@ -73,12 +73,9 @@ def prepare(folder: Path, layers: int, channels: int, refresh: float = 1.0, seed
     from spikegpt_hls.quant.export.qonnx import export
     from spikegpt_hls.quant.export.stepper import Stepper
     from spikegpt_hls.quant.export.vectors import trace
-    from spikegpt_hls.quant.training.calibrate import random_network
 
     shutil.rmtree(folder, ignore_errors=True)
-    network = random_network(
-        layers, channels, seed=seed, weight_bits=4, vocabulary=VOCABULARY, formats="shared", placement="spike-driven"
-    )
+    network = _network(layers, channels, seed)
     export(network, folder)
     names = [f"blocks_{layer}_{name}" for layer in range(layers) for name in INSIDE]
     graph = convert(
@@ -95,6 +92,38 @@ def prepare(folder: Path, layers: int, channels: int, refresh: float = 1.0, seed
     greedy = [list(generate(Stepper(network), ids.tolist(), GENERATED, Sampler(temperature=0))) for ids in sequences]
     head = trace(network, sequences)["head"]
     np.savez(folder / "golden.npz", tokens=np.concatenate(sequences), head=head, continued=np.array(greedy))
+
+
+def save(place: Path, characters: str, seed: int = 5) -> None:
+    """The checkpoint of the same network in a workspace, with a tokenizer of those characters."""
+    from spikegpt_hls.model.corpus import tokenizer
+    from spikegpt_hls.quant.storage import save_network
+
+    used = tokenizer.CharacterTokenizer(characters)
+    assert used.vocabulary == VOCABULARY
+    save_network(_network(1, 8, seed), place / "checkpoint.safetensors", {tokenizer.HEADER: used.content.decode()})
+
+
+def continued(place: Path, text: str, tokens: int) -> str:
+    """What the integer model writes behind a text, always the likeliest."""
+    from spikegpt_hls.model.corpus import tokenizer
+    from spikegpt_hls.model.generate import generate
+    from spikegpt_hls.model.sampling import Sampler
+    from spikegpt_hls.quant.export.stepper import Stepper
+    from spikegpt_hls.quant.storage import load_network
+
+    network, header = load_network(place / "checkpoint.safetensors")
+    used = tokenizer.beside(place / "checkpoint.safetensors", header)
+    ids = generate(Stepper(network), used.encode(text.encode()).tolist(), tokens, Sampler(temperature=0))
+    return used.decode(list(ids))
+
+
+def _network(layers: int, channels: int, seed: int) -> Any:
+    from spikegpt_hls.quant.training.calibrate import random_network
+
+    return random_network(
+        layers, channels, seed=seed, weight_bits=4, vocabulary=VOCABULARY, formats="shared", placement="spike-driven"
+    )
 
 
 def complaints(sources: list[Path]) -> list[str]:
