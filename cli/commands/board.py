@@ -34,9 +34,7 @@ class Serial(Settings):
     port: str | None = setting(
         None, "The serial port of the board.", example="/dev/ttyUSB0", otherwise="where a ULX3S is found"
     )
-    patience: float = setting(
-        1.0, "Seconds to wait for an answer of the board.", click.FloatRange(0, min_open=True), 5
-    )
+    patience: float = setting(1.0, "Seconds to wait for an answer of the board.", click.FloatRange(0, min_open=True), 5)
 
 
 @dataclass(frozen=True)

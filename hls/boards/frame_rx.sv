@@ -26,8 +26,8 @@ module frame_rx (
   logic [31:0] unused_value;
   crc32 u_crc (
       .clk,
-      .rst(rst || (take && end_here)),
-      .data(m_data),
+      .rst  (rst || (take && end_here)),
+      .data (m_data),
       .valid(take && m_valid),
       .value(unused_value),
       .right

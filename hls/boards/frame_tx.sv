@@ -42,8 +42,8 @@ module frame_tx (
 
   crc32 u_crc (
       .clk,
-      .rst(rst || state_q == Open),
-      .data(s_data),
+      .rst  (rst || state_q == Open),
+      .data (s_data),
       .valid(s_ready),
       .value,
       .right(unused_right)

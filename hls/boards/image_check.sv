@@ -28,10 +28,10 @@ module image_check #(
   logic [255:0] digest;
   logic ready, done;
 
-  assign m_axi_araddr = 32'(BYTES) - (32'(ask_q) << 3);
-  assign m_axi_arlen = 8'(Burst - 1);
+  assign m_axi_araddr  = 32'(BYTES) - (32'(ask_q) << 3);
+  assign m_axi_arlen   = 8'(Burst - 1);
   assign m_axi_arvalid = busy && ask_q != '0;
-  assign m_axi_rready = busy && ready;
+  assign m_axi_rready  = busy && ready;
 
   sha256 u_sha256 (
       .clk,

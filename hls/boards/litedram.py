@@ -16,6 +16,7 @@ The controller's native port is used, not its AXI port: that one needs five cycl
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from spikegpt_hls.hls.errors import ConversionError
@@ -51,9 +52,9 @@ def module(clock: float, refresh: float = 1.0) -> Any:
     class Ulx3s(SDRModule):  # type: ignore[misc]
         nbanks, nrows, ncols = 1 << BANK_BITS, 1 << ADDRESS_BITS, 1 << COLUMN_BITS
         technology_timings = _TechnologyTimings(tREFI=interval, tWTR=(2, None), tCCD=(1, None), tRRD=(None, 15))
-        speedgrade_timings = {
-            "default": _SpeedgradeTimings(tRP=21, tRCD=21, tWR=20, tRFC=(None, 70), tFAW=None, tRAS=45)
-        }
+        speedgrade_timings = MappingProxyType(
+            {"default": _SpeedgradeTimings(tRP=21, tRCD=21, tWR=20, tRFC=(None, 70), tFAW=None, tRAS=45)}
+        )
 
     return Ulx3s(clock, "1:1")
 
@@ -106,5 +107,5 @@ def _plain(text: str) -> str:
 
 
 def _step(comment: str, address: int, bank: int, command: str, wait: int) -> Step:
-    bits = [int(f"DFII_COMMAND_{name}" not in command) for name in ("RAS", "CAS", "WE")]
-    return Step(address, bank, *bits, max(wait, PAUSE))
+    ras_n, cas_n, we_n = (int(f"DFII_COMMAND_{name}" not in command) for name in ("RAS", "CAS", "WE"))
+    return Step(address, bank, ras_n, cas_n, we_n, max(wait, PAUSE))

@@ -21,10 +21,10 @@ module read_switch (
   logic [7:0] flight_q;
   logic now_q;  // who has it
   wire open = now_q == chosen && flight_q != '1;
-  assign m_axi_araddr = s_axi_araddr[32*now_q+:32];
-  assign m_axi_arlen = s_axi_arlen[8*now_q+:8];
+  assign m_axi_araddr  = s_axi_araddr[32*now_q+:32];
+  assign m_axi_arlen   = s_axi_arlen[8*now_q+:8];
   assign m_axi_arvalid = open && s_axi_arvalid[now_q];
-  assign m_axi_rready = s_axi_rready[now_q];
+  assign m_axi_rready  = s_axi_rready[now_q];
   always_comb begin
     s_axi_arready = '0;
     s_axi_rvalid = '0;

@@ -77,7 +77,8 @@ module serial_port #(
   localparam int AnswerBytes = 12;
   localparam int SendBytes = OutBytes + 4 > AnswerBytes ? OutBytes + 4 : AnswerBytes;
   localparam int SendBits = $clog2(SendBytes + 1);
-  localparam logic [7:0] Read = "R", Write = "W", Ids = "I", Memory = "M", State = "S", Zero = "Z", Check = "C", Out = "O";
+  localparam logic [7:0] Read = "R", Write = "W", Ids = "I", Memory = "M", State = "S", Zero = "Z", Check = "C";
+  localparam logic [7:0] Out = "O";
   typedef enum logic [2:0] {
     Take,
     Look,
@@ -181,7 +182,7 @@ module serial_port #(
       if (m_axi_wready) m_axi_wvalid <= 1'b0;
       if (m_axi_arready) m_axi_arvalid <= 1'b0;
       case (state_q)
-        Take: if (frame) state_q <= Look;
+        Take:    if (frame) state_q <= Look;
         Look: begin
           state_q  <= Answer;
           status_q <= '0;

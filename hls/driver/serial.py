@@ -64,7 +64,7 @@ def found_port() -> str:
         raise DeviceError(
             f"{len(boards) or 'no'} ULX3S found at the serial ports: name one, port=/dev/ttyUSB0 ({others})"
         )
-    return boards[0]
+    return str(boards[0])
 
 
 def framed(content: bytes) -> bytes:

@@ -51,9 +51,9 @@ module read_master #(
   localparam int FlightBits = $clog2(OUTSTANDING + 1);
 
   // The run that is cut: what is left of it, and whether it lies outside.
-  logic [  BEAT_BITS-1:0] first_q;
+  logic [BEAT_BITS-1:0] first_q;
   logic [LENGTH_BITS-1:0] left_q;
-  logic outside_q, busy_q;
+  logic busy_q;
   logic [RoomBits-1:0] room_q;  // places of the FIFO that no burst has taken
   logic issue, stale, dead_q, entry_ready;
   logic [BurstBits-1:0] length;
@@ -66,8 +66,10 @@ module read_master #(
     if (int'(page_left) < BURST) length = BurstBits'(page_left);
     if (int'(left_q) < int'(length)) length = BurstBits'(left_q);
   end
+  // What has been asked for and what is left end where the run does: as a wire of registers it is on nobody's longest path.
+  wire  outside = (BEAT_BITS + 2)'(first_q) + (BEAT_BITS + 2)'(left_q) > (BEAT_BITS + 2)'(size);
   logic asks;
-  assign asks = !outside_q && !dead_q;
+  assign asks = !outside && !dead_q;
   assign issue = !rst && busy_q && !stale && room_q >= RoomBits'(length) && entry_ready
       && !(asks && m_axi_arvalid && !m_axi_arready);
   wire pop = valid && ready;
@@ -84,9 +86,8 @@ module read_master #(
   end
   always_ff @(posedge clk) begin
     if (run_valid && run_ready) begin
-      first_q   <= run_first;
-      left_q    <= run_beats;
-      outside_q <= (BEAT_BITS + 2)'(run_first) + (BEAT_BITS + 2)'(run_beats) > (BEAT_BITS + 2)'(size);
+      first_q <= run_first;
+      left_q  <= run_beats;
     end else if (issue) begin
       first_q <= first_q + BEAT_BITS'(length);
       left_q  <= left_q - LENGTH_BITS'(length);
@@ -178,7 +179,7 @@ module read_master #(
         if (m_axi_rresp != 2'd0 || m_axi_rid) fault[0] <= 1'b1;
         if (skip_q || m_axi_rlast != due_last) fault[1] <= 1'b1;
       end
-      if (issue && outside_q) fault[2] <= 1'b1;
+      if (issue && outside) fault[2] <= 1'b1;
       if (wait_q == WaitBits'(PATIENCE)) fault[3] <= 1'b1;
     end
   end

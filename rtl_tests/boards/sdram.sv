@@ -3,18 +3,18 @@
 // not in the state for it, anything before the init sequence (power up 100 us, precharge, two refreshes, mode register), a mode
 // that is not bursts of one word at CL 2, refreshes that fall behind by more than BEHIND, a bank that is open for too long.
 module sdram #(
-    parameter realtime T_RCD = 21,       // ns
-    parameter realtime T_RP = 21,
-    parameter realtime T_RAS = 45,
-    parameter realtime T_RC = 67.5,
-    parameter realtime T_RFC = 70,
-    parameter realtime T_WR = 20,
-    parameter realtime T_RRD = 15,
-    parameter realtime T_MRD = 20,
-    parameter realtime T_OPEN = 100_000,  // longest between activate and precharge
-    parameter realtime T_REFI = 7812.5,
+    parameter realtime T_RCD   = 21,       // ns
+    parameter realtime T_RP    = 21,
+    parameter realtime T_RAS   = 45,
+    parameter realtime T_RC    = 67.5,
+    parameter realtime T_RFC   = 70,
+    parameter realtime T_WR    = 20,
+    parameter realtime T_RRD   = 15,
+    parameter realtime T_MRD   = 20,
+    parameter realtime T_OPEN  = 100_000,  // longest between activate and precharge
+    parameter realtime T_REFI  = 7812.5,
     parameter realtime T_POWER = 100_000,
-    parameter int      BEHIND = 2
+    parameter int      BEHIND  = 2
 ) (
     input logic        clk,
     input logic        cke,
@@ -27,11 +27,11 @@ module sdram #(
     input logic [ 1:0] dqm,
     inout wire  [15:0] dq
 );
-  logic [15:0] words[1<<24] /*verilator public_flat_rw*/;
-  int errors /*verilator public_flat_rd*/ = 0;
-  longint refreshes /*verilator public_flat_rd*/ = 0;
-  longint reads /*verilator public_flat_rd*/ = 0;
-  longint activates /*verilator public_flat_rd*/ = 0;
+  logic [15:0] words[1<<24]  /*verilator public_flat_rw*/;
+  int errors  /*verilator public_flat_rd*/ = 0;
+  longint refreshes  /*verilator public_flat_rd*/ = 0;
+  longint reads  /*verilator public_flat_rd*/ = 0;
+  longint activates  /*verilator public_flat_rd*/ = 0;
 
   logic [12:0] row[4];
   logic [3:0] open = '0;
@@ -86,7 +86,9 @@ module sdram #(
       if (early(refreshed, T_RFC)) fail("tRFC");
       if (early(moded, T_MRD)) fail("tMRD");
       if (early(powered, T_POWER)) fail("a command before the power is stable");
-      case ({ras_n, cas_n, we_n})
+      case ({
+        ras_n, cas_n, we_n
+      })
         3'b010: begin  // precharge
           if (a[10]) for (int n = 0; n < 4; n++) precharge(n);
           else precharge(int'(ba));

@@ -1,5 +1,5 @@
-"""``load`` and ``chat``, as a user calls them, with a simulated board at the other end of a pseudo-terminal: a load that
-breaks off and goes on, text that is continued, and what is said where something is wrong.
+"""``load`` and ``chat``, as a user calls them, with a simulated board at the other end of a pseudo-terminal: a load
+that breaks off and goes on, text that is continued, and what is said where something is wrong.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -140,8 +140,9 @@ def other_device(answer: bytes) -> Iterator[str]:
         thread.join()
 
 
-def refused(folder: Path, said: str, port: str | Path, arguments: Sequence[str] = ("load", "--patience", "0.1")) -> None:
-    command = [sys.executable, "-P", "-m", "spikegpt_hls.cli.main", *arguments, "--build", str(folder)]
+def refused(folder: Path, said: str, port: str | Path, patience: str = "0.1") -> None:
+    command = [sys.executable, "-P", "-m", "spikegpt_hls.cli.main", "load", "--patience", patience]
+    command += ["--build", str(folder)]
     done = subprocess.run([*command, "--port", str(port)], capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 2, done.stdout
     assert done.stderr.count("\n") == 1
@@ -169,6 +170,6 @@ def test_an_image_of_another_version_is_refused(board: Path, tmp_path: Path) -> 
     image.parent.mkdir(parents=True)
     whole = (board / "hls" / "rtl" / "memory.bin").read_bytes()
     image.write_bytes(whole[:8] + b"\x09" + whole[9:])
-    refused(tmp_path, "version 9 of the image, not 1", board / "port", ("load", "--patience", "30"))
+    refused(tmp_path, "version 9 of the image, not 1", board / "port", "30")
     image.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
-    refused(tmp_path, "is damaged", board / "port", ("load", "--patience", "30"))
+    refused(tmp_path, "is damaged", board / "port", "30")

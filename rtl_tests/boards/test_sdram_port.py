@@ -1,4 +1,4 @@
-"""The port between AXI4 reads and LiteDRAM's native port, and the switch between two readers, under stalls of everything."""
+"""The port between AXI4 reads and LiteDRAM's native port, and the switch between two readers, with stalls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class Native:
         self.reads = 0
 
     async def work(self) -> None:
-        dut, due, pipe = self.dut, [], [None] * LATENCY
+        dut = self.dut
+        due: list[int] = []
+        pipe: list[int | None] = [None] * LATENCY
         dut.cmd_ready.value = dut.rdata_valid.value = dut.wdata_ready.value = 0
         while True:
             await RisingEdge(dut.clk)

@@ -1,4 +1,4 @@
-"""What frames ask of a board, by the host's own driver: registers, ids, memory, the check; with frames lost on the way."""
+"""What frames ask of a board, by the host's own driver: registers, ids, memory, the check; with frames lost."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ async def obeys(dut: Any, lossy: bool) -> None:
                 memory[int(dut.write_address.value)] = int(dut.write_data.value)
                 counts["write"] += 1
             if int(dut.m_axis_tvalid.value) and int(dut.m_axis_tready.value):
-                ids.append(tuple(int(getattr(dut, f"m_axis_{w}").value) for w in ("tdata", "tlast", "tid")))
+                token, last, context = (int(getattr(dut, f"m_axis_{w}").value) for w in ("tdata", "tlast", "tid"))
+                ids.append((token, last, context))
             if int(dut.check.value):
                 counts["check"] += 1
                 right = counts["check"] > 1

@@ -1,5 +1,5 @@
-"""A ULX3S with the weights in its SDRAM, from pin to pin: its image is loaded over the serial line, checked, and the model
-continues text as the integer model does. The cocotb tests run inside the simulation, where nothing loads torch.
+"""A ULX3S with the weights in its SDRAM, from pin to pin: its image is loaded over the serial line, checked, and the
+model continues text as the integer model does. The cocotb tests run inside the simulation, where nothing loads torch.
 """
 
 from __future__ import annotations

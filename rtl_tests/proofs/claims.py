@@ -218,7 +218,7 @@ CASES = {
         reuse_factor=4, depth=30, events=True, PLACES=2,  # a token needs 21 cycles to leave
     ),
     "ring": _ring(),
-    "read_master": _read_master(False, {"read_master": ("asks = !outside_q && !dead_q", "asks = !dead_q")}, 10),
+    "read_master": _read_master(False, {"read_master": ("asks = !outside && !dead_q", "asks = !dead_q")}, 10),
     "read_master before a good memory": _read_master(
         True, {"read_master": ("int'(page_left) < BURST", "int'(page_left) < BURST - 1")}, 10
     ),

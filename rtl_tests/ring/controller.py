@@ -1,5 +1,5 @@
-"""A real controller in front of the weights: LiteDRAM's, before its own model of the chip, with its AXI port or, as on a
-ULX3S, with its native port behind ``sdram_port.sv``.
+"""A real controller in front of the weights: LiteDRAM's, before its own model of the chip, with its AXI port or, as
+on a ULX3S, with its native port behind ``sdram_port.sv``.
 
 ``python -m spikegpt_hls.rtl_tests.ring.controller FOLDER``: what of the chip's bandwidth is used behind it.
 
@@ -103,8 +103,9 @@ def _ports(design: Any) -> set[Any]:
     """Clock, reset, and the channels that a reader has."""
     if hasattr(design, "native"):
         native = design.native
-        named = {"cmd_valid": native.cmd.valid, "cmd_ready": native.cmd.ready, "cmd_we": native.cmd.we,
-                 "cmd_addr": native.cmd.addr, "rdata_valid": native.rdata.valid, "rdata": native.rdata.data}  # fmt: skip
+        command, data = native.cmd, native.rdata
+        named = {"cmd_valid": command.valid, "cmd_ready": command.ready, "cmd_we": command.we,
+                 "cmd_addr": command.addr, "rdata_valid": data.valid, "rdata": data.data}  # fmt: skip
         for name, signal in named.items():
             signal.name_override = name
         return {design.cd_sys.clk, design.cd_sys.rst, *named.values()}
@@ -128,7 +129,9 @@ def main(folder: Path) -> None:
             assert_cycles(run, ring.schedule(pace=pace(run.folder)))
             beats, cycles = run.counters["memory_beats"], run.counters["cycles"]
             share = beats * bus / cycles / chip.bits
-            print(f"{chip.name}, {kind}, {placement}: {beats:,} beats in {cycles:,} cycles, {share:.1%} of the pins' bound")
+            print(
+                f"{chip.name}, {kind}, {placement}: {beats:,} beats, {cycles:,} cycles, {share:.1%} of the pins' bound"
+            )
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def test_runs_and_faults() -> None:
     "edit",
     [
         ("if (int'(page_left) < BURST) length = BurstBits'(page_left);", ""),
-        ("assign asks = !outside_q && !dead_q;", "assign asks = !dead_q;"),
+        ("assign asks = !outside && !dead_q;", "assign asks = !dead_q;"),
         ("else if (rst) stale_q <= flight;", "else if (rst) stale_q <= '0;"),
     ],
 )

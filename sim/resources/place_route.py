@@ -22,6 +22,7 @@ from spikegpt_hls.sim.errors import SimulationError
 from spikegpt_hls.sim.parts import Part, fits, parts, shares
 from spikegpt_hls.sim.resources import tools
 from spikegpt_hls.sim.resources.block_ram import leaving
+from spikegpt_hls.sim.resources.copied_registers import copied
 from spikegpt_hls.sim.resources.harness import harnessed
 from spikegpt_hls.sim.resources.memory_registers import balanced
 from spikegpt_hls.sim.resources.multiplier_registers import absorbed
@@ -30,7 +31,7 @@ from spikegpt_hls.sim.resources.tools import Hear, Modules, Parameters, Progress
 FAMILY = "ecp5"
 PART = next(part for part in parts(FAMILY) if part.name == "LFE5U-85F")
 SYNTHESIS = "synth_ecp5"
-REGISTERS = "registers into multipliers and behind block RAM"
+REGISTERS = "registers into multipliers and behind block RAM, copied where many read them"
 #: ``router1``, the default, had not ended after 20 minutes on a nearly full part where ``router2`` took three.
 DEVICE = ["--85k", "--package", "CABGA381", "--speed", "6", "--seed", "1", "--router", "router2"]
 WORKERS = min(4, os.cpu_count() or 1)  # each holds the routing graph of the part
@@ -157,8 +158,11 @@ def _read(module: str, parameters: Parameters, files: Iterable[str]) -> list[str
 
 
 def _move_registers(module: str, folder: Path) -> dict[str, int]:
-    """Move registers of ``netlist.json`` into its multipliers and next to its block RAM; its cells by type."""
+    """Move registers of ``netlist.json`` into its multipliers and next to its block RAM, and copy those that many read; its
+    cells by type.
+    """
     netlist = balanced(absorbed(json.loads((folder / "netlist.json").read_text()), module), module)
+    netlist = copied(netlist, module)
     (folder / "netlist.json").write_text(json.dumps(netlist))
     cells = Counter(cell["type"] for cell in netlist["modules"][module]["cells"].values())
     return {cell: n for cell, n in sorted(cells.items()) if not cell.startswith("$")}

@@ -1,11 +1,7 @@
-// Models of the ECP5's cells that a board's top and LiteDRAM's pins instantiate, for simulation: what Lattice's library guide
-// (FPGA-TN-02200) says of them in the modes that are used here.
-/* verilator lint_off DECLFILENAME */
+// A PLL of an ECP5, for simulation: from CLKI to CLKOP, CLKFB_DIV / CLKI_DIV times as fast and in phase, and to CLKOS, whose
+// edges are later by the difference of the phases, in cycles of the oscillator (Lattice FPGA-TN-02200).
 /* verilator lint_off UNUSEDPARAM */
 /* verilator lint_off UNUSEDSIGNAL */
-
-// From CLKI to CLKOP, CLKFB_DIV / CLKI_DIV times as fast and in phase, and to CLKOS, whose edges are later by the difference of
-// the phases, in cycles of the oscillator.
 module EHXPLLL #(
     parameter PLLRST_ENA = "DISABLED",
     parameter INTFB_WAKE = "DISABLED",
@@ -47,9 +43,9 @@ module EHXPLLL #(
   initial {CLKOP, CLKOS, LOCK} = '0;
   always @(posedge CLKI) begin
     period = ($realtime - earlier) * CLKI_DIV / CLKFB_DIV;
-    late   = period * (CLKOS_CPHASE - CLKOP_CPHASE) / CLKOP_DIV;
+    late = period * (CLKOS_CPHASE - CLKOP_CPHASE) / CLKOP_DIV;
     earlier = $realtime;
-    edges  = edges + 1;
+    edges = edges + 1;
     if (edges > 4) begin
       LOCK <= 1'b1;
       for (int n = 0; n < CLKFB_DIV; n++) begin
@@ -61,50 +57,4 @@ module EHXPLLL #(
       end
     end
   end
-endmodule
-
-// D0 while SCLK is high, D1 while it is low.
-module ODDRX1F (
-    input  logic D0,
-    input  logic D1,
-    input  logic SCLK,
-    input  logic RST,
-    output logic Q
-);
-  assign Q = SCLK ? D0 : D1;
-endmodule
-
-// Its register is 1 after configuration, as is that of the next one.
-module OFS1P3BX (
-    input  logic D,
-    input  logic PD,
-    input  logic SCLK,
-    input  logic SP,
-    output logic Q
-);
-  initial Q = 1'b1;
-  always_ff @(posedge SCLK) if (SP) Q <= D;
-endmodule
-
-module IFS1P3BX (
-    input  logic D,
-    input  logic PD,
-    input  logic SCLK,
-    input  logic SP,
-    output logic Q
-);
-  initial Q = 1'b1;
-  always_ff @(posedge SCLK) if (SP) Q <= D;
-endmodule
-
-module TRELLIS_IO #(
-    parameter DIR = "BIDIR"
-) (
-    inout  wire  B,
-    input  logic I,
-    input  logic T,
-    output logic O
-);
-  assign B = T ? 1'bz : I;
-  assign O = B;
 endmodule
