@@ -13,8 +13,9 @@ import pytest
 from spikegpt_hls.hls.convert import convert
 from spikegpt_hls.hls.driver import registers
 from spikegpt_hls.hls.driver.image import HEADER, digest, header
+from spikegpt_hls.hls.driver.pynq import PynqStream
 from spikegpt_hls.hls.driver.registers import IDENTITY, OFFSET
-from spikegpt_hls.hls.driver.spikegpt import DeviceError, PynqStream, SpikeGPT
+from spikegpt_hls.hls.driver.spikegpt import DeviceError, SpikeGPT
 from spikegpt_hls.hls.driver.words import words
 from spikegpt_hls.hls.errors import ConversionError
 from spikegpt_hls.hls.frontend.graph import dataflow
@@ -23,7 +24,7 @@ from spikegpt_hls.model.classify import nlu
 from spikegpt_hls.quant.format import Format
 
 GEOMETRY = {
-    "identity": IDENTITY, "version": 3, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
+    "identity": IDENTITY, "version": 4, "vocabulary": 4, "channels": 8, "layers": 1, "lanes": 2, "contexts": 1,
     "logits": 16 << 16 | 2 << 8 | 11, "spiking": 2, "beat_bytes": 4, "driven": 1,
 }  # fmt: skip
 
@@ -45,16 +46,16 @@ class Echo:
     """A DMA as PYNQ's, before a device that answers every id by four logits: the id and what follows it."""
 
     def __init__(self) -> None:
-        self.sendchannel = SimpleNamespace(transfer=self._send)
-        self.recvchannel = SimpleNamespace(transfer=self._receive, wait=lambda: None, transferred=0)
+        self.sendchannel = SimpleNamespace(transfer=self._send, wait=lambda: None, idle=True)
+        self.recvchannel = SimpleNamespace(transfer=self._arm, wait=lambda: None, idle=False, transferred=0)
 
-    def _send(self, buffer: np.ndarray) -> None:
-        self.rows = buffer[:, None].astype("<i2") - np.arange(4, dtype="<i2")
+    def _arm(self, buffer: np.ndarray) -> None:
+        self.buffer, self.recvchannel.idle = buffer, False
 
-    def _receive(self, buffer: np.ndarray) -> None:
-        raw = self.rows.astype("<i2").tobytes()
-        buffer[: len(raw)] = np.frombuffer(raw, np.uint8)
-        self.recvchannel.transferred = len(raw)
+    def _send(self, words: np.ndarray) -> None:
+        raw = (words[:, None].astype("<i2") - np.arange(4, dtype="<i2")).tobytes()
+        self.buffer[: len(raw)] = np.frombuffer(raw, np.uint8)
+        self.recvchannel.transferred, self.recvchannel.idle = len(raw), True
 
 
 def model(**values: int) -> SpikeGPT:
@@ -76,7 +77,7 @@ def test_the_driver_starts_the_device_and_sets_what_a_call_asks_for() -> None:
     ("values", "said"),
     [
         ({"identity": 0xFFFFFFFF}, "calls itself 0xffffffff, not 0x53504b47"),
-        ({"version": 9}, "version 9 of the registers, not 3"),
+        ({"version": 9}, "version 9 of the registers, not 4"),
     ],
 )
 def test_another_device_is_refused(values: dict[str, int], said: str) -> None:
@@ -92,21 +93,35 @@ def test_impossible_calls_are_refused() -> None:
         (lambda: device.generate([1], 0), "1 to 65535 tokens"),
         (lambda: device.generate([1], 65536), "1 to 65535 tokens"),
         (lambda: device.generate_all([[1], [2]], 1), "there is no context 1"),
+        (lambda: device.run([1 << 24]), "an id is a number from 0 to 16777215"),
     ):
         with pytest.raises(DeviceError, match=said):
             call()
-    with pytest.raises(DeviceError, match="no tid"):
-        PynqStream(Echo(), np.zeros).send(np.array([1], np.uint32), 1)
+    with pytest.raises(DeviceError, match="a packet of up to 16 bytes would come, and PynqStream has room for 8"):
+        SpikeGPT(Registers(), PynqStream(Echo(), np.zeros, room=8)).run([1, 2])
+
+
+def test_a_device_that_says_nothing_is_not_waited_for_for_ever() -> None:
+    silent = Echo()
+    silent.sendchannel.transfer = lambda words: None
+    with pytest.raises(DeviceError, match=r"sent no packet for 0\.05 s: reset it and the DMA"):
+        SpikeGPT(Registers(), PynqStream(silent, np.zeros, patience=0.05)).run([1])
+    busy = Echo()
+    stream = PynqStream(busy, np.zeros, patience=0.05)
+    busy.sendchannel.idle = False
+    stream.send(np.array([1], np.uint32), 8)
+    with pytest.raises(DeviceError, match="takes no more ids"):
+        stream.send(np.array([1], np.uint32), 8)
 
 
 class Sentences:
     """A classifier that answers a sentence with its length."""
 
-    def send(self, ids: np.ndarray, context: int) -> None:
-        self.length = len(ids)
+    def send(self, words: np.ndarray, room: int) -> None:
+        self.length = len(words)
 
-    def receive(self, room: int) -> tuple[np.ndarray, int]:
-        return np.array([self.length], "<u4").view(np.uint8), 0
+    def receive(self) -> np.ndarray:
+        return np.array([self.length], "<u4").view(np.uint8)
 
 
 def test_a_sentence_is_classified_as_ids_or_by_its_words(tmp_path: Path) -> None:

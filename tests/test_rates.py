@@ -6,7 +6,7 @@ import pytest
 
 from spikegpt_hls.sim.dram import drams
 from spikegpt_hls.sim.parts import named, parts
-from spikegpt_hls.sim.rates import CLOCK, memory_pj, on_boards, tokens_per_second
+from spikegpt_hls.sim.rates import memory_pj, on_boards, served, tokens_per_second
 
 
 def test_a_memory_that_keeps_up_leaves_the_cycles_as_they_are() -> None:
@@ -25,7 +25,21 @@ def test_boards_whose_memory_is_too_small_are_left_out() -> None:
     assert small.keys() - large.keys() == {ulx3s.name}
     assert small[ulx3s.name]["bound"] == "memory"
     assert small["XCU55C"]["bound"] == "port"
-    assert small["XCU55C"]["tokens_per_s"] == CLOCK * 1e6 / 1000
+    assert small["XCU55C"]["tokens_per_s"] == served()["Alveo U55C"].clock_mhz * 1e6 / 1000
+
+
+def test_a_board_gives_what_its_controller_leaves() -> None:
+    """All of 1000 cycles move 8 bytes at 50 MHz, 400 MB/s; an SDRAM of 100 MB/s gives less where events choose rows."""
+    here = served()["ULX3S"]
+    for gathers, share in ((True, here.gathered), (False, here.dense)):
+        found = on_boards(1000, 8000, 64, 1 << 20, lambda page: 8000 / page, gathers)["LFE5U-85F"]
+        assert found["gb_per_s"] == pytest.approx(0.1 * share)
+        assert found["tokens_per_s"] == pytest.approx(50e6 / (1000 * 4 / share))
+
+
+def test_every_board_is_served_with_a_source() -> None:
+    assert served().keys() == {part.board.name for part in parts()}
+    assert all(0 < here.gathered <= here.dense < 1 and here.source for here in served().values())
 
 
 def test_a_memory_spends_on_bits_and_on_rows_what_its_currents_say() -> None:

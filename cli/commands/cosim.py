@@ -79,13 +79,13 @@ def _show_memory(memory: Mapping[str, Any], console: Console) -> None:
         f"moves in {memory['bus_share']:.1%} of the cycles (measured)",
     )
     title = (
-        f"derived: these cycles at {memory['clock_mhz']:g} MHz, each memory's peak, its data sheet's currents; "
-        "no board was run"
+        "derived: these cycles, at a routed or stated clock (sim/served.json), data sheets' currents; no board was run"
     )
-    table = Table("board", "part", "memory", "tokens/s", "bound by the", "memory, uJ/token", title=title)
+    table = Table("board", "part", "memory", "MHz", "MB/s", "tokens/s", "bound by the", "memory, uJ/token", title=title)
     for part, row in memory["boards"].items():
         spent = f"{row['memory_j_per_token'] * 1e6:,.0f}"
-        table.add_row(row["board"], part, row["memory"], f"{row['tokens_per_s']:,.1f}", row["bound"], spent)
+        figures = f"{row['clock_mhz']:g}", f"{row['gb_per_s'] * 1e3:,.0f}", f"{row['tokens_per_s']:,.1f}"
+        table.add_row(row["board"], part, row["memory"], *figures, row["bound"], spent)
     console.print(table)
 
 

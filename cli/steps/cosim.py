@@ -24,7 +24,7 @@ from spikegpt_hls.rtl_tests.simulator import require_tools
 from spikegpt_hls.rtl_tests.top.cosim import LATENCY, Comparison, Model, Run, compare
 from spikegpt_hls.sim.cycles.schedule import Schedule, simulate
 from spikegpt_hls.sim.dram import rows_opened
-from spikegpt_hls.sim.rates import CLOCK, on_boards
+from spikegpt_hls.sim.rates import on_boards
 from spikegpt_hls.sim.traces import Asked, asked, beats_read, events
 
 STALL_SEED = 20231
@@ -211,9 +211,13 @@ def _memory(dataflow: Dataflow, runs: Mapping[str, tuple[Run, Comparison]], aske
             "bus_bits": found.bus,
             "batch": found.batch,
             "latency": LATENCY,
-            "clock_mhz": CLOCK,
             "boards": on_boards(
-                cycles / tokens, moved, found.bus, image, lambda page: rows_opened(dataflow, asked, page) / tokens
+                cycles / tokens,
+                moved,
+                found.bus,
+                image,
+                lambda page: rows_opened(dataflow, asked, page) / tokens,
+                any(block.events for block in dataflow.blocks if block.rows),
             ),
         }
     }
@@ -262,7 +266,7 @@ def _provenance() -> dict[str, str]:
         "busy": "derived: weights read, over multipliers x cycles per token in the steady state",
         "useful": "derived: as busy, without the places of a word that no output has",
         "cycles_per_token_simulated": "derived: cycle simulator of the same dataflow",
-        "memory": f"measured: counters of the {rtl}; boards: derived, at an assumed clock, their memory's peak "
-        "and its data sheet's currents",
+        "memory": f"measured: counters of the {rtl}; boards: derived, at the clock and the share of their "
+        "memory's peak that sim/served.json has sources for, and its data sheet's currents",
         "energy_per_token_j": "derived: actions counted in this run's integers, times the table in sim/energy_table",
     }

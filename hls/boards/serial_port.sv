@@ -5,7 +5,7 @@
 // R     reads the register at the address                           its value
 // W     writes the word there
 // I     sends the words as ids, the last one with tlast unless      1: no room, nothing was taken
-//       bit 31 of the address; tid is its low byte
+//       bit 31 of the address
 // M     puts the words into the memory, if the address is where     nothing: S says how far it came
 //       the last ones ended
 // S     nothing                                                     bytes that the memory has; what is known of them
@@ -14,10 +14,9 @@
 //
 // An answer is {what, number, status, last number done, two words}. A frame that says the number of the last one that was done is
 // answered again and not done again, so a frame whose answer was lost is sent again. R, S and M change nothing that matters, and
-// have no memory of their number. What the model gives is {"O", flags (bit 0 tlast, 1 tuser), tid, 0, the beat}.
+// have no memory of their number. What the model gives is {"O", flags (bit 0 tlast, 1 tuser), 0, 0, the beat}.
 module serial_port #(
     parameter int OUT_BITS     = 32,
-    parameter int TID_BITS     = 1,
     parameter int LITE_BITS    = 12,    // of a register's address
     parameter int MEMORY_BYTES = 8192,
     parameter int ADDRESS_BITS = 24,    // of a word's number in the memory
@@ -53,13 +52,11 @@ module serial_port #(
     output logic                    m_axis_tvalid,
     input  logic                    m_axis_tready,
     output logic                    m_axis_tlast,
-    output logic [    TID_BITS-1:0] m_axis_tid,
     input  logic [    OUT_BITS-1:0] s_axis_tdata,
     input  logic                    s_axis_tvalid,
     output logic                    s_axis_tready,
     input  logic                    s_axis_tlast,
     input  logic                    s_axis_tuser,
-    input  logic [    TID_BITS-1:0] s_axis_tid,
     // memory: halves of words, and its image's check
     output logic [ADDRESS_BITS-1:0] write_address,
     output logic [            15:0] write_data,
@@ -241,15 +238,15 @@ module serial_port #(
 
   // Ids that wait for the model.
   fifo #(
-      .WIDTH(33 + TID_BITS),
+      .WIDTH(33),
       .DEPTH(IDS)
   ) u_ids (
       .clk,
       .rst,
-      .s_data ({address_q[TID_BITS-1:0], last && !address_q[31], moved_q}),
+      .s_data ({last && !address_q[31], moved_q}),
       .s_valid(id_moves),
       .s_ready(),
-      .m_data ({m_axis_tid, m_axis_tlast, m_axis_tdata}),
+      .m_data ({m_axis_tlast, m_axis_tdata}),
       .m_valid(m_axis_tvalid),
       .m_ready(m_axis_tready)
   );
@@ -272,7 +269,7 @@ module serial_port #(
     else if (sending && byte_ready) bytes_q <= bytes_q - 1'b1;
     if (answered) send_q <= (8 * SendBytes)'({known, value_q, done_q, status_q, number_q, what_q});
     else if (s_axis_tvalid && s_axis_tready)
-      send_q <= (8 * SendBytes)'({s_axis_tdata, 8'd0, 8'(s_axis_tid), 6'd0, s_axis_tuser, s_axis_tlast, Out});
+      send_q <= (8 * SendBytes)'({s_axis_tdata, 22'd0, s_axis_tuser, s_axis_tlast, Out});
     else if (byte_ready) send_q <= send_q >> 8;
   end
   frame_tx u_tx (

@@ -183,10 +183,8 @@ def _memory(steps: Sequence[Step]) -> str:
 def _serial(shape: Shape) -> str:
     """The line's bytes, and what frames of them ask for."""
     lite = [f"      .m_axi_{name}(lite_{name})" for name, _, _ in _LITE]
-    ids = [f"      .m_axis_{wire}(ids_{wire})" for wire in ("tdata", "tvalid", "tready", "tlast", "tid")]
-    written = [
-        f"      .s_axis_{wire}(written_{wire})" for wire in ("tdata", "tvalid", "tready", "tlast", "tuser", "tid")
-    ]
+    ids = [f"      .m_axis_{wire}(ids_{wire})" for wire in ("tdata", "tvalid", "tready", "tlast")]
+    written = [f"      .s_axis_{wire}(written_{wire})" for wire in ("tdata", "tvalid", "tready", "tlast", "tuser")]
     declared = [f"  logic {f'[{bits - 1}:0] ' if bits > 1 else ''}lite_{name};" for name, bits, _ in _LITE]
     return f"""
   logic [7:0] typed, waiting, answer;
@@ -205,12 +203,11 @@ def _serial(shape: Shape) -> str:
   );
 {chr(10).join(declared)}
   logic [{shape.out_bits - 1}:0] written_tdata;
-  logic [{shape.tid_bits - 1}:0] written_tid, ids_tid;
   logic [31:0] ids_tdata;
   logic ids_tvalid, ids_tready, ids_tlast, written_tvalid, written_tready, written_tlast, written_tuser;
   logic check, forget, checking, image_good, image_bad;
   serial_port #(
-      .OUT_BITS({shape.out_bits}), .TID_BITS({shape.tid_bits}), .LITE_BITS({ADDRESS_BITS}),
+      .OUT_BITS({shape.out_bits}), .LITE_BITS({ADDRESS_BITS}),
       .MEMORY_BYTES({shape.memory_bytes}), .ADDRESS_BITS({litedram.WORD_BITS})
   ) u_serial_port (
       .clk, .rst,
@@ -255,13 +252,12 @@ def _check(shape: Shape, digest: str) -> str:
 
 def _model(shape: Shape) -> str:
     lite = [f"      .s_axi_{name}(lite_{name})" for name, _, _ in _LITE]
-    ids = [f"      .s_axis_{wire}(ids_{wire})" for wire in ("tdata", "tvalid", "tready", "tlast", "tid")]
-    written = [
-        f"      .m_axis_{wire}(written_{wire})" for wire in ("tdata", "tvalid", "tready", "tlast", "tuser", "tid")
-    ]
+    ids = [f"      .s_axis_{wire}(ids_{wire})" for wire in ("tdata", "tvalid", "tready", "tlast")]
+    written = [f"      .m_axis_{wire}(written_{wire})" for wire in ("tdata", "tvalid", "tready", "tlast", "tuser")]
     return f"""  {writer.TOP} u_ip (
       .aclk(clk), .aresetn(!model_rst),
 {("," + chr(10)).join([*lite, *ids, *written])},
+      .s_axis_tid('0), .m_axis_tid(),
       .s_axi_awprot(3'd0), .s_axi_arprot(3'd0), .s_axi_wstrb(4'hf), .s_axi_bresp(), .s_axi_rresp(),
       .m_axi_araddr(reader_araddr[0]), .m_axi_arlen(reader_arlen[0]), .m_axi_arvalid(reader_arvalid[0]),
       .m_axi_arready(reader_arready[0]), .m_axi_rdata(beat), .m_axi_rresp(2'd0), .m_axi_rid(1'b0),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 IDENTITY = 0x53504B47  # "SPKG"
-VERSION = 3
+VERSION = 4
 ADDRESS_BITS = 12
 
 

@@ -119,16 +119,16 @@ class Board:
     def write(self, offset: int, value: int) -> None:
         self._ask(b"W", offset, struct.pack("<I", value))
 
-    def send(self, ids: NDArray[np.uint32], context: int) -> None:
-        words = np.asarray(ids, "<u4").tobytes()
-        for at in range(0, len(words), PIECE):
-            more = MORE if at + PIECE < len(words) else 0
+    def send(self, words: NDArray[np.uint32], room: int) -> None:
+        sent = words.astype("<u4").tobytes()
+        for at in range(0, len(sent), PIECE):
+            more = MORE if at + PIECE < len(sent) else 0
             due = time.monotonic() + TRIES * self.patience
-            while self._ask(b"I", context | more, words[at : at + PIECE])[2]:  # no room yet
+            while self._ask(b"I", more, sent[at : at + PIECE])[2]:  # no room yet
                 if time.monotonic() > due:
                     raise DeviceError("the board takes no more ids: what it wrote was not read, or it hangs; reset it")
 
-    def receive(self, room: int) -> tuple[NDArray[np.uint8], int]:
+    def receive(self) -> NDArray[np.uint8]:
         beats: list[bytes] = []
         while True:
             beat = self._next(self._written)
@@ -136,7 +136,7 @@ class Board:
                 raise DeviceError(f"the board has written nothing for {TRIES * self.patience:g} s")
             beats.append(beat[4:])
             if beat[1] & 1:
-                return np.frombuffer(b"".join(beats), np.uint8), beat[2]
+                return np.frombuffer(b"".join(beats), np.uint8)
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Image:
         """The memory of the board, as PYNQ's ``allocate`` would give it."""

@@ -46,6 +46,10 @@ from spikegpt_hls.hls.driver.registers import (
     VERSION,
 )
 
+#: A word of a packet is an id, and above it the context.
+CONTEXT_SHIFT = 24
+ID = (1 << CONTEXT_SHIFT) - 1
+
 
 class Mmio(Protocol):
     """Registers by their offset in bytes; ``pynq.MMIO`` is one."""
@@ -58,10 +62,12 @@ class Mmio(Protocol):
 class Stream(Protocol):
     """One packet in, one packet out. ``send`` does not wait for the model; ``receive`` does."""
 
-    def send(self, ids: NDArray[np.uint32], context: int) -> None: ...
+    def send(self, words: NDArray[np.uint32], room: int) -> None:
+        """``room``: bytes at most of each packet that comes of it."""
+        ...
 
-    def receive(self, room: int) -> tuple[NDArray[np.uint8], int]:
-        """The bytes of the next packet, which has at most ``room``, and its context."""
+    def receive(self) -> NDArray[np.uint8]:
+        """The bytes of the next packet."""
         ...
 
 
@@ -190,11 +196,11 @@ class SpikeGPT:
             raise DeviceError(f"1 to 65535 tokens can be generated at once, not {tokens}")
         self._set("generate", resume, count=tokens)
         for context, prompt in enumerate(prompts):
-            self._send(prompt, context)
+            self._send(prompt, context, tokens)
         found: list[list[int]] = [[] for _ in prompts]
         while any(len(ids) < tokens for ids in found):
-            raw, context = self.stream.receive(tokens * self.geometry.beat_bytes)
-            found[context] += self._ids(raw)
+            words = self._words(self.stream.receive())
+            found[words[0] >> CONTEXT_SHIFT] += [word & ID for word in words]
             self._check()
         return found
 
@@ -243,18 +249,21 @@ class SpikeGPT:
         self.write("length", length)
         self.write("generate", count)
 
-    def _send(self, ids: Sequence[int] | NDArray, context: int) -> None:
+    def _send(self, ids: Sequence[int] | NDArray, context: int, beats: int) -> None:
         if self.geometry.memory_bytes and self._weights is None:
             raise DeviceError("the device has no weights yet: load(image, pynq.allocate)")
         if not len(ids):
             raise DeviceError("a packet needs at least 1 id")
         if not 0 <= context < self.geometry.contexts:
             raise DeviceError(f"the device has {self.geometry.contexts} contexts: there is no context {context}")
-        self.stream.send(np.asarray(ids, np.uint32), context)
+        if max(ids) > ID or min(ids) < 0:
+            raise DeviceError(f"an id is a number from 0 to {ID}")
+        words = np.asarray(ids, np.uint32) | np.uint32(context << CONTEXT_SHIFT)
+        self.stream.send(words, beats * self.geometry.beat_bytes)
 
     def _exchange(self, ids: Sequence[int] | NDArray, context: int, beats: int) -> NDArray[np.uint8]:
-        self._send(ids, context)
-        raw, _ = self.stream.receive(beats * self.geometry.beat_bytes)
+        self._send(ids, context, beats)
+        raw = self.stream.receive()
         self._check()
         return raw
 
@@ -269,29 +278,11 @@ class SpikeGPT:
             )
 
     def _ids(self, raw: NDArray[np.uint8]) -> list[int]:
+        return [word & ID for word in self._words(raw)]
+
+    def _words(self, raw: NDArray[np.uint8]) -> list[int]:
         return [int(beat) for beat in raw.view("<u4").reshape(-1, self.geometry.beat_bytes // 4)[:, 0]]
 
     def _counter(self, offset: int) -> int:
         low = int(self.mmio.read(offset))
         return int(self.mmio.read(offset + 4)) << 32 | low
-
-
-class PynqStream:
-    """An AXI DMA in direct mode, which knows no contexts; ``allocate`` is ``pynq.allocate``."""
-
-    def __init__(self, dma: Any, allocate: Callable[..., Any]) -> None:
-        self.dma, self.allocate = dma, allocate
-        self._sent: Any = None  # the DMA still reads it
-
-    def send(self, ids: NDArray[np.uint32], context: int) -> None:
-        if context:
-            raise DeviceError("an AXI DMA in direct mode has no tid: only context 0 can be reached")
-        self._sent = self.allocate(shape=ids.shape, dtype=np.uint32)
-        self._sent[:] = ids
-        self.dma.sendchannel.transfer(self._sent)
-
-    def receive(self, room: int) -> tuple[NDArray[np.uint8], int]:
-        buffer = self.allocate(shape=(room,), dtype=np.uint8)
-        self.dma.recvchannel.transfer(buffer)
-        self.dma.recvchannel.wait()
-        return np.array(buffer[: self.dma.recvchannel.transferred]), 0

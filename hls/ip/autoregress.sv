@@ -5,6 +5,8 @@
 //   mode 2  after the last token of a packet, `count` tokens that the model picks and reads by itself
 //   mode 3  of a classifier: a packet's class, the largest of its logits' sums over all tokens of the packet
 //
+// What is picked is {context, id}, of 8 and 24 bits, as it came in.
+//
 // A note travels beside each token in flight (the model keeps order), so that modes may change between packets. Output
 // packets end with the input's (mode 2: with the last generated token; with several contexts every token, as they
 // interleave). A packet that the guard cut ends at its last token, which is marked on tuser; nothing is generated after it.
@@ -245,7 +247,7 @@ module autoregress #(
   ) u_out (
       .clk,
       .rst,
-      .s_data (pick_valid ? {picked_tid, picked[16], picked_ends, OUT_BITS'(pick_id)}
+      .s_data (pick_valid ? {picked_tid, picked[16], picked_ends, OUT_BITS'({8'(picked_tid), 24'(pick_id)})}
                           : {note[NoteBits-1:20], row && note[16], row && note[17], OUT_BITS'(slots)}),
       .s_valid(pick_valid ? pick_done && gives : take && !to_pick),
       .s_ready(out_place),

@@ -1,9 +1,11 @@
 // The guard of the token port: only packets as they should be reach the model as they came.
 //
-// A packet is a sequence of ids, or with `resume` the next piece of its context's sequence. It has `length` ids (0: any
-// number) and at most LONGEST (0: any number), each below VOCABULARY. At the first fault (an unknown id, tlast too early, tlast missing) the packet is cut:
-// that id is its last one and marked bad, an unknown id enters as 0, and the rest up to tlast is drained. A packet of a
-// context that does not exist is drained whole. m_axis_tuser is {bad, first of a sequence}.
+// A packet is a sequence of ids, or with `resume` the next piece of its context's sequence. A word is {context, id}, of 8
+// and 24 bits; all of a packet have the same context, which tid may say instead (a DMA in direct mode has none). It has
+// `length` ids (0: any number) and at most LONGEST (0: any number), each below VOCABULARY. At the first fault (an unknown
+// id, tlast too early, tlast missing) the packet is cut: that id is its last one and marked bad, an unknown id enters as
+// 0, and the rest up to tlast is drained. A packet of a context that does not exist is drained whole. m_axis_tuser is
+// {bad, first of a sequence}.
 module guard #(
     parameter int VOCABULARY = 256,
     parameter int LONGEST    = 0,
@@ -33,18 +35,19 @@ module guard #(
 );
   logic run_q, inside_q, draining_q, place;
   logic [31:0] position_q;
-  logic [TID_BITS-1:0] tid_q, tid;
+  logic [7:0] context_q, tag_q;
 
   assign s_axis_tready = run_q && (draining_q || place);
-  assign tid = inside_q ? tid_q : s_axis_tid;  // a packet has one context: its first id's
+  wire [7:0] tag = s_axis_tdata[31:24];
+  wire [7:0] of_packet = inside_q ? context_q : tag | 8'(s_axis_tid);  // a packet has one context: its first word's
 
   wire take = s_axis_tvalid && s_axis_tready;
   wire judged = take && !draining_q;
   wire [31:0] ids = position_q + 1'b1;
   wire complete = length != '0 && ids == length;
   wire full = complete || (LONGEST != 0 && ids == 32'(LONGEST));
-  wire nowhere = 32'(tid) >= 32'(CONTEXTS);
-  wire unknown = s_axis_tdata >= 32'(VOCABULARY);
+  wire nowhere = 32'(of_packet) >= 32'(CONTEXTS);
+  wire unknown = s_axis_tdata[23:0] >= 24'(VOCABULARY) || (inside_q && tag != tag_q);
   wire short_of = s_axis_tlast && length != '0 && !complete;
   wire too_long = full && !s_axis_tlast;
   wire bad = nowhere || unknown || short_of || too_long;
@@ -52,7 +55,7 @@ module guard #(
   always_ff @(posedge clk) begin
     run_q          <= rst ? 1'b0 : run;
     fault_position <= position_q;
-    fault_id       <= s_axis_tdata;
+    fault_id       <= 32'(s_axis_tdata[23:0]);
     if (rst || !judged) fault <= '0;
     else if (nowhere) fault <= 4'b1000;
     else if (unknown) fault <= 4'b0001;
@@ -69,7 +72,8 @@ module guard #(
       draining_q <= (draining_q || bad) && !s_axis_tlast;
       position_q <= s_axis_tlast ? '0 : position_q + 1'b1;
     end
-    if (take) tid_q <= tid;
+    if (take) context_q <= of_packet;
+    if (take && !inside_q) tag_q <= tag;
   end
 
   fifo #(
@@ -78,7 +82,7 @@ module guard #(
   ) u_fifo (
       .clk,
       .rst,
-      .s_data ({tid, s_axis_tlast || bad, bad, !inside_q && !resume, unknown ? '0 : s_axis_tdata[IDS_BITS-1:0]}),
+      .s_data ({of_packet[TID_BITS-1:0], s_axis_tlast || bad, bad, !inside_q && !resume, unknown ? '0 : s_axis_tdata[IDS_BITS-1:0]}),
       .s_valid(judged && !nowhere),
       .s_ready(place),
       .m_data ({m_axis_tid, m_axis_tlast, m_axis_tuser, m_axis_tdata}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -20,6 +21,7 @@ class Simulated:
 
     def __init__(self, dut: Any, stall: float = 0, patience: int = 2) -> None:
         self.dut, self.patience = dut, patience
+        self.room = 0
         self.voids: list[int] = []  # tuser of the last packet's beats
         clock = dut.aclk, dut.aresetn, False
         self.axi = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), *clock)
@@ -57,15 +59,84 @@ class Simulated:
         for port in (self.source, self.sink):
             port.assert_reset(False)
 
-    def send(self, ids: np.ndarray, context: int) -> None:
-        self.source.send_nowait(AxiStreamFrame(ids.tolist(), tid=context))
+    def send(self, words: np.ndarray, room: int) -> None:
+        self.room = room
+        self.source.send_nowait(AxiStreamFrame(words.tolist()))
 
     @resume
-    async def receive(self, room: int) -> tuple[np.ndarray, int]:
-        frame = await with_timeout(self.sink.recv(compact=False), self.patience, "ms")
+    async def receive(self) -> np.ndarray:
+        raw = self.raw(await with_timeout(self.sink.recv(compact=False), self.patience, "ms"))
+        assert len(raw) <= self.room, "more than a DMA's buffer would hold"
+        return np.frombuffer(raw, np.uint8)
+
+    def raw(self, frame: AxiStreamFrame) -> bytes:
+        """The bytes of a packet."""
         self.voids = frame.tuser
-        size = len(self.dut.m_axis_tdata) // 8
-        raw = b"".join(word.to_bytes(size, "little") for word in frame.tdata)
-        assert len(raw) <= room, "more than a DMA's buffer would hold"
         assert len(set(frame.tid)) == 1
-        return np.frombuffer(raw, np.uint8), int(frame.tid[0])
+        size = len(self.dut.m_axis_tdata) // 8
+        return b"".join(word.to_bytes(size, "little") for word in frame.tdata)
+
+
+class Channel:
+    """A direction of ``Dma``, with what PYNQ's channels have."""
+
+    def __init__(self, dma: Dma, begin: Any, done: Any) -> None:
+        self.dma, self.begin, self.done = dma, begin, done
+        self.transferred, self.buffer, self.running = 0, None, True
+
+    @property
+    def idle(self) -> bool:
+        """Reading the register takes time; before the first transfer it says no."""
+        self.dma.pass_time()
+        return self.buffer is not None and bool(self.done())
+
+    def start(self) -> None:
+        self.running, self.buffer = True, None
+
+    def transfer(self, buffer: np.ndarray) -> None:
+        assert self.running, "PYNQ: DMA channel not started"
+        assert self.buffer is None or self.done(), "PYNQ: DMA channel not idle"
+        self.buffer = buffer
+        self.begin(buffer)
+
+    def wait(self) -> None:
+        while not self.idle:
+            pass
+
+
+class Dma:
+    """An AXI DMA in direct mode, as PYNQ shows it, between buffers and the streams of a simulated IP: without a buffer
+    nothing is taken, and nobody says a context."""
+
+    def __init__(self, ports: Simulated, stall: float = 0) -> None:
+        self.ports = ports
+        self._armed = False
+        self.sendchannel = Channel(self, self._send, lambda: ports.source.idle())
+        self.recvchannel = Channel(self, self._arm, lambda: not self._armed)
+        paused = bursts(random.Random(9), stall) if stall else itertools.repeat(False)
+        ports.sink.set_pause_generator(not self._armed or next(paused) for _ in itertools.count())
+        cocotb.start_soon(self._take())
+
+    @resume
+    async def pass_time(self) -> None:
+        await ClockCycles(self.ports.dut.aclk, 20)
+
+    def write(self, offset: int, value: int) -> None:
+        assert (offset, value) == (0, 4), "the reset of the channels"
+        self.ports.forget()
+        self._armed = False
+        self.sendchannel.running = self.recvchannel.running = False
+
+    def _send(self, buffer: np.ndarray) -> None:
+        self.ports.send(buffer, len(self.recvchannel.buffer))
+
+    def _arm(self, buffer: np.ndarray) -> None:
+        self._armed = True
+
+    async def _take(self) -> None:
+        while True:
+            raw = self.ports.raw(await self.ports.sink.recv(compact=False))
+            while not self._armed:  # came before a reset's last cycle, or ahead of the buffer
+                await ClockCycles(self.ports.dut.aclk, 1)
+            self.recvchannel.buffer[: len(raw)] = np.frombuffer(raw, np.uint8)
+            self.recvchannel.transferred, self._armed = len(raw), False

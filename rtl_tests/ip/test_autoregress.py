@@ -66,6 +66,7 @@ def meaning(packets: list[Packet], mode: int, contexts: int, outputs: int) -> Ou
     for packet in packets:
         history = histories[packet.context] if packet.resumes else []
         histories[packet.context] = history
+        tag = packet.context << 24
         total = np.zeros(outputs, int)
         for place, token in enumerate(packet.ids):
             history.append(token)
@@ -79,13 +80,13 @@ def meaning(packets: list[Packet], mode: int, contexts: int, outputs: int) -> Ou
                 out[packet.context] += [(w, int(ends and last), void * last)
                                         for w, last in zip(words, lasts, strict=True)]  # fmt: skip
             if mode == TOKENS:
-                out[packet.context].append((int(row[:outputs].argmax()), int(ends), void))
+                out[packet.context].append((tag + int(row[:outputs].argmax()), int(ends), void))
         if mode == CLASSIFY:
-            out[packet.context].append((int(total.argmax()), 1, int(packet.cut)))
+            out[packet.context].append((tag + int(total.argmax()), 1, int(packet.cut)))
         if mode == GENERATE:
             for left in reversed(range(1 if packet.cut else COUNT)):
                 token = int(logits(history, outputs).argmax())
-                out[packet.context].append((token, int(contexts > 1 or left == 0), int(packet.cut)))
+                out[packet.context].append((tag + token, int(contexts > 1 or left == 0), int(packet.cut)))
                 if left:
                     history.append(token)
     return out

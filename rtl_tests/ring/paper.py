@@ -10,22 +10,27 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from spikegpt_hls.hls.dataflow import Dataflow
 from spikegpt_hls.hls.fold.rows import of_batch
+from spikegpt_hls.hls.memory import Layout
 from spikegpt_hls.rtl_tests.ring.folded import Folded, assert_cycles, folded
 from spikegpt_hls.sim.cycles.schedule import simulate
+from spikegpt_hls.sim.dram import rows_opened
 from spikegpt_hls.sim.energy.model import energy
-from spikegpt_hls.sim.traces import asked
+from spikegpt_hls.sim.rates import on_boards
+from spikegpt_hls.sim.traces import Asked, asked
 
 LAYERS, CHANNELS, VOCABULARY, WEIGHT_BITS, LANES = 12, 512, 5458, 4, 4
 LATENCY, BATCHES, TOKENS = 20, (1, 2, 4, 8), 64
 
 
 def table(ring: Folded) -> Iterator[str]:
-    """Derived: cycles and bytes of a token by batch."""
+    """Derived: cycles and bytes of a token by batch, and what boards make of them, none of which was run."""
     tokens = sum(map(len, ring.sequences))
     for dense in (False, True):
         for batch in BATCHES:
@@ -38,6 +43,14 @@ def table(ring: Folded) -> Iterator[str]:
             share = moved * 8 / dataflow.blocks[0].rows.bus / cycles  # type: ignore[union-attr]
             kind = "all rows" if dense else "of events"
             yield f"{kind}, batch {batch}: {cycles:,.0f} cycles, {moved / 1e6:.2f} MB, bus {share:.1%}"
+            opened = partial(_opened, dataflow, reads, tokens)
+            bus, image = dataflow.blocks[0].rows.bus, Layout(dataflow).size  # type: ignore[union-attr]
+            boards = on_boards(cycles, moved, bus, image, opened, not dense).values()
+            yield "    tokens/s: " + ", ".join(f"{row['board']} {row['tokens_per_s']:,.1f}" for row in boards)
+
+
+def _opened(dataflow: Dataflow, reads: Asked, tokens: int, page: int) -> float:
+    return rows_opened(dataflow, reads, page) / tokens
 
 
 def main(folder: Path, tokens: int) -> None:

@@ -1,4 +1,4 @@
-"""The IP whose weights lie in a memory, and its driver: a session over AXI4-Lite, AXI4-Stream and an AXI4 memory of
+"""The IP whose weights lie in a memory, and its driver: a session over AXI4-Lite, a DMA as PYNQ's and an AXI4 memory of
 cocotbext-axi's, which may answer with an error. The cocotb test runs inside the simulation, where nothing loads torch.
 """
 
@@ -17,11 +17,12 @@ from cocotb.task import bridge
 from cocotbext.axi import AxiRamRead, AxiReadBus, AxiResp
 
 from spikegpt_hls.hls.driver.errors import DeviceError
+from spikegpt_hls.hls.driver.pynq import PynqStream
 from spikegpt_hls.hls.driver.spikegpt import SpikeGPT
 from spikegpt_hls.hls.ip import writer
 from spikegpt_hls.rtl_tests import simulator
 from spikegpt_hls.rtl_tests.bench import BUILD, bursts
-from spikegpt_hls.rtl_tests.ip.device import Simulated
+from spikegpt_hls.rtl_tests.ip.device import Dma, Simulated
 from spikegpt_hls.rtl_tests.lint import lint
 
 VOCABULARY, CHANNELS, LAYERS, BATCH = 15, 8, 2, 2
@@ -74,9 +75,10 @@ async def a_session(dut: Any, stall: float) -> None:
     cuts = np.cumsum(LENGTHS)[:-1]
     sequences = [ids.tolist() for ids in np.split(arrays["tokens"], cuts)]
     logits, continued = np.split(arrays["head"], cuts), arrays["continued"].tolist()
-    ports, memory = Simulated(dut, stall, patience=4), Memory(dut, stall)
+    ports, memory = Simulated(dut, stall), Memory(dut, stall)
     await ports.reset()
-    model = await bridge(SpikeGPT)(ports, ports)
+    stream = await bridge(PynqStream)(Dma(ports, stall), np.zeros, room=1 << 12)
+    model = await bridge(SpikeGPT)(ports, stream)
     image = folder / "hls" / "rtl" / "memory.bin"
 
     def session() -> None:
@@ -104,10 +106,10 @@ async def a_session(dut: Any, stall: float) -> None:
         assert np.array_equal(model.run(sequences[0]), logits[0]), "logits after an error and a reset"
 
         for wait in range(3):  # while rows are on their way
-            model.stream.send(np.array(sequences[1], np.uint32), 0)
+            stream.send(np.array(sequences[1], np.uint32), 1 << 10)
             for _ in range(wait):
                 model.read("status")
-            ports.forget()
+            stream.reset()
             model.reset()
             assert np.array_equal(model.run(sequences[1]), logits[1]), "logits after a reset in flight"
 

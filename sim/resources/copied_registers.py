@@ -1,8 +1,8 @@
 """A register that many read, copied for each block that reads it: the reset, above all.
 
-The reset's one register is read from every corner of the part, and by lookup tables too, which no global line reaches: on
-a full part its wire was the slowest path of the design. A copy has the same inputs and the same value in every cycle, and
-is placed where its readers are.
+The reset's one register is read from every corner of the part, and by lookup tables too, which no global line reaches:
+on a full part its wire was the slowest path of the design. A copy has the same inputs and the same value in every
+cycle, and is placed where its readers are.
 """
 
 from __future__ import annotations

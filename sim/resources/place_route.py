@@ -158,8 +158,9 @@ def _read(module: str, parameters: Parameters, files: Iterable[str]) -> list[str
 
 
 def _move_registers(module: str, folder: Path) -> dict[str, int]:
-    """Move registers of ``netlist.json`` into its multipliers and next to its block RAM, and copy those that many read; its
-    cells by type.
+    """Move registers of ``netlist.json`` into its multipliers and next to its block RAM, copy those that many read.
+
+    Returns the netlist's cells by type.
     """
     netlist = balanced(absorbed(json.loads((folder / "netlist.json").read_text()), module), module)
     netlist = copied(netlist, module)
