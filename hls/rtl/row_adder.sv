@@ -1,5 +1,6 @@
 // The half of row_engine.sv that adds rows: a beat of PE weights a cycle, times the step's input in every token, to a word
-// of sums. At a tile's end the member gets the sums, token by token, word by word, LANES a cycle, if it has room.
+// of sums. At a tile's end the member gets the sums, token by token, word by word, LANES a cycle, if it has room; a sum comes
+// the cycle after its `valid`, from a register.
 //
 // Stage 1 holds weights, inputs and the sums as read, stage 2 the products; their sum is written at its end. A word that is
 // in one of them waits: a short row, or one that has been interrupted.
@@ -31,7 +32,7 @@ module row_adder #(
     input  logic                      data_valid,
     output logic                      data_ready,
     output logic [       MEMBERS-1:0] valid,
-    output logic [LANES*SUM_BITS-1:0] sum,
+    output logic [LANES*SUM_BITS-1:0] sum_q,
     input  logic [       MEMBERS-1:0] room,
     output logic [       MEMBERS-1:0] done
 );
@@ -135,7 +136,7 @@ module row_adder #(
     first_q <= state_q == Read;
     if (first_q) held_q <= none_q ? '0 : word;
   end
-  assign sum = sent[send_q*(LANES*SUM_BITS)+:LANES*SUM_BITS];
+  always_ff @(posedge clk) sum_q <= sent[send_q*(LANES*SUM_BITS)+:LANES*SUM_BITS];
   always_comb begin
     valid = '0;
     valid[job_member] = sends;

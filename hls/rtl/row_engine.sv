@@ -38,8 +38,8 @@ module row_engine #(
     output logic [                 SCAN_BITS-1:0] beat,
     input  logic [MEMBERS*LANES*BATCH*X_BITS-1:0] x,           // 0 but for the member that was selected a cycle before
     output logic [                   MEMBERS-1:0] valid,
-    output logic [            LANES*SUM_BITS-1:0] sum,
-    output logic [                SHIFT_BITS-1:0] shift,
+    output logic [            LANES*SUM_BITS-1:0] sum_q,       // and its shift: the cycle after `valid`
+    output logic [                SHIFT_BITS-1:0] shift_q,
     input  logic [                   MEMBERS-1:0] room,
     output logic [                   MEMBERS-1:0] done,
     // memory
@@ -62,7 +62,7 @@ module row_engine #(
   logic job_valid, job_last, job_ready, now_valid, now_last, now_ready;
   logic [MemberBits-1:0] job_member, now_member;
   logic [WORD_BITS-1:0] job_words, now_words;
-  logic [SHIFT_BITS-1:0] job_shift;
+  logic [SHIFT_BITS-1:0] job_shift, shift;
   logic [WAVE_BITS-1:0] job_tokens, now_tokens;
 
   row_reader #(
@@ -157,9 +157,10 @@ module row_engine #(
       .data_valid,
       .data_ready,
       .valid,
-      .sum,
+      .sum_q,
       .room,
       .done
   );
+  always_ff @(posedge clk) shift_q <= shift;
   assign busy = data_valid && data_ready;
 endmodule

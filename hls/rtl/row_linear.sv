@@ -1,9 +1,9 @@
 // A Linear whose weights lie in a memory outside (row_engine.sv): a wave of tokens, its request, and its results.
 //
 // It takes the tokens of a wave, `wave` of them once it is `closed`, then asks. While it is selected, the engine reads beat
-// after beat of all tokens at once. Sums come tile by tile, token by token, LANES a cycle, each with a `room`; they are shifted
-// by what the layer's weights are coarser, re-quantized, and sent token by token. Where they come in another order, they
-// are kept until all are there. `whole`: the wave is here.
+// after beat of all tokens at once. Sums come tile by tile, token by token, LANES a cycle, each a cycle behind its
+// `valid`, for which there was `room`; they are shifted by what the layer's weights are coarser, re-quantized, and sent
+// token by token. Where they come in another order, they are kept until all are there. `whole`: the wave is here.
 module row_linear #(
     parameter int INPUTS = 64,
     parameter int OUTPUTS = 64,
@@ -51,8 +51,8 @@ module row_linear #(
     input  logic [           SCAN_BITS-1:0] beat,
     output logic [LANES*BATCH*BUS_BITS-1:0] x,
     input  logic                            valid,
-    input  logic [      LANES*SUM_BITS-1:0] sum,
-    input  logic [          SHIFT_BITS-1:0] shift,
+    input  logic [      LANES*SUM_BITS-1:0] sum_q,
+    input  logic [          SHIFT_BITS-1:0] shift_q,
     output logic                            room,
     input  logic                            done
 );
@@ -145,12 +145,12 @@ module row_linear #(
 
   logic [LANES*OUT_BITS-1:0] out, out_q, ready_data;
   logic [ UserBits-1:0] ready_user;
-  logic [  OutBits-1:0] index_q;
-  logic [TokenBits-1:0] place_q;
-  logic kept_q, ready_valid, ready_last;
+  logic [OutBits-1:0] index1_q, index_q;
+  logic [TokenBits-1:0] place1_q, place_q;
+  logic kept1_q, kept_q, ready_valid, ready_last;
   for (genvar l = 0; l < LANES; l++) begin : gen_sum
     logic [Shifted-1:0] shifted;
-    assign shifted = Shifted'($signed(sum[l*SUM_BITS+:SUM_BITS])) << shift;
+    assign shifted = Shifted'($signed(sum_q[l*SUM_BITS+:SUM_BITS])) << shift_q;
     requantize #(
         .IN_BITS   (Shifted),
         .SHIFT     (X_FRAC + WEIGHT_FRAC - OUT_FRAC),
@@ -162,10 +162,13 @@ module row_linear #(
     );
   end
   always_ff @(posedge clk) begin
-    kept_q  <= !rst && keep;
-    out_q   <= out;
-    index_q <= index;
-    place_q <= token_q;
+    kept1_q  <= !rst && keep;
+    kept_q   <= !rst && kept1_q;
+    out_q    <= out;
+    index1_q <= index;
+    index_q  <= index1_q;
+    place1_q <= token_q;
+    place_q  <= place1_q;
   end
 
   logic fifo_room;
@@ -224,8 +227,11 @@ module row_linear #(
     logic [DepthBits-1:0] reserved_q;
     assign fifo_room = reserved_q != DepthBits'(Depth);
     always_ff @(posedge clk) reserved_q <= rst ? '0 : reserved_q + DepthBits'(keep) - DepthBits'(leave);
-    logic [UserBits-1:0] user_q;
-    always_ff @(posedge clk) user_q <= users_q[token_q*UserBits+:UserBits];
+    logic [UserBits-1:0] user1_q, user_q;
+    always_ff @(posedge clk) begin
+      user1_q <= users_q[token_q*UserBits+:UserBits];
+      user_q  <= user1_q;
+    end
     logic unused_place;
     assign unused_place = ^place_q;
     assign room = fifo_room;

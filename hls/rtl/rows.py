@@ -176,8 +176,8 @@ def instance(dataflow: Dataflow, busy: str, image_path: dict[str, str]) -> Itera
     yield f"  logic [{count * wave - 1}:0] rows_tokens;"
     yield f"  logic [{bits['SCAN_BITS'] - 1}:0] rows_beat;"
     yield f"  logic [{count * lanes * rows.batch * rows.x_bits - 1}:0] rows_x;"
-    yield f"  logic [{lanes * rows.sum_bits - 1}:0] rows_sum;"
-    yield f"  logic [{bits['SHIFT_BITS'] - 1}:0] rows_shift;"
+    yield f"  logic [{lanes * rows.sum_bits - 1}:0] rows_sum_q;"
+    yield f"  logic [{bits['SHIFT_BITS'] - 1}:0] rows_shift_q;"
     yield f"  logic [{wave - 1}:0] ring_wave;"
     yield "  logic ring_closed, ring_coming, memory_valid, memory_ready, unused_whole;"
     yield "  assign unused_whole = ^rows_whole;"
@@ -193,7 +193,7 @@ def instance(dataflow: Dataflow, busy: str, image_path: dict[str, str]) -> Itera
     yield f"  {ENGINE} #("
     yield ",\n".join(f"      .{name}({value})" for name, value in given.items())
     yield f"  ) u_{ENGINE} ("
-    wires = [f"      .{name}(rows_{name})" for name in (*_ONE, "layer", "tokens", "beat", "x", "sum", "shift")]
+    wires = [f"      .{name}(rows_{name})" for name in (*_ONE, "layer", "tokens", "beat", "x", "sum_q", "shift_q")]
     wires += [
         f"      .run_first(asked_first[0+:{beat}])", f"      .run_beats(asked_beats[0+:{length}])",
         "      .run_valid(asked_valid[0])", "      .run_ready(asked_taken[0])", "      .data(memory_data)",
@@ -230,8 +230,8 @@ def linear_ports(dataflow: Dataflow, block: Block) -> list[str]:
     return [
         *own, f"      .layer(rows_layer[{number * layer}+:{layer}])",
         f"      .tokens(rows_tokens[{number * wave}+:{wave}])",
-        f"      .x(rows_x[{number * x}+:{x}])", "      .beat(rows_beat)", "      .sum(rows_sum)",
-        "      .shift(rows_shift)", "      .wave(ring_wave)", "      .closed(ring_closed)",
+        f"      .x(rows_x[{number * x}+:{x}])", "      .beat(rows_beat)", "      .sum_q(rows_sum_q)",
+        "      .shift_q(rows_shift_q)", "      .wave(ring_wave)", "      .closed(ring_closed)",
     ]  # fmt: skip
 
 

@@ -85,8 +85,8 @@ def top(case: Case) -> Iterator[str]:
     yield f"  logic [{count * wave - 1}:0] rows_tokens;"
     yield f"  logic [{bits['SCAN_BITS'] - 1}:0] rows_beat;"
     yield f"  logic [{count * case.lanes * case.batch * values['X_BITS'] - 1}:0] rows_x;"
-    yield f"  logic [{case.lanes * values['SUM_BITS'] - 1}:0] rows_sum;"
-    yield f"  logic [{bits['SHIFT_BITS'] - 1}:0] rows_shift;"
+    yield f"  logic [{case.lanes * values['SUM_BITS'] - 1}:0] rows_sum_q;"
+    yield f"  logic [{bits['SHIFT_BITS'] - 1}:0] rows_shift_q;"
     yield f"  wire [{wave - 1}:0] ring_wave = {wave}'d{case.batch};"
     yield "  wire ring_closed = 1'b1;"
     yield f"  logic [{bits['BEAT_BITS'] - 1}:0] run_first;"
@@ -95,7 +95,7 @@ def top(case: Case) -> Iterator[str]:
     yield "  logic run_valid, run_ready, data_valid, data_ready;"
     given = {name: str(value) for name, value in values.items()}
     given |= {name: f'"{name}.hex"' for name in rows.images(flow)}
-    joined = [f".{wire}(rows_{wire})" for wire in (*single, "layer", "tokens", "beat", "x", "sum", "shift")]
+    joined = [f".{wire}(rows_{wire})" for wire in (*single, "layer", "tokens", "beat", "x", "sum_q", "shift_q")]
     asked = ("run_first", "run_beats", "run_valid", "run_ready", "data", "data_valid", "data_ready")
     yield f"  {NAME} #({', '.join(f'.{name}({value})' for name, value in given.items())}) u_engine ("
     yield f"      .clk, .rst, {', '.join([*joined, *(f'.{name}' for name in asked)])}, .busy());"

@@ -171,7 +171,7 @@ struct Island : Actor {
         if (sent) {
             const int64_t index = to.sum_tile * to.words * sends + to.sum;
             if (!to.reorder && index < to.out_beats)
-                give(to.out, now + 2);
+                give(to.out, now + 3);
             const bool sum_last = ++to.sum == (to.sum_tile == to.tiles - 1 ? to.last : to.words) * sends;
             if (sum_last) {
                 to.sum = 0;
