@@ -212,6 +212,50 @@ def test_the_packaging_script_is_tcl_that_names_files_which_exist(tmp_path: Path
     assert {call[0] for call in calls} == known
 
 
+@pytest.mark.parametrize("board", ["pynq-z2", "kria"])
+@pytest.mark.parametrize("outside", [True, False], ids=["weights outside", "weights on the chip"])
+def test_the_design_around_the_ip_joins_what_it_makes(board: str, outside: bool) -> None:
+    """Vivado's commands are recorded, not run: every cell has a clock, every port of the IP a partner."""
+    tkinter = pytest.importorskip("tkinter", reason="this Python has no Tcl")
+    tcl, calls = tkinter.Tcl(), []
+
+    def record(*call: Any) -> str:
+        calls.append(call)
+        if call[:2] == ("get_bd_intf_pins", "-quiet"):
+            return str(call[2]) if outside else ""
+        return str(call[-1]) if call[0].startswith("get_") else ""
+
+    tcl.createcommand("record", record)
+    tcl.eval(f"proc unknown {{args}} {{ return [record {{*}}$args] }}; set argc 1; set argv {board}")
+    tcl.eval("rename file really_file; proc file {what args} { if {$what ne {copy}} { really_file $what {*}$args } }")
+    tcl.eval(f"source {{{writer.SOURCES / 'block_design.tcl'}}}")
+    cells = {call[-1]: call[-2] for call in calls if call[0] == "create_bd_cell"}
+    buses = [call[1:] for call in calls if call[0] == "connect_bd_intf_net"]
+    nets = [call[1:] for call in calls if call[0] == "connect_bd_net"]
+    ends = [end for pair in [*buses, *nets] for end in pair]
+    assert {end.split("/")[0] for end in ends} == set(cells)
+    joined = [end for pair in buses for end in pair]
+    assert len(joined) == len(set(joined))
+    own = {"s_axi", "s_axis", "m_axis", *(["m_axi"] if outside else [])}
+    assert {end.split("/")[1] for end in joined if end.startswith("spikegpt_ip_0/")} == own
+    clock = nets[0][0]
+    clocked = {to.split("/")[0] for source, to in nets if source == clock}
+    assert clocked | {"ps"} == set(cells)
+    masters = {end for end in joined if "HP1" in end}
+    assert len(masters) == int(outside), "the port of the weights"
+    assert [call[0] for call in calls].index("validate_bd_design") > [call[0] for call in calls].index(
+        "assign_bd_address"
+    )
+
+
+def test_an_unknown_board_is_told_the_known_ones() -> None:
+    tkinter = pytest.importorskip("tkinter", reason="this Python has no Tcl")
+    tcl = tkinter.Tcl()
+    tcl.eval("set argc 1; set argv zedboard")
+    with pytest.raises(tkinter.TclError, match="unknown board zedboard: choose one of pynq-z2 kria"):
+        tcl.eval(f"source {{{writer.SOURCES / 'block_design.tcl'}}}")
+
+
 def test_logits_without_a_sign_are_refused(random48: Path, tmp_path: Path) -> None:
     network = dataflow(convert(random48 / "model.onnx", tmp_path, "SpikeRTL", lanes=1))
     unsigned = replace(network.blocks[-1], format_out=Format(8, 4, signed=False))

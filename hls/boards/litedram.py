@@ -49,11 +49,14 @@ def module(clock: float, refresh: float = 1.0) -> Any:
     # LiteDRAM takes the next whole cycle, which comes too late for 8192 rows in 64 ms: two cycles less are in time.
     interval = (int(64e-3 / 8192 / refresh * clock) - 2) / clock * 1e9
 
+    # Before a refresh LiteDRAM closes a bank without waiting for tRAS: a bank that is ready no sooner keeps it.
+    ready = 45  # of tRCD, 21 by the data sheets
+
     class Ulx3s(SDRModule):  # type: ignore[misc]
         nbanks, nrows, ncols = 1 << BANK_BITS, 1 << ADDRESS_BITS, 1 << COLUMN_BITS
         technology_timings = _TechnologyTimings(tREFI=interval, tWTR=(2, None), tCCD=(1, None), tRRD=(None, 15))
         speedgrade_timings = MappingProxyType(
-            {"default": _SpeedgradeTimings(tRP=21, tRCD=21, tWR=20, tRFC=(None, 70), tFAW=None, tRAS=45)}
+            {"default": _SpeedgradeTimings(tRP=21, tRCD=ready, tWR=20, tRFC=(None, 70), tFAW=None, tRAS=45)}
         )
 
     return Ulx3s(clock, "1:1")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from spikegpt_hls.hls.boards import litedram, ulx3s_memory
 from spikegpt_hls.hls.ip.writer import sources as port
 from spikegpt_hls.rtl_tests.ring.folded import assert_cycles, folded
 from spikegpt_hls.sim.traces import Pace
@@ -28,7 +29,7 @@ CLOCK = 100e6  # Hz
 
 class Chip(NamedTuple):
     """A module of ``litedram.modules`` with so many data pins; ``rate``: its clock over the controller's; ``native``:
-    the port is."""
+    the port is, and clock and timings are a ULX3S's (``hls/boards/litedram.py``)."""
 
     name: str
     pins: int
@@ -84,10 +85,11 @@ def _controller(image: bytes, bus: int, chip: Chip) -> Any:
     words = np.frombuffer(image + bytes(-len(image) % 4096), "<u4").tolist()
     design = Module()
     design.clock_domains.cd_sys = ClockDomain()
-    module = getattr(modules, chip.name)(CLOCK, chip.rate)
-    phy = SDRAMPHYModel(module, data_width=chip.pins, clk_freq=CLOCK, init=words)
+    clock = ulx3s_memory.CLOCK_HZ if chip.native else CLOCK
+    module = litedram.module(clock) if chip.native else getattr(modules, chip.name)(clock, chip.rate)
+    phy = SDRAMPHYModel(module, data_width=chip.pins, clk_freq=clock, init=words)
     core = LiteDRAMCore(
-        phy, module.geom_settings, module.timing_settings, CLOCK, controller_settings=ControllerSettings()
+        phy, module.geom_settings, module.timing_settings, clock, controller_settings=ControllerSettings()
     )
     design.submodules += phy, core
     if chip.native:
