@@ -48,6 +48,7 @@ module guard #(
   wire full = complete || (LONGEST != 0 && ids == 32'(LONGEST));
   wire nowhere = 32'(of_packet) >= 32'(CONTEXTS);
   wire unknown = s_axis_tdata[23:0] >= 24'(VOCABULARY) || (inside_q && tag != tag_q);
+  wire [IDS_BITS-1:0] known = unknown ? '0 : s_axis_tdata[IDS_BITS-1:0];
   wire short_of = s_axis_tlast && length != '0 && !complete;
   wire too_long = full && !s_axis_tlast;
   wire bad = nowhere || unknown || short_of || too_long;
@@ -82,7 +83,7 @@ module guard #(
   ) u_fifo (
       .clk,
       .rst,
-      .s_data ({of_packet[TID_BITS-1:0], s_axis_tlast || bad, bad, !inside_q && !resume, unknown ? '0 : s_axis_tdata[IDS_BITS-1:0]}),
+      .s_data ({of_packet[TID_BITS-1:0], s_axis_tlast || bad, bad, !inside_q && !resume, known}),
       .s_valid(judged && !nowhere),
       .s_ready(place),
       .m_data ({m_axis_tid, m_axis_tlast, m_axis_tuser, m_axis_tdata}),

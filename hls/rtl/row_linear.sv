@@ -144,7 +144,7 @@ module row_linear #(
   end
 
   logic [LANES*OUT_BITS-1:0] out, out_q, ready_data;
-  logic [ UserBits-1:0] ready_user;
+  logic [UserBits-1:0] ready_user;
   logic [OutBits-1:0] index1_q, index_q;
   logic [TokenBits-1:0] place1_q, place_q;
   logic kept1_q, kept_q, ready_valid, ready_last;

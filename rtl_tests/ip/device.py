@@ -82,7 +82,8 @@ class Channel:
 
     def __init__(self, dma: Dma, begin: Any, done: Any) -> None:
         self.dma, self.begin, self.done = dma, begin, done
-        self.transferred, self.buffer, self.running = 0, None, True
+        self.buffer: Any = None
+        self.transferred, self.running = 0, True
 
     @property
     def idle(self) -> bool:

@@ -62,7 +62,7 @@ def meaning(
 
 
 def words(stream: Sequence[Packet]) -> list[dict[str, int]]:
-    """The beats that are sent. In every other packet the words say the context; in the rest only the first tid counts."""
+    """The beats that are sent. In every other packet the words say the context, in the rest only the first tid."""
     return [
         {
             "tdata": token + (context << 24) * (number % 2),

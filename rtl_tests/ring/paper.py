@@ -43,6 +43,7 @@ def table(ring: Folded) -> Iterator[str]:
             share = moved * 8 / dataflow.blocks[0].rows.bus / cycles  # type: ignore[union-attr]
             kind = "all rows" if dense else "of events"
             yield f"{kind}, batch {batch}: {cycles:,.0f} cycles, {moved / 1e6:.2f} MB, bus {share:.1%}"
+            assert reads is not None
             opened = partial(_opened, dataflow, reads, tokens)
             bus, image = dataflow.blocks[0].rows.bus, Layout(dataflow).size  # type: ignore[union-attr]
             boards = on_boards(cycles, moved, bus, image, opened, not dense).values()
