@@ -2,7 +2,8 @@
 //
 // It takes a member that asks, the first in line first. For each tile of its matrix it leaves a job, and passes its inputs,
 // beat by beat, lane by lane: one that is not 0 in some token, or each if the member is dense, asks for its row and leaves a
-// step; the tile's end is a step, too. A beat takes a cycle to fetch, and one for each of its steps, at least one.
+// step; the tile's end is a step, too. A beat takes a cycle to fetch, and one for each of its steps, at least one; while it is
+// looked at, its member reads the next one.
 module row_reader #(
     parameter int MEMBERS     = 2,
     parameter int LANES       = 1,
@@ -56,8 +57,8 @@ module row_reader #(
   typedef enum logic [2:0] {
     Idle,
     Load,   // the member's table
-    Begin,  // a tile
-    Fetch,  // a beat of inputs
+    Begin,  // a tile; its first beat is read
+    Fetch,  // what a member has read
     Look,   // at it
     End     // of the tile
   } state_e;
@@ -65,13 +66,13 @@ module row_reader #(
 
   logic [MEMBER_BITS-1:0] chosen;
   logic [LAYER_BITS-1:0] layer_q;
-  logic dense_q;
+  logic dense_q, beat_last_q;
   logic [WORD_BITS-1:0] last_words_q, words_q;
   logic [TILE_BITS-1:0] tiles_q, tile_q;
   logic [SCAN_BITS-1:0] beats_q;
   logic [BEAT_BITS-1:0] row_q, row, lane_row;  // of the beat's first lane; and from there to the lane that is passed
-  logic [LANES-1:0] passed_q, found, left, lowest;
-  logic [LANES*Inner-1:0] inputs;
+  logic [LANES-1:0] passed_q, found_q, left, lowest;
+  logic [LANES*Inner-1:0] inputs, inputs_q;
 
   always_comb begin
     chosen = '0;
@@ -79,15 +80,17 @@ module row_reader #(
     grant = '0;
     grant[chosen] = state_q == Idle && request != '0;
     selected = '0;
-    selected[job_member] = state_q == Fetch || state_q == Look;
+    selected[job_member] = state_q == Begin || state_q == Fetch || state_q == Look;
     inputs = '0;
     for (int m = 0; m < MEMBERS; m++) inputs = inputs | x[m*LANES*Inner+:LANES*Inner];
   end
 
   for (genvar l = 0; l < LANES; l++) begin : gen_found
-    assign found[l] = dense_q || inputs[l*Inner+:Inner] != '0;
+    always_ff @(posedge clk) begin
+      if (state_q == Fetch) found_q[l] <= dense_q || inputs[l*Inner+:Inner] != '0;
+    end
   end
-  assign left   = found & ~passed_q;
+  assign left   = found_q & ~passed_q;
   assign lowest = left & (~left + 1'b1);
   assign row    = BEAT_BITS'(job_words) + 1'b1;
   always_comb begin
@@ -95,7 +98,7 @@ module row_reader #(
     lane_row = '0;
     for (int l = 0; l < LANES; l++) begin
       if (lowest[l]) begin
-        step_x   = step_x | inputs[l*Inner+:Inner];
+        step_x   = step_x | inputs_q[l*Inner+:Inner];
         lane_row = lane_row | BEAT_BITS'(l) * row;
       end
     end
@@ -121,7 +124,7 @@ module row_reader #(
         Load: state_q <= Begin;
         Begin: if (job_ready) state_q <= Fetch;
         Fetch: state_q <= Look;
-        Look: if (passed) state_q <= beat == beats_q ? End : Fetch;
+        Look: if (passed) state_q <= beat_last_q ? End : Fetch;
         default: if (step_ready) state_q <= job_last ? Idle : Begin;
       endcase
   end
@@ -140,12 +143,14 @@ module row_reader #(
         {dense_q, last_words_q, words_q, tiles_q, beats_q} <= table_rom[job_member];
         {job_shift, row_q} <= base_rom[{job_member, layer_q}];
       end
+      Fetch: begin
+        inputs_q    <= inputs;
+        beat_last_q <= beat == beats_q;
+        beat        <= beat == beats_q ? '0 : beat + 1'b1;
+      end
       Look: begin
         passed_q <= passed ? '0 : ask ? passed_q | lowest : passed_q;
-        if (passed) begin
-          beat  <= beat == beats_q ? '0 : beat + 1'b1;
-          row_q <= row_q + BEAT_BITS'(LANES) * row;
-        end
+        if (passed) row_q <= row_q + BEAT_BITS'(LANES) * row;
       end
       End: if (step_ready) tile_q <= tile_q + 1'b1;
       default: ;
