@@ -51,9 +51,10 @@ module read_master #(
   localparam int FlightBits = $clog2(OUTSTANDING + 1);
 
   // The run that is cut: what is left of it, and whether it lies outside.
-  logic [BEAT_BITS-1:0] first_q;
+  logic [BEAT_BITS:0] first_q;  // with a bit more, as a run may end behind the last address
   logic [LENGTH_BITS-1:0] left_q;
   logic busy_q;
+  logic [BEAT_BITS:0] size_q;  // when the run came
   logic [RoomBits-1:0] room_q;  // places of the FIFO that no burst has taken
   logic issue, stale, dead_q, entry_ready;
   logic [BurstBits-1:0] length;
@@ -61,13 +62,13 @@ module read_master #(
 
   assign run_ready = !busy_q;
   always_comb begin
-    page_left = (PageBits + 1)'(1 << PageBits) - (PageBits + 1)'(PageBits'(first_q + BEAT_BITS'(base >> ByteBits)));
+    page_left = (PageBits + 1)'(1 << PageBits) - (PageBits + 1)'(PageBits'(first_q + (BEAT_BITS + 1)'(base >> ByteBits)));
     length = BurstBits'(BURST);
     if (int'(page_left) < BURST) length = BurstBits'(page_left);
     if (int'(left_q) < int'(length)) length = BurstBits'(left_q);
   end
-  // What has been asked for and what is left end where the run does: as a wire of registers it is on nobody's longest path.
-  wire  outside = (BEAT_BITS + 2)'(first_q) + (BEAT_BITS + 2)'(left_q) > (BEAT_BITS + 2)'(size);
+  // The run ends where what is left of it does: as a wire of registers this is on nobody's longest path.
+  wire  outside = (BEAT_BITS + 2)'(first_q) + (BEAT_BITS + 2)'(left_q) > (BEAT_BITS + 2)'(size_q);
   logic asks;
   assign asks = !outside && !dead_q;
   assign issue = !rst && busy_q && !stale && room_q >= RoomBits'(length) && entry_ready
@@ -86,10 +87,11 @@ module read_master #(
   end
   always_ff @(posedge clk) begin
     if (run_valid && run_ready) begin
-      first_q <= run_first;
+      first_q <= (BEAT_BITS + 1)'(run_first);
       left_q  <= run_beats;
+      size_q  <= size;
     end else if (issue) begin
-      first_q <= first_q + BEAT_BITS'(length);
+      first_q <= first_q + (BEAT_BITS + 1)'(length);
       left_q  <= left_q - LENGTH_BITS'(length);
     end
   end
