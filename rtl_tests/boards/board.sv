@@ -33,6 +33,11 @@ module board #(
       .dqm (sdram_dqm),
       .dq  (sdram_d)
   );
+  // Instead of a load that takes a simulation hours.
+  initial begin
+    string image;
+    if ($value$plusargs("IMAGE=%s", image)) $readmemh(image, u_sdram.words);
+  end
   assign sdram_errors = u_sdram.errors;
   assign awake = u_sdram.ready;
   always @(posedge damage) u_sdram.words[5000] = ~u_sdram.words[5000];

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,29 @@ async def a_session(dut: Any) -> None:
     assert int(dut.sdram_errors.value) == 0, "the chip was asked for what it forbids: run.log says what"
 
 
+@cocotb.test()
+async def a_token(dut: Any) -> None:
+    """The memory has its image from the beginning."""
+    folder = Path(os.environ["CASE"])
+    sequences, logits, _ = ulx3s.golden(folder)
+    await power_up(dut)
+    line = SimulatedLine(dut)
+    cocotb.start_soon(line.uart.listen())
+
+    def session() -> None:
+        board = Board(line, 60 * PATIENCE)
+        model = SpikeGPT(board, board)
+        model.write("memory_base", 0)
+        model.reset()
+        model._weights = b"there"
+        assert np.array_equal(model.run(sequences[0][:1]), logits[0][:1])
+        cycles, beats = model.counters["cycles"], model.counters["memory_beats"]
+        cocotb.log.warning(f"a token by pins: {cycles:,} cycles since the reset, {beats:,} beats of the memory")
+
+    await bridge(session)()
+    assert int(dut.sdram_errors.value) == 0
+
+
 def again(line: SimulatedLine) -> SimulatedLine:
     """A host that begins anew: it has not read what came before."""
     line._read = len(line.uart.received)
@@ -114,9 +138,9 @@ async def a_damaged_memory(dut: Any) -> None:
     assert int(dut.sdram_errors.value) == 0
 
 
-def run(folder: Path, test: str) -> None:
+def run(folder: Path, test: str, plusargs: Sequence[str] = ()) -> None:
     environment = {"CASE": str(folder), "COCOTB_TEST_FILTER": test}
-    simulator.run(ulx3s.TOP, __name__, folder, environment, cwd=folder / "hls" / "rtl", logs=folder)
+    simulator.run(ulx3s.TOP, __name__, folder, environment, plusargs, cwd=folder / "hls" / "rtl", logs=folder)
 
 
 @pytest.mark.parametrize(
@@ -132,3 +156,14 @@ def test_a_board_whose_sdram_holds_the_weights(test: str, layers: int, channels:
     ulx3s.prepare(folder, layers, channels, refresh)
     ulx3s.build(folder)
     run(folder, test)
+
+
+@pytest.mark.slow
+def test_one_token_of_46m() -> None:
+    """The design that ``make hls preset=46m target=ulx3s`` routes, but for its weights."""
+    folder = BUILD.resolve() / "ulx3s_memory_46m"
+    ulx3s.prepare(folder, 12, 512, lanes=2, contexts=1)
+    words = np.fromfile(folder / "hls" / "rtl" / "memory.bin", "<u2")
+    (folder / "image.hex").write_text("\n".join(f"{word:04x}" for word in words.tolist()))
+    ulx3s.build(folder)
+    run(folder, "a_token", [f"+IMAGE={folder / 'image.hex'}"])

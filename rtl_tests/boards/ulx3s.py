@@ -23,6 +23,7 @@ CLOCK = 40  # ns, of the oscillator
 #: Of the ECP5, as models.
 CELLS = ("EHXPLLL", "ODDRX1F", "OFS1P3BX", "IFS1P3BX", "TRELLIS_IO")
 LENGTHS, GENERATED = (7, 4), 6
+SEED = 5
 #: For models with delays; Verilator's coroutines want the compiler to be told.
 OPTIONS = ("--timing", "-Wno-WIDTH", "-CFLAGS", "-std=c++20 -fcoroutines")
 INSIDE = ("att_key", "att_value", "att_receptance", "att_output", "ffn_key", "ffn_receptance", "ffn_value")
@@ -64,7 +65,9 @@ async def power_up(dut: Any) -> None:
         await Timer(10, "us")
 
 
-def prepare(folder: Path, layers: int, channels: int, refresh: float = 1.0, seed: int = 5) -> None:
+def prepare(
+    folder: Path, layers: int, channels: int, refresh: float = 1.0, lanes: int = 4, contexts: int = CONTEXTS
+) -> None:
     """The RTL of the board in ``folder/hls/rtl``, and what the integer model says in ``golden.npz``. ``refresh``: so
     many times as often as the chip wants it."""
     from spikegpt_hls.hls.boards import litedram, ulx3s_memory
@@ -77,33 +80,33 @@ def prepare(folder: Path, layers: int, channels: int, refresh: float = 1.0, seed
     from spikegpt_hls.quant.export.vectors import trace
 
     shutil.rmtree(folder, ignore_errors=True)
-    network = _network(layers, channels, seed)
+    network = _network(layers, channels)
     export(network, folder)
     names = [f"blocks_{layer}_{name}" for layer in range(layers) for name in INSIDE]
     graph = convert(
-        folder / "model.onnx", folder / "hls", "SpikeRTL", lanes=4, contexts=CONTEXTS, depth="folded",
-        weights="memory", batch=CONTEXTS, events=names,
+        folder / "model.onnx", folder / "hls", "SpikeRTL", lanes=lanes, contexts=contexts, depth="folded",
+        weights="memory", batch=contexts, events=names,
     )  # fmt: skip
     graph.write()
     rtl = folder / "hls" / "rtl"
     ulx3s_memory.write(dataflow(graph), rtl)
     if refresh != 1:
         litedram.write(rtl / f"{litedram.NAME}.sv", ulx3s_memory.CLOCK_HZ, refresh)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     sequences = [rng.integers(0, VOCABULARY, length) for length in LENGTHS]
     greedy = [list(generate(Stepper(network), ids.tolist(), GENERATED, Sampler(temperature=0))) for ids in sequences]
     head = trace(network, sequences)["head"]
     np.savez(folder / "golden.npz", tokens=np.concatenate(sequences), head=head, continued=np.array(greedy))
 
 
-def save(place: Path, characters: str, seed: int = 5) -> None:
+def save(place: Path, characters: str) -> None:
     """The checkpoint of the same network in a workspace, with a tokenizer of those characters."""
     from spikegpt_hls.model.corpus import tokenizer
     from spikegpt_hls.quant.storage import save_network
 
     used = tokenizer.CharacterTokenizer(characters)
     assert used.vocabulary == VOCABULARY
-    save_network(_network(1, 8, seed), place / "checkpoint.safetensors", {tokenizer.HEADER: used.content.decode()})
+    save_network(_network(1, 8), place / "checkpoint.safetensors", {tokenizer.HEADER: used.content.decode()})
 
 
 def continued(place: Path, text: str, tokens: int) -> str:
@@ -120,11 +123,11 @@ def continued(place: Path, text: str, tokens: int) -> str:
     return used.decode(list(ids))
 
 
-def _network(layers: int, channels: int, seed: int) -> Any:
+def _network(layers: int, channels: int) -> Any:
     from spikegpt_hls.quant.training.calibrate import random_network
 
     return random_network(
-        layers, channels, seed=seed, weight_bits=4, vocabulary=VOCABULARY, formats="shared", placement="spike-driven"
+        layers, channels, seed=SEED, weight_bits=4, vocabulary=VOCABULARY, formats="shared", placement="spike-driven"
     )
 
 
