@@ -58,11 +58,13 @@ module read_master #(
   logic [RoomBits-1:0] room_q;  // places of the FIFO that no burst has taken
   logic issue, stale, dead_q, entry_ready;
   logic [BurstBits-1:0] length;
+  logic [PageBits-1:0] in_page;
   logic [PageBits:0] page_left;
 
   assign run_ready = !busy_q;
   always_comb begin
-    page_left = (PageBits + 1)'(1 << PageBits) - (PageBits + 1)'(PageBits'(first_q + (BEAT_BITS + 1)'(base >> ByteBits)));
+    in_page = PageBits'(first_q + (BEAT_BITS + 1)'(base >> ByteBits));
+    page_left = (PageBits + 1)'(1 << PageBits) - (PageBits + 1)'(in_page);
     length = BurstBits'(BURST);
     if (int'(page_left) < BURST) length = BurstBits'(page_left);
     if (int'(left_q) < int'(length)) length = BurstBits'(left_q);
