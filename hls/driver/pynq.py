@@ -1,6 +1,7 @@
-"""The driver's packets over an AXI DMA in direct mode, as PYNQ's ``axi_dma`` drives it; it needs no library of PYNQ's.
+"""The driver's packets over an AXI DMA in direct mode, as PYNQ's ``axi_dma`` drives it; it needs no library of PYNQ's::
 
 stream = PynqStream(overlay.axi_dma_0, pynq.allocate)
+model = SpikeGPT(overlay.spikegpt_ip_0.mmio, stream)
 """
 
 from __future__ import annotations

@@ -9,14 +9,9 @@ module beat_counter #(
     output logic [BITS-1:0] index,
     output logic            last
 );
-  // `last` is a register: what the last beat sets off begins with the cycle.
+  assign last = index == BITS'(BEATS - 1);
   always_ff @(posedge clk) begin
-    if (rst) begin
-      index <= '0;
-      last  <= BEATS == 1;
-    end else if (step) begin
-      index <= last ? '0 : index + 1'b1;
-      last  <= BEATS == 1 || (!last && int'(index) == BEATS - 2);
-    end
+    if (rst) index <= '0;
+    else if (step) index <= last ? '0 : index + 1'b1;
   end
 endmodule

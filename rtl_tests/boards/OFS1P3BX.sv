@@ -1,6 +1,4 @@
-// An ECP5's register at an output pin, for simulation; it is 1 after configuration.
-/* verilator lint_off UNUSEDPARAM */
-/* verilator lint_off UNUSEDSIGNAL */
+// An ECP5's register at an output pin, for simulation: as the one at an input pin.
 module OFS1P3BX (
     input  logic D,
     input  logic PD,
@@ -8,6 +6,5 @@ module OFS1P3BX (
     input  logic SP,
     output logic Q
 );
-  initial Q = 1'b1;
-  always_ff @(posedge SCLK) if (SP) Q <= D;
+  IFS1P3BX u_register (.*);
 endmodule
