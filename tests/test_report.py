@@ -61,6 +61,19 @@ def test_resources_appear_where_they_were_made(results, tmp_path):
     assert "BRAM36" not in write_report(tmp_path, results).read_text()
 
 
+@pytest.mark.parametrize(("routed", "said"), [(52.75, "is met"), (48.41, "is NOT met")])
+def test_a_routed_design_says_whether_its_clock_is_met(routed, said, results, tmp_path):
+    used = {"lut": 1234, "ff": 5, "dsp": 0, "bram36": 0.5}
+    made = {
+        "family": "ecp5", "tool": "nextpnr", "blocks": {"ulx3s": used}, "total": used,
+        "model": {**used, "fmax_mhz": routed}, "clock_mhz": 50.0,
+    }  # fmt: skip
+    page = write_report(tmp_path, replace(results, resources=made)).read_text()
+    assert f"{routed:.1f} MHz; its clock of 50 MHz {said}." in page
+    failed = {**made, "model": {"not_run": "too large"}}
+    assert "its clock" not in write_report(tmp_path, replace(results, resources=failed)).read_text()
+
+
 def test_accountings_and_parts_appear_where_they_were_made(results, tmp_path):
     row = {"compute_pj": 1e3, "movement_pj": 2e3, "total_pj": 3e3, "source": "by hand"}
     made = {

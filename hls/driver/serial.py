@@ -154,12 +154,10 @@ class Board:
         """Send what the memory lacks of its image, and have the board check it; DeviceError where it is not right."""
         for attempt in range(2):
             self._send_rest(image)
-            known = self._checked()
-            if known & GOOD:
+            if self._checked() & GOOD:
                 return
-            self._ask(b"Z")
-            if attempt:
-                break
+            if not attempt:
+                self._ask(b"Z")
         raise DeviceError(
             "the board refuses the image: the SHA-256 of what its memory holds is another, twice; the lamp of the "
             "damaged image is on, and the memory may be broken"

@@ -129,6 +129,14 @@ async def a_damaged_memory(dut: Any) -> None:
         assert board.loaded[1] & (GOOD | BAD) == GOOD
         assert np.array_equal(model.run(sequences[0]), logits[0])
 
+        board._ask(b"Z")
+        with pytest.raises(DeviceError, match=r"the board refuses the image: .* lamp of the damaged image is on"):
+            board.fill(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
+        assert board_lamps() == 0b0010
+        model.load(image, board.allocate)
+        assert board_lamps() == 0b0100
+        assert np.array_equal(model.run(sequences[0]), logits[0])
+
     @resume
     async def board_lamps() -> int:
         await Timer(1, "us")
